@@ -1,0 +1,591 @@
+-- The first schema. All times are timestamptz; the database's time zone is UTC.
+
+do $$
+begin
+    execute format('alter database %I set timezone to ''UTC''', current_database());
+end
+$$;
+
+create table schema_migration (
+    version    integer primary key,
+    name       text not null,
+    checksum   text not null,                       -- sha256 of the file as it was applied
+    applied_at timestamptz not null default now()
+);
+
+
+-- Sequences -----------------------------------------------------------------------------------------------------------
+
+create sequence crawl_dump_id_seq;      -- scrape_request_log
+create sequence profile_log_id_seq;
+create sequence postlog_id_seq;         -- post_log
+create sequence social_profile_id_seq;  -- instagram_account
+create sequence social_post_id_seq;     -- instagram_post
+
+
+-- Events on their way to the broker -------------------------------------------------------------------------------------
+
+-- Written in the transaction of the data they speak of; the relay sends them in id order and deletes what was confirmed.
+-- Rows are never updated, so pages are filled whole; vacuum comes early because the table turns over all the time.
+create table event_outbox (
+    id          bigint generated always as identity primary key,
+    exchange    text not null default 'beat.dx',
+    routing_key text not null,
+    entity_key  text not null,                      -- order is kept per (routing_key, entity_key)
+    payload     jsonb not null,
+    created_at  timestamptz not null default now()
+) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0,
+        autovacuum_vacuum_insert_scale_factor = 0.1);
+
+create table event_confirmed (
+    routing_key text primary key,
+    confirmed   bigint not null default 0,          -- messages the broker has confirmed since the beginning
+    last_at     timestamptz
+) with (fillfactor = 50);
+
+
+-- The task queue --------------------------------------------------------------------------------------------------------
+
+create table scrape_request_log (
+    id              bigint default nextval('crawl_dump_id_seq') constraint crawl_dump_pkey primary key,
+    idempotency_key text constraint scrape_request_log_idempotency_key unique,
+    platform        text,
+    source          text,
+    account_id      text,
+    flow            text not null,
+    status          text not null default 'PENDING'
+                    check (status in ('PENDING', 'PROCESSING', 'COMPLETE', 'FAILED', 'EXPIRED', 'CANCELLED')),
+    priority        integer not null default 1,     -- highest first
+    params          jsonb,
+    data            text,                           -- text of the result or of the error
+    created_at      timestamptz not null default now(),
+    scraped_at      timestamptz,                    -- when it ended
+    expires_at      timestamptz,                    -- not started after this; null: never expires
+    picked_at       timestamptz,                    -- with worker: the fencing token of the claim
+    retry_count     integer not null default 1,     -- number of the attempt
+    worker          bigint,                         -- beat_worker.id of the holder
+    run_after       timestamptz,                    -- null: now; set only for a delayed retry
+    max_retries     integer,                        -- null: beat_flow's, else the registry's
+    error_code      text,
+    result          jsonb
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0);
+alter sequence crawl_dump_id_seq owned by scrape_request_log.id;
+
+-- No index of the queue holds a finished row, and delayed rows stand outside the two that a claim reads.
+create index srl_claim on scrape_request_log (flow, priority desc, id) where status = 'PENDING' and run_after is null;
+create index srl_fifo on scrape_request_log (flow, id) where status = 'PENDING' and run_after is null;
+create index srl_later on scrape_request_log (run_after) where status = 'PENDING' and run_after is not null;
+create index srl_expiry on scrape_request_log (expires_at) where status = 'PENDING' and expires_at is not null;
+create index srl_running on scrape_request_log (worker) where status = 'PROCESSING';
+-- Readers: one account's tasks, and the last days (BRIN: some bytes per 128 pages).
+create index srl_account on scrape_request_log (account_id, created_at desc) where account_id is not null;
+create index srl_created on scrape_request_log using brin (created_at);
+
+create table beat_worker (
+    id      bigint generated always as identity primary key,
+    host    text not null,
+    pid     integer not null,
+    flow    text,
+    beat_at timestamptz not null default now()
+) with (fillfactor = 50);                           -- heartbeats stay HOT
+
+-- An operator's word on a flow; null leaves it to the registry.
+create table beat_flow (
+    flow        text primary key,
+    paused      boolean not null default false,
+    slots       integer,
+    max_retries integer,
+    timeout_s   integer,
+    retain      interval
+);
+
+-- The task event of a row. Volatile, because gen_random_uuid() is: only so is the call inlined. Rows of a CTE or a transition
+-- table are passed as `row(e.*)::scrape_request_log`.
+create function task_event(r scrape_request_log) returns jsonb language sql volatile as $$
+    select jsonb_build_object(
+        'event_id', gen_random_uuid()::text,
+        'scl_id', r.id::text,
+        'flow', r.flow,
+        'platform', r.platform,
+        'params', r.params,
+        'status', case when r.status in ('EXPIRED', 'CANCELLED') then 'FAILED' else r.status end,
+        'priority', r.priority,
+        'reason', case when r.status in ('EXPIRED', 'CANCELLED') then r.status
+                       when r.status = 'FAILED' and r.error_code = 'BAD_INPUT' then r.error_code
+                       else nullif(current_setting('beat.reason', true), '') end,
+        'event_timestamp', to_char(now() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+        'picked_at', to_char(r.picked_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+        'expires_at', to_char(r.expires_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+        'retry_count', r.retry_count)
+$$;
+
+-- Explicit NULLs become the defaults (a NULL priority would sort first). A row that can never run is stored with its reason,
+-- so that the sender finds it where he looks; the INSERT is not refused.
+create function srl_before_insert() returns trigger language plpgsql as $$
+declare
+    missing text;
+begin
+    new.id := coalesce(new.id, nextval('crawl_dump_id_seq'));
+    new.status := coalesce(new.status, 'PENDING');
+    new.priority := coalesce(new.priority, 1);
+    new.retry_count := coalesce(new.retry_count, 1);
+    new.created_at := coalesce(new.created_at, now());
+    if new.status <> 'PENDING' then
+        return new;
+    end if;
+    missing := concat_ws(' and ', case when new.platform is null then 'platform (such as INSTAGRAM)' end,
+                         case when new.params is null or new.params = 'null' then 'params (a JSON object, at least {})' end);
+    if missing <> '' then
+        new.status := 'FAILED';
+        new.error_code := 'BAD_INPUT';
+        new.data := format('missing %s: insert the task again with it set', missing);
+        new.scraped_at := now();
+    elsif new.run_after >= new.expires_at then
+        new.status := 'EXPIRED';
+        new.error_code := 'EXPIRED';
+        new.data := 'expired: run_after is not before expires_at, so the task could never start';
+        new.scraped_at := now();
+    end if;
+    return new;
+end
+$$;
+
+create trigger srl_before_insert before insert on scrape_request_log for each row
+    when (new.id is null or new.status is null or new.priority is null or new.retry_count is null or new.created_at is null
+          or new.platform is null or new.params is null or new.params = 'null' or new.run_after is not null)
+    execute function srl_before_insert();
+
+-- Wakes the supervisors only when a flow's backlog goes from empty to not empty (a NOTIFY takes a lock that all commits share),
+-- and announces every row, whoever inserts it. Sequential scans are off because the plan may be made while the table is empty.
+create function srl_after_insert() returns trigger language plpgsql set enable_seqscan = off as $$
+begin
+    perform pg_notify('beat', i.flow)
+    from (select flow, min(id) as first from inserted where status = 'PENDING' and run_after is null group by flow) i
+    where i.first <= (select s.id from scrape_request_log s
+                      where s.flow = i.flow and s.status = 'PENDING' and s.run_after is null order by s.id limit 1);
+    insert into event_outbox (routing_key, entity_key, payload)
+    select 'scrape_request_log_events', i.id::text, task_event(row(i.*)::scrape_request_log) from inserted i order by i.id;
+    return null;
+end
+$$;
+
+create trigger srl_after_insert after insert on scrape_request_log referencing new table as inserted for each statement
+    execute function srl_after_insert();
+
+
+-- Credentials -----------------------------------------------------------------------------------------------------------
+
+create table credential (
+    id                  integer generated always as identity primary key,
+    idempotency_key     text not null constraint credential_idempotency_key unique,  -- <source>:<user_id or key>
+    source              text not null,
+    credentials         jsonb not null,             -- sealed: key id, nonce, ciphertext, and a mask to show
+    handle              text,
+    created_at          timestamptz not null default now(),
+    updated_at          timestamptz not null default now(),
+    disabled_till       timestamptz,                -- resting until
+    enabled             boolean not null default true,       -- an operator's word
+    data_access_expired boolean not null default false,      -- never selected until its owner logs in again
+    rest_count          integer not null default 0, -- rests in a row, for the progressive back-off
+    last_error          text
+);
+create index credential_usable on credential (source, handle) where enabled;
+
+
+-- Audit trail and logs --------------------------------------------------------------------------------------------------
+
+create table profile_log (
+    id         bigint not null default nextval('profile_log_id_seq'),
+    profile_id text not null,
+    platform   text not null,
+    dimensions jsonb,
+    metrics    jsonb,
+    source     text,
+    timestamp  timestamptz not null default now(),
+    primary key (id, timestamp)
+) partition by range (timestamp);
+alter sequence profile_log_id_seq owned by profile_log.id;
+create index profile_log_profile on profile_log (profile_id, platform, timestamp desc);
+create table profile_log_default partition of profile_log default;
+
+create table post_log (
+    id               bigint not null default nextval('postlog_id_seq'),
+    platform         text not null,
+    platform_post_id text not null,
+    metrics          jsonb,
+    dimensions       jsonb,
+    profile_id       text,
+    source           text,
+    timestamp        timestamptz not null default now(),
+    primary key (id, timestamp)
+) partition by range (timestamp);
+alter sequence postlog_id_seq owned by post_log.id;
+create index post_log_post on post_log (platform_post_id, platform, timestamp desc);
+create table post_log_default partition of post_log default;
+
+-- Makes the monthly partitions of both logs from this month to `months_ahead` after it and returns the names of the new ones.
+-- Rows that strayed into the default partition meanwhile move over. Two callers at once are safe; one that cannot have the
+-- default partition within 2 s gives up with an error and is called again at the next upkeep.
+create function make_log_partitions(months_ahead integer default 3) returns setof text language plpgsql
+    set timezone to 'UTC' set lock_timeout to '2s' as $$
+declare
+    parent  text;
+    first   timestamptz;
+    part    text;
+begin
+    perform pg_advisory_xact_lock(hashtext('make_log_partitions'));
+    foreach parent in array array['profile_log', 'post_log'] loop
+        for first in select generate_series(date_trunc('month', now()), date_trunc('month', now()) + months_ahead * interval '1 month',
+                                            interval '1 month') loop
+            part := parent || to_char(first, '_YYYY_MM');
+            continue when to_regclass(part) is not null;
+            execute format('lock table %I in access exclusive mode', parent || '_default');
+            execute format('create table %I (like %I including defaults including indexes)', part, parent);
+            execute format('with moved as (delete from %I where timestamp >= %L and timestamp < %L returning *) '
+                           'insert into %I select * from moved', parent || '_default', first, first + interval '1 month', part);
+            execute format('alter table %I attach partition %I for values from (%L) to (%L)', parent, part, first,
+                           first + interval '1 month');
+            return next part;
+        end loop;
+    end loop;
+end
+$$;
+select make_log_partitions();
+
+create table profile_relationship_log (
+    id                bigint generated by default as identity primary key,
+    relationship_type text not null,
+    platform          text not null,
+    source_profile_id text not null,
+    target_profile_id text not null,
+    source_dimensions jsonb,
+    source_metrics    jsonb,
+    target_dimensions jsonb,
+    target_metrics    jsonb,
+    source            text,
+    timestamp         timestamptz not null default now(),
+    constraint profile_relationship_log_key unique (source_profile_id, target_profile_id, relationship_type, platform)
+);
+
+-- comment_id is null for a like, and two nulls are equal: one like per actor, any number of comments.
+create table post_activity_log (
+    id               bigint generated by default as identity primary key,
+    activity_type    text not null,
+    platform         text not null,
+    platform_post_id text not null,
+    actor_profile_id text,
+    comment_id       text,
+    dimensions       jsonb,
+    metrics          jsonb,
+    source           text,
+    timestamp        timestamptz not null default now(),
+    constraint post_activity_log_key
+        unique nulls not distinct (platform_post_id, actor_profile_id, comment_id, activity_type, platform)
+);
+
+-- Announced as events only; nothing is written to the six below.
+create table sentiment_log (
+    id               bigint generated by default as identity primary key,
+    platform         text,
+    platform_post_id text,
+    comment          text,
+    sentiment        text,
+    score            double precision,
+    dimensions       jsonb,
+    metrics          jsonb,
+    source           text,
+    timestamp        timestamptz not null default now(),
+    comment_id       text
+);
+
+create table order_log (
+    id                bigint generated by default as identity primary key,
+    platform          text,
+    platform_order_id text,
+    store             text,
+    dimensions        jsonb,
+    metrics           jsonb,
+    source            text,
+    timestamp         timestamptz not null default now()
+);
+
+create table profile_activity_log (
+    id               bigint generated by default as identity primary key,
+    activity_id      text,
+    activity_type    text,
+    actor_channel_id text,
+    platform         text,
+    source           text,
+    dimensions       jsonb,
+    metrics          jsonb
+);
+
+create table profile_subscription_log (
+    id                bigint generated by default as identity primary key,
+    relationship_id   text,
+    relationship_type text,
+    source_channel_id text,
+    target_channel_id text,
+    platform          text,
+    source            text,
+    source_dimensions jsonb,
+    source_metrics    jsonb,
+    target_dimensions jsonb,
+    target_metrics    jsonb,
+    subscribed_on     text
+);
+
+create table task_log (
+    id         bigint generated by default as identity primary key,
+    name       text,
+    arguments  jsonb,
+    source     text,
+    status     text,
+    created_at timestamptz not null default now()
+);
+
+create table "order" (
+    id                bigint generated by default as identity primary key,
+    status            text,
+    name              text,
+    landing_site      text,
+    utm_params        text,
+    created_at        timestamptz not null default now(),
+    updated_at        timestamptz not null default now(),
+    store             text,
+    platform_order_id text not null constraint order_platform_order_id unique,
+    order_data        jsonb,
+    platform          text,
+    store_name        text
+);
+
+
+-- Media copies ----------------------------------------------------------------------------------------------------------
+
+create table asset (
+    id            bigint generated by default as identity primary key,
+    entity_id     text not null,
+    entity_type   text not null,
+    platform      text not null,
+    asset_type    text not null,
+    asset_url     text,
+    original_url  text,
+    updated_at    timestamptz not null default now(),
+    created_at    timestamptz not null default now(),
+    hash          numeric(20),                      -- unsigned 64 bits, as the producer sent it
+    etag          text,
+    last_modified text,                             -- the origin's header, word for word
+    content_type  text,
+    bytes         bigint,
+    sha256        text,
+    constraint asset_key unique (entity_id, entity_type, asset_type, platform)
+);
+create index asset_newest on asset (entity_id, updated_at desc, id desc);
+
+-- The relation neighbours read: one row per entity.
+create view asset_log as
+select distinct on (entity_id) id, entity_id, entity_type, platform, asset_type, asset_url, original_url, updated_at, created_at
+from asset
+order by entity_id, updated_at desc, id desc;
+
+
+-- Instagram -------------------------------------------------------------------------------------------------------------
+
+-- Handles are recycled: lower case, not unique, the newest updated_at wins.
+create table instagram_account (
+    id                     bigint default nextval('social_profile_id_seq') primary key,
+    profile_id             text not null constraint instagram_account_profile_id unique,
+    handle                 text constraint instagram_account_handle_lower check (handle = lower(handle)),
+    full_name              text,
+    profile_type           text,
+    biography              text,
+    followers              bigint,
+    following              bigint,
+    profile_pic_url        text,
+    category               text,
+    category_id            text,
+    fbid                   text,
+    media_count            bigint,
+    is_business_or_creator boolean,
+    is_creator             boolean,
+    is_in_gcc_collection   boolean,
+    is_private             boolean,
+    is_verified            boolean,
+    on_gcc                 boolean,
+    created_at             timestamptz not null default now(),
+    refreshed_at           timestamptz,
+    updated_at             timestamptz not null default now(),
+    avg_comments           double precision,
+    avg_engagement         double precision,
+    avg_impressions        double precision,
+    avg_likes              double precision,
+    avg_reach              double precision,
+    avg_reels_plays        double precision
+);
+alter sequence social_profile_id_seq owned by instagram_account.id;
+create index instagram_account_handle on instagram_account (handle, updated_at desc);
+create index instagram_account_refreshed on instagram_account (refreshed_at nulls first);
+
+create table instagram_post (
+    id                bigint default nextval('social_post_id_seq') primary key,
+    profile_id        text,
+    handle            text,
+    post_id           text,                         -- the Graph media id once known
+    media_pk          text,                         -- the number behind the shortcode
+    post_type         text,
+    caption           text,
+    likes             bigint,
+    views             bigint,
+    plays             bigint,
+    comments          bigint,
+    reach             bigint,
+    saved             bigint,
+    shares            bigint,
+    impressions       bigint,
+    interactions      bigint,
+    engagement        double precision,
+    shortcode         text not null constraint instagram_post_shortcode unique,
+    display_url       text,
+    thumbnail_url     text,
+    updated_at        timestamptz not null default now(),
+    created_at        timestamptz not null default now(),
+    publish_time      timestamptz,
+    content_type      text,
+    taps_forward      bigint,
+    taps_back         bigint,
+    exits             bigint,
+    replies           bigint,
+    navigation        bigint,
+    profile_activity  bigint,
+    profile_visits    bigint,
+    follows           bigint,
+    video_views       bigint,
+    automatic_forward bigint,
+    swipe_back        bigint,
+    swipe_down        bigint,
+    swipe_forward     bigint,
+    swipe_up          bigint,
+    keywords          text,
+    story_links       text[],
+    story_hashtags    text[],
+    profile_follower  bigint,
+    profile_er        double precision,
+    profile_static_er double precision,
+    profile_reels_er  double precision
+);
+alter sequence social_post_id_seq owned by instagram_post.id;
+create index instagram_post_newest on instagram_post (profile_id, publish_time desc);
+create index instagram_post_post_id on instagram_post (post_id) where post_id is not null;
+create index instagram_post_media_pk on instagram_post (media_pk) where media_pk is not null;
+
+create table instagram_profile_insights (
+    id                         bigint generated by default as identity primary key,
+    profile_id                 text not null constraint instagram_profile_insights_profile_id unique,
+    handle                     text,
+    created_at                 timestamptz not null default now(),
+    updated_at                 timestamptz not null default now(),
+    audience_country           jsonb,
+    audience_city              jsonb,
+    audience_gender_age        jsonb,
+    audience_locale            jsonb,
+    reached_audience_country   jsonb,
+    reached_audience_city      jsonb,
+    reached_audience_gender_age jsonb,
+    engaged_audience_country   jsonb,
+    engaged_audience_city      jsonb,
+    engaged_audience_gender_age jsonb
+);
+
+create table instagram_account_request (
+    id         bigint generated by default as identity primary key,
+    updated_at timestamptz not null default now(),
+    created_at timestamptz not null default now(),
+    handle     text,
+    status     text
+);
+
+-- Who had a handle, and when.
+create table handle_history (
+    platform   text not null,
+    handle     text not null constraint handle_history_handle_lower check (handle = lower(handle)),
+    profile_id text not null,
+    first_seen timestamptz not null default now(),
+    last_seen  timestamptz not null default now(),
+    primary key (platform, handle, profile_id)
+);
+create index handle_history_profile on handle_history (profile_id, platform);
+
+-- Time series kept for readers of old rows; writes are disabled.
+create table instagram_account_ts (
+    id                     bigint generated by default as identity primary key,
+    profile_id             text,
+    handle                 text,
+    full_name              text,
+    profile_type           text,
+    biography              text,
+    followers              bigint,
+    following              bigint,
+    profile_pic_url        text,
+    category               text,
+    category_id            text,
+    fbid                   text,
+    is_business_or_creator boolean,
+    is_private             boolean,
+    is_verified            boolean,
+    media_count            bigint,
+    created_at             timestamptz not null default now()
+);
+
+create table instagram_post_ts (
+    id               bigint generated by default as identity primary key,
+    profile_id       text,
+    handle           text,
+    post_id          text,
+    post_type        text,
+    caption          text,
+    likes            bigint,
+    views            bigint,
+    plays            bigint,
+    comments         bigint,
+    reach            bigint,
+    saved            bigint,
+    shares           bigint,
+    impressions      bigint,
+    interactions     bigint,
+    engagement       double precision,
+    shortcode        text,
+    display_url      text,
+    thumbnail_url    text,
+    created_at       timestamptz not null default now(),
+    publish_time     timestamptz,
+    content_type     text,
+    taps_forward     bigint,
+    taps_back        bigint,
+    exits            bigint,
+    replies          bigint,
+    navigation       bigint,
+    profile_activity bigint,
+    profile_visits   bigint,
+    follows          bigint,
+    video_views      bigint
+);
+
+
+-- Views for neighbours --------------------------------------------------------------------------------------------------
+
+-- instagram_post without keywords, story_links and story_hashtags.
+create view instagram_post_simple as
+select id, profile_id, handle, post_id, media_pk, post_type, caption, likes, views, plays, comments, reach, saved, shares,
+       impressions, interactions, engagement, shortcode, display_url, thumbnail_url, updated_at, created_at, publish_time,
+       content_type, taps_forward, taps_back, exits, replies, navigation, profile_activity, profile_visits, follows, video_views,
+       automatic_forward, swipe_back, swipe_down, swipe_forward, swipe_up, profile_follower, profile_er, profile_static_er,
+       profile_reels_er
+from instagram_post;
+
+-- Tasks of the last 7 days.
+create view recent_scrape_request_log as
+select id, idempotency_key, platform, source, account_id, flow, status, priority, params, data, created_at, scraped_at, expires_at,
+       picked_at, retry_count
+from scrape_request_log
+where created_at > now() - interval '7 days';
