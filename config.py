@@ -1,0 +1,192 @@
+"""Every setting of Beat: one tree, read once at start from environment variables.
+
+``load_settings`` reports all bad values together, each with its variable and what it accepts; nothing else reads
+the environment. The table in the README is generated from here.
+"""
+
+from datetime import timedelta
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class ConfigError(Exception):
+    """Start-up is refused: the message names each variable and how to mend it."""
+
+
+class _Group(BaseSettings):
+    """Settings of one subject; the variable of a field is its name in upper case."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True)
+
+
+class DatabaseSettings(_Group):
+    """PostgreSQL."""
+
+    pg_url: str = Field("postgresql://beat@127.0.0.1:5432/beat", description="Direct PostgreSQL URL: supervisors, relay, migrations.")
+    pgbouncer_url: str | None = Field(None, description="Pooled PostgreSQL URL: workers and API; PG_URL when unset.")
+    debug_sql: bool = Field(False, description="Log the SQL of the API and the flows.")
+
+    @field_validator("pg_url", "pgbouncer_url")
+    @classmethod
+    def _is_postgres(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("postgresql://", "postgresql+asyncpg://")):
+            raise ValueError("write it as postgresql://user:password@host:port/database")
+        return value
+
+    @property
+    def pooled_url(self) -> str:
+        """Where children and the API connect."""
+        return self.pgbouncer_url or self.pg_url
+
+
+class BrokerSettings(_Group):
+    """RabbitMQ, and the relay that feeds it."""
+
+    rmq_url: SecretStr = Field(SecretStr("amqp://guest:guest@127.0.0.1:5672/"), description="RabbitMQ URL.")
+    relay_in_flight: int = Field(64, ge=1, le=1000, description="Publishes awaiting their confirm at a time.")
+    relay_batch: int = Field(500, ge=1, description="Outbox rows read at a time.")
+    relay_poll_s: Seconds = Field(5.0, description="Seconds between looks at the outbox when nothing woke the relay.")
+
+
+class ProviderSettings(_Group):
+    """Outbound calls to data providers."""
+
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis URL of the rate limits.")
+    provider_sandbox_url: str | None = Field(None, description="Send all provider traffic to this simulator.")
+    http_connect_timeout_s: Seconds = Field(5.0, description="Seconds to connect to a provider.")
+    http_read_timeout_s: Seconds = Field(20.0, description="Longest silence of a provider while it answers.")
+    http_total_timeout_s: Seconds = Field(30.0, description="Longest whole call to a provider.")
+    http_max_body_mb: int = Field(16, ge=1, description="Largest provider answer accepted, also once unpacked.")
+    rate_wait_s: float = Field(5.0, ge=0, description="Longest wait of a task for a rate window.")
+    limit_factor: float = Field(1.0, gt=0, alias="DEMO_LIMIT_FACTOR", description="Multiplies provider limits; for demos against the simulator.")
+    expected_processes: int = Field(136, ge=1, description="Processes that share the limits when Redis is away.")
+    graph_version: str = Field("v15.0", pattern=r"^v\d{1,2}\.\d$", description="Version of the Instagram Graph API.")
+    page_pause_factor: float = Field(1.0, ge=0, description="Multiplies the pauses between pages; 0 in tests.")
+
+    @model_validator(mode="after")
+    def _limits_hold_in_production(self) -> "ProviderSettings":
+        if self.limit_factor != 1.0 and self.provider_sandbox_url is None:
+            raise ValueError("DEMO_LIMIT_FACTOR is for the simulator: set PROVIDER_SANDBOX_URL too, or unset it")
+        return self
+
+
+class WorkerSettings(_Group):
+    """The worker pool."""
+
+    worker_flows: Annotated[tuple[str, ...], NoDecode] = Field((), description="Run only these flows, separated by commas.")
+    worker_scale: float = Field(1.0, gt=0, le=10, description="Multiplies the processes per flow (at least one each).")
+    single_worker: bool = Field(False, description="Run every flow in one process, for development.")
+    scrape_log_max_concurrency_per_loop: int = Field(100, ge=1, description="Slots of that one process.")
+    worker_grace_s: Seconds = Field(30.0, description="Seconds that running tasks get to finish after SIGTERM.")
+    worker_lease_s: Seconds = Field(15.0, description="A host without a heartbeat for so long is lost.")
+    heartbeat_s: Seconds = Field(5.0, description="Seconds between heartbeats.")
+    task_time_limit_s: Seconds = Field(600.0, description="Time limit of a task whose flow names none.")
+    beat_host_id: str | None = Field(None, description="Name of this host in beat_worker; the host name when unset.")
+    beat_extra_flows: str | None = Field(None, description="Module with further flows, for tests and benches; refused in prod.")
+
+    @field_validator("worker_flows", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _lease_outlives_beats(self) -> "WorkerSettings":
+        if self.worker_lease_s <= self.heartbeat_s:
+            raise ValueError("WORKER_LEASE_S must be longer than HEARTBEAT_S")
+        return self
+
+
+class ApiSettings(_Group):
+    """The REST API."""
+
+    api_host: str = Field("127.0.0.1", description="Address to listen on; other than loopback only with API_OPEN=1.")
+    api_port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
+    api_open: bool = Field(False, description="Listen beyond loopback although there is no access control.")
+    http_status_mode: Literal["compatible", "strict"] = Field("compatible", description="compatible: handled errors answer HTTP 200; strict: the real status.")
+    heartbeat: bool = Field(False, description="Whether /heartbeat answers 200 from the start.")
+
+    LOOPBACK: ClassVar[frozenset[str]] = frozenset({"127.0.0.1", "::1", "localhost"})
+
+    @model_validator(mode="after")
+    def _closed_by_default(self) -> "ApiSettings":
+        if self.api_host not in self.LOOPBACK and not self.api_open:
+            raise ValueError("API_HOST is not loopback: set API_OPEN=1 to listen there without access control")
+        return self
+
+
+class SecretSettings(_Group):
+    """Keys that seal credentials."""
+
+    beat_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Key ring: id:base64-of-32-bytes, separated by commas; the first seals, all open.",
+    )
+
+
+class GeneralSettings(_Group):
+    """What concerns every program."""
+
+    environment: str = Field("dev", description="dev, stage or prod.")
+    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
+    log_format: Literal["auto", "human", "json"] = Field("auto", description="auto: human in a terminal, JSON elsewhere.")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+
+class Settings(BaseModel):
+    """All groups; built once by a program's entry point and handed down."""
+
+    model_config = ConfigDict(frozen=True)
+
+    general: GeneralSettings = Field(default_factory=GeneralSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    broker: BrokerSettings = Field(default_factory=BrokerSettings)
+    providers: ProviderSettings = Field(default_factory=ProviderSettings)
+    workers: WorkerSettings = Field(default_factory=WorkerSettings)
+    api: ApiSettings = Field(default_factory=ApiSettings)
+    secrets: SecretSettings = Field(default_factory=SecretSettings)
+
+    @cached_property
+    def is_production(self) -> bool:
+        """Whether test-only settings are refused."""
+        return self.general.environment == "prod"
+
+    @property
+    def page_pause(self) -> timedelta:
+        """Unit of the pauses between pages."""
+        return timedelta(seconds=self.providers.page_pause_factor)
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigError: one line per variable that does not parse.
+    """
+    problems: list[str] = []
+    groups: dict[str, Any] = {}
+    for name, field in Settings.model_fields.items():
+        try:
+            groups[name] = field.annotation() if field.annotation else None
+        except ValidationError as error:
+            problems += [_problem(entry) for entry in error.errors(include_input=False, include_url=False)]
+    if problems:
+        raise ConfigError("settings are wrong:\n" + "\n".join(problems))
+    settings = Settings(**groups)
+    if settings.is_production and settings.workers.beat_extra_flows:
+        raise ConfigError("settings are wrong:\n  BEAT_EXTRA_FLOWS: for tests and benches only, unset it when ENVIRONMENT=prod")
+    return settings
+
+
+def _problem(entry: Any) -> str:
+    where = ".".join(str(part) for part in entry["loc"]).upper()
+    message = entry["msg"].removeprefix("Value error, ")
+    return f"  {where}: {message}" if where else f"  {message}"

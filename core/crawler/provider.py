@@ -1,0 +1,147 @@
+"""What every data provider is made of: a credential, a client for one host, and a table of functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from core.crawler.errors import ProviderError, RateLimited, Unavailable
+from utils.rate_limit import Limit
+from utils.request import HttpClient, NotJson, RequestFailed, Response
+from utils.times import utc_now
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A usable credential. ``keys`` is secret: it is kept out of every text form."""
+
+    id: int
+    source: str
+    handle: str | None
+    keys: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """No credential of a source can be used now; ``reopens_at`` when one of them is only resting."""
+
+    source: str
+    reopens_at: datetime | None
+
+
+class CredentialSource(Protocol):
+    """Who may call a source now, and what became of it."""
+
+    async def pick(self, source: str, *, handle: str | None = None, exclude: Collection[int] = ()) -> Credential | Unusable:
+        """A random usable credential of the source (of that handle, when given), none of ``exclude``."""
+
+    async def rest(self, credential: Credential, *, reason: str, retry_after_s: float | None = None) -> datetime:
+        """Disable for a while, longer each time in a row; returns when it may be used again."""
+
+    async def invalidate(self, credential: Credential, *, reason: str, data_access_expired: bool = False) -> None:
+        """Disable until it is replaced."""
+
+    async def worked(self, credential: Credential) -> None:
+        """It answered: the next rest starts from the shortest again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a function is asked for; a parser checks the answer's identity against it."""
+
+    profile_id: str | None = None
+    handle: str | None = None
+    shortcode: str | None = None
+    post_id: str | None = None
+    hashtag: str | None = None
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A decoded answer, unread: ``data`` is the JSON as the provider sent it."""
+
+    source: str
+    function: str
+    asked: Asked
+    data: Any
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Function(Generic[T_co]):
+    """The name of something that sources can be asked for, and the type of what its parsers give."""
+
+    name: str
+
+
+Parser = Callable[[Payload], Any]
+
+
+class Provider:
+    """One provider with one credential. A subclass is tables (host, limits, parsers) and one method per function.
+
+    A method named like its function takes an ``Asked`` and returns a ``Payload``; retries, waiting, parsing and the
+    database belong to others.
+    """
+
+    source: ClassVar[str]
+    base_url: ClassVar[str]
+    limits: ClassVar[tuple[Limit, ...]] = ()
+    parsers: ClassVar[Mapping[str, Parser]] = {}
+
+    def __init__(self, credential: Credential, http: HttpClient) -> None:
+        self.credential = credential
+        self.http = http
+
+    def headers(self) -> Mapping[str, str]:
+        """Headers that carry the credential: by default the whole credential is a set of headers."""
+        return self.credential.keys
+
+    @classmethod
+    def judge(cls, status: int, headers: Mapping[str, str], data: Any) -> ProviderError | None:
+        """The error that a decoded answer means, or None when it holds data."""
+        raise NotImplementedError
+
+    async def get(self, function: str, asked: Asked, path: str, params: Mapping[str, Any]) -> Payload:
+        """GET and judge; the body is returned unread.
+
+        Raises:
+            ProviderError: whatever the answer, or the lack of one, means.
+        """
+        try:
+            response = await self.http.request("GET", self.base_url + path, params=params, headers=self.headers())
+        except RequestFailed as error:
+            raise Unavailable(str(error)) from error
+        return Payload(self.source, function, asked, self.decode(response), utc_now())
+
+    @classmethod
+    def decode(cls, response: Response) -> Any:
+        """The JSON of an answer that holds data.
+
+        Raises:
+            ProviderError: it is not JSON, or it is an error by status or body.
+        """
+        try:
+            data = response.json()
+        except NotJson as error:
+            by_status = cls.judge(response.status, response.headers, None)
+            raise by_status or Unavailable(str(error)) from error
+        failure = cls.judge(response.status, response.headers, data)
+        if failure is not None:
+            if isinstance(failure, RateLimited) and failure.retry_after_s is None:
+                failure.retry_after_s = _retry_after_s(response.headers)
+            raise failure
+        return data
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    for name in ("retry-after", "x-ratelimit-requests-reset"):
+        text = headers.get(name, "").strip()
+        if text.isascii() and text.isdigit():
+            return float(text)
+    return None
