@@ -1,0 +1,48 @@
+"""Rows of the database as SQLAlchemy entities, equal to schema.sql; importing this package loads them all."""
+
+from core.entities.asset import Asset
+from core.entities.base import Base
+from core.entities.credential import CredentialRow
+from core.entities.event import EventConfirmed, EventOutbox
+from core.entities.instagram import (
+    HandleHistory,
+    InstagramAccount,
+    InstagramAccountRequest,
+    InstagramPost,
+    InstagramProfileInsights,
+)
+from core.entities.instagram_ts import InstagramAccountTs, InstagramPostTs
+from core.entities.log import PostActivityLog, PostLogRow, ProfileLogRow, ProfileRelationshipLog
+from core.entities.log_unwritten import OrderLog, ProfileActivityLog, ProfileSubscriptionLog, SentimentLog, TaskLog
+from core.entities.order import Order
+from core.entities.schema_migration import SchemaMigration
+from core.entities.task import BeatFlow, BeatWorker, ScrapeRequestLog
+
+__all__ = [
+    "Asset",
+    "Base",
+    "BeatFlow",
+    "BeatWorker",
+    "CredentialRow",
+    "EventConfirmed",
+    "EventOutbox",
+    "HandleHistory",
+    "InstagramAccount",
+    "InstagramAccountRequest",
+    "InstagramAccountTs",
+    "InstagramPost",
+    "InstagramPostTs",
+    "InstagramProfileInsights",
+    "Order",
+    "OrderLog",
+    "PostActivityLog",
+    "PostLogRow",
+    "ProfileActivityLog",
+    "ProfileLogRow",
+    "ProfileRelationshipLog",
+    "ProfileSubscriptionLog",
+    "SchemaMigration",
+    "ScrapeRequestLog",
+    "SentimentLog",
+    "TaskLog",
+]
