@@ -1,0 +1,43 @@
+"""Builds a process's runtime: the one place where core meets the credential store."""
+
+from __future__ import annotations
+
+from config import Settings
+from core.runtime import Runtime
+from credentials.manager import CredentialManager
+from credentials.vault import Vault
+from utils.db import open_database
+from utils.rate_limit import RateLimiter, redis_client
+from utils.request import HttpClient, HttpOptions, Timeouts
+
+
+def http_options(settings: Settings) -> HttpOptions:
+    """The options of the outbound client as the settings say."""
+    providers = settings.providers
+    return HttpOptions(
+        timeouts=Timeouts(
+            connect=providers.http_connect_timeout_s,
+            read=providers.http_read_timeout_s,
+            total=providers.http_total_timeout_s,
+        ),
+        max_body_bytes=providers.http_max_body_mb * 2**20,
+        sandbox_url=providers.provider_sandbox_url,
+    )
+
+
+def build_runtime(settings: Settings, *, pool_size: int = 2, limit_prefix: str = "beat_") -> Runtime:
+    """Clients of one process; call it inside the running loop, after any fork. No connection is opened yet."""
+    database = open_database(settings.database.pooled_url, pool_size=pool_size, echo=settings.database.debug_sql)
+    providers = settings.providers
+    return Runtime(
+        settings=settings,
+        database=database,
+        http=HttpClient(http_options(settings)),
+        limiter=RateLimiter(
+            redis_client(providers.redis_url.get_secret_value()),
+            prefix=limit_prefix,
+            factor=providers.limit_factor,
+            expected_processes=providers.expected_processes,
+        ),
+        credentials=CredentialManager(database.sessions, Vault.from_ring(settings.secrets.beat_keys.get_secret_value())),
+    )
