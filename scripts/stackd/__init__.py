@@ -1,0 +1,1 @@
+"""Private servers of one checkout (standard library only: it runs before the virtual environment exists)."""

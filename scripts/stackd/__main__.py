@@ -1,0 +1,101 @@
+"""Command line of scripts/stack: the checkout first, then what to do there."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from scripts.stackd.errors import FAILED, NOT_RUNNING, OK, USAGE, StackError
+from scripts.stackd.layout import Layout
+from scripts.stackd.rabbitmq import RabbitMQ
+from scripts.stackd.stack import KINDS, Stack, timed_start
+
+SERVERS = [kind.name for kind in KINDS]
+FOREIGN = ("PG_URL", "PGBOUNCER_URL", "REDIS_URL", "RMQ_URL", "S3_ENDPOINT_URL")
+DESCRIPTION = f"""\
+Private servers of this checkout ({", ".join(SERVERS)}), on free loopback ports, with data and logs under .stack/.
+Whoever has servers already sets {", ".join(FOREIGN)} and needs none of this.
+Exit codes: 0 done, 1 a server failed, 2 wrong arguments, 3 not (all) running, 4 a package is missing.
+"""
+
+
+def main() -> int:
+    """Run one command; a failure is one message and an exit code."""
+    arguments = parse()
+    stack = Stack(Layout(Path(sys.argv[1])))
+    try:
+        if arguments.command in ("env", "ctl", "status"):
+            return look(stack, arguments)
+        if uses_foreign_servers():
+            print(f"using the servers named by {', '.join(FOREIGN)}: nothing to do")
+            return OK
+        with stack.lock():
+            return change(stack, arguments)
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def parse() -> argparse.Namespace:
+    """Arguments after the checkout, which the launcher passes first."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/stack", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="start what does not run; repeatable")
+    up.add_argument("--fast", action="store_true", help="Postgres without fsync: unit tests only, refused by benches")
+    down = commands.add_parser("down", help="stop everything")
+    down.add_argument("--purge", action="store_true", help="and delete the data")
+    commands.add_parser("status", help="one line a server")
+    for verb in ("start", "stop", "restart"):
+        commands.add_parser(verb, help=f"{verb} one server").add_argument("server", choices=SERVERS)
+    commands.add_parser("env", help="print KEY=VALUE lines for the programs")
+    commands.add_parser("ctl", help="rabbitmqctl on this broker").add_argument("rest", nargs=argparse.REMAINDER)
+    return parser.parse_args(sys.argv[2:])
+
+
+def look(stack: Stack, arguments: argparse.Namespace) -> int:
+    """Commands that change nothing."""
+    if arguments.command == "status":
+        return OK if stack.status() else NOT_RUNNING
+    if arguments.command == "ctl":
+        broker = stack.find(RabbitMQ.name)
+        assert isinstance(broker, RabbitMQ)
+        return broker.control(arguments.rest)
+    if uses_foreign_servers():
+        print("\n".join(f"{key}={os.environ[key]}" for key in FOREIGN))
+        return OK
+    if not stack.layout.env_file.exists():
+        print("the stack is down: run scripts/stack up", file=sys.stderr)
+        return NOT_RUNNING
+    print(stack.layout.env_file.read_text(), end="")
+    return OK
+
+
+def change(stack: Stack, arguments: argparse.Namespace) -> int:
+    """Commands that start or stop servers."""
+    if arguments.command == "up":
+        return OK if stack.up(fast=arguments.fast) else FAILED
+    if arguments.command == "down":
+        stack.down(purge=arguments.purge)
+        return OK
+    if arguments.command not in ("start", "stop", "restart"):
+        return USAGE
+    server = stack.find(arguments.server)
+    if arguments.command in ("stop", "restart"):
+        server.stop()
+    if arguments.command in ("start", "restart"):
+        timed_start(server)
+    print(f"{server.name} {'stopped' if arguments.command == 'stop' else 'running'}")
+    return OK
+
+
+def uses_foreign_servers() -> bool:
+    """All servers are named by the environment, and not because a shell has read some stack's env file."""
+    return "STACK_HOME" not in os.environ and all(os.environ.get(name) for name in FOREIGN)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
