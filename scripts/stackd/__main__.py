@@ -52,7 +52,9 @@ def parse() -> argparse.Namespace:
     for verb in ("start", "stop", "restart"):
         commands.add_parser(verb, help=f"{verb} one server").add_argument("server", choices=SERVERS)
     commands.add_parser("env", help="print KEY=VALUE lines for the programs")
-    commands.add_parser("ctl", help="rabbitmqctl on this broker").add_argument("rest", nargs=argparse.REMAINDER)
+    commands.add_parser("ctl", help="rabbitmqctl on this broker, with all arguments that follow")
+    if sys.argv[2:3] == ["ctl"]:  # argparse would take rabbitmqctl's options for its own
+        return argparse.Namespace(command="ctl", rest=sys.argv[3:])
     return parser.parse_args(sys.argv[2:])
 
 

@@ -29,7 +29,7 @@ default_pool_size = 20
 server_idle_timeout = 60
 server_login_retry = 1
 autodb_idle_timeout = 60
-ignore_startup_parameters = extra_float_digits,jit,search_path,application_name
+ignore_startup_parameters = extra_float_digits,jit
 log_connections = 0
 log_disconnections = 0
 """

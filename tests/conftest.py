@@ -1,0 +1,108 @@
+"""Fixtures on real servers. Several pytest sessions may share one stack: each has its own database, Redis number,
+vhost and bucket, and leaves none behind. The outside network is closed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+
+from config import Settings, load_settings
+from tests.support.loopback import close_outside_network
+from tests.support.postgres import create_database, drop_database, empty_tables
+from tests.support.rabbitmq import own_vhost
+from tests.support.redis import flush, reserved_database
+from tests.support.s3 import S3Access, own_bucket
+from tests.support.stack import stack_environment, with_path
+from utils.db import connect
+
+
+def pytest_configure() -> None:
+    """Before any test module is imported."""
+    close_outside_network()
+
+
+@pytest.fixture(scope="session")
+def stack_env() -> dict[str, str]:
+    """Variables of the shared servers (not of this session's share of them)."""
+    return stack_environment()
+
+
+@pytest.fixture(scope="session")
+async def database(stack_env: dict[str, str]) -> AsyncIterator[str]:
+    """Direct URL of this session's migrated database."""
+    url = await create_database(stack_env["PG_URL"])
+    yield url
+    await drop_database(stack_env["PG_URL"], url)
+
+
+@pytest.fixture(scope="session")
+def pgbouncer_url(stack_env: dict[str, str], database: str) -> str:
+    """URL of the same database through the transaction pooler."""
+    return with_path(stack_env["PGBOUNCER_URL"], database.rpartition("/")[2])
+
+
+@pytest.fixture(scope="session")
+async def _admin(database: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await connect(database, name="tests")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def clean_db(database: str, _admin: asyncpg.Connection) -> str:
+    """Direct URL of the database without any rows; for each test that writes."""
+    await empty_tables(_admin)
+    return database
+
+
+@pytest.fixture
+async def pg(clean_db: str) -> AsyncIterator[asyncpg.Connection]:
+    """A direct connection to the empty database."""
+    connection = await connect(clean_db, name="test")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+def _redis_database(stack_env: dict[str, str]) -> Iterator[str]:
+    with reserved_database(stack_env["REDIS_URL"]) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(_redis_database: str) -> str:
+    """URL of this session's Redis number, empty."""
+    flush(_redis_database)
+    return _redis_database
+
+
+@pytest.fixture(scope="session")
+def rmq_url(stack_env: dict[str, str]) -> Iterator[str]:
+    """URL of this session's vhost; queues live until the session ends, so tests name their own."""
+    with own_vhost(stack_env) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def s3(stack_env: dict[str, str]) -> Iterator[S3Access]:
+    """This session's bucket."""
+    with own_bucket(stack_env) as access:
+        yield access
+
+
+@pytest.fixture
+def program_env(clean_db: str, pgbouncer_url: str, redis_url: str, rmq_url: str) -> dict[str, str]:
+    """Environment for a program under test, with this session's servers."""
+    urls = {"PG_URL": clean_db, "PGBOUNCER_URL": pgbouncer_url, "REDIS_URL": redis_url, "RMQ_URL": rmq_url}
+    return {**os.environ, "ENVIRONMENT": "test", **urls}
+
+
+@pytest.fixture
+def settings(program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a program started with `program_env`."""
+    for name, value in program_env.items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
