@@ -117,10 +117,15 @@ class Provider:
             response = await self.http.request("GET", self.base_url + path, params=params, headers=self.headers())
         except RequestFailed as error:
             raise Unavailable(str(error)) from error
-        return Payload(self.source, function, asked, self.decode(response), utc_now())
+        return Payload(self.source, function, asked, self.decode(response, function), utc_now())
 
     @classmethod
-    def decode(cls, response: Response) -> Any:
+    def judge_call(cls, function: str, failure: ProviderError, data: Any) -> ProviderError:  # noqa: ARG003
+        """A second look at what ``judge`` found, for sources where an error depends on the function asked."""
+        return failure
+
+    @classmethod
+    def decode(cls, response: Response, function: str = "") -> Any:
         """The JSON of an answer that holds data.
 
         Raises:
@@ -133,6 +138,7 @@ class Provider:
             raise by_status or Unavailable(str(error)) from error
         failure = cls.judge(response.status, response.headers, data)
         if failure is not None:
+            failure = cls.judge_call(function, failure, data)
             if isinstance(failure, RateLimited) and failure.retry_after_s is None:
                 failure.retry_after_s = _retry_after_s(response.headers)
             raise failure
