@@ -2,7 +2,9 @@
 
     ProviderError                     next        credential   the task later
     ├── RateLimited                   credential  rests        again, when the window opens
-    │   └── QuotaExhausted            credential  rests long   again, when the quota is renewed
+    │   ├── QuotaExhausted            credential  rests long   again, when the quota is renewed
+    │   ├── CredentialBusy (unsent)   credential  untouched    again, when the window opens
+    │   └── SourceBusy (unsent)       source      untouched    again, when the window opens
     ├── CredentialInvalid             credential  disabled     back-off
     ├── NotCovered                    source      untouched    fails
     ├── NotFound (explicit)           final       untouched    fails
@@ -12,11 +14,12 @@
     ├── Unsupported                   source      untouched    fails
     ├── Unavailable                   source      untouched    again, soon
     └── Malformed                     source      untouched    back-off
-    ChainFailed                       all of the above, one per source, after the last one
+    ChainFailed                       one of the above per source asked, after the last one
     NoSourceAvailable                 no credential that could have been used
 
-The crawler and the worker read the class attributes, never the text. ``str(error)`` is the form that other services
-match in ``scrape_request_log.data``: ``(429, 'message')``.
+A final answer carries in ``outcomes`` how the sources asked before it ended. The crawler and the worker read the class
+attributes, never the text. ``str(error)`` is the form that other services match in ``scrape_request_log.data``:
+``(429, 'message')``. Every error can be pickled.
 """
 
 from __future__ import annotations
@@ -58,22 +61,26 @@ class ProviderError(Exception):
     next: ClassVar[Next] = Next.SOURCE
     rest: ClassVar[Rest] = Rest.NONE
     retry: ClassVar[Retry] = Retry.BACKOFF
+    rest_s: ClassVar[float | None] = None
+    """How long the credential rests when the source did not say; None leaves it to the credential source."""
 
     def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
-        super().__init__(message, status, retry_after_s)
+        super().__init__(message)
         self.message = message
         self.code = self.status if status is None else status
         self.retry_after_s = retry_after_s
+        self.outcomes: tuple[Outcome, ...] = ()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.message, self.code, self.retry_after_s)
+        return _blank, (type(self), self.message), self.__dict__
 
     def __str__(self) -> str:
         return str((self.code, self.message))
 
 
-def _rebuild(kind: type[ProviderError], message: str, code: int, retry_after_s: float | None) -> ProviderError:
-    return kind(message, status=code, retry_after_s=retry_after_s)
+def _blank(kind: type[ProviderError], message: str) -> ProviderError:
+    """An error whose attributes pickle fills in next, whatever its constructor takes."""
+    return kind.__new__(kind, message)
 
 
 class RateLimited(ProviderError):
@@ -90,6 +97,20 @@ class QuotaExhausted(RateLimited):
     """The plan's quota is used up: resting a credential for minutes would not help."""
 
     word = "quota_exhausted"
+    rest_s = 6 * 3600.0
+
+
+class CredentialBusy(RateLimited):
+    """Beat's own limit of the credential is used up: nothing was sent."""
+
+    rest = Rest.NONE
+
+
+class SourceBusy(RateLimited):
+    """Beat's own limit of the source is used up, or all its credentials rest: nothing was sent."""
+
+    next = Next.SOURCE
+    rest = Rest.NONE
 
 
 class CredentialInvalid(ProviderError):
@@ -105,13 +126,6 @@ class CredentialInvalid(ProviderError):
     ) -> None:
         super().__init__(message, status=status, retry_after_s=retry_after_s)
         self.data_access_expired = data_access_expired
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild_invalid, (self.message, self.code, self.data_access_expired)
-
-
-def _rebuild_invalid(message: str, code: int, data_access_expired: bool) -> CredentialInvalid:
-    return CredentialInvalid(message, status=code, data_access_expired=data_access_expired)
 
 
 class NotCovered(ProviderError):
@@ -183,13 +197,6 @@ class Malformed(ProviderError):
         super().__init__(message, status=status, retry_after_s=retry_after_s)
         self.path = path
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild_malformed, (self.message, self.code, self.path)
-
-
-def _rebuild_malformed(message: str, code: int, path: str) -> Malformed:
-    return Malformed(message, status=code, path=path)
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -204,19 +211,19 @@ class Outcome:
 
 
 class ChainFailed(ProviderError):
-    """No source gave the data. Status: 429 if any was rate limited, else 404 if any found nothing, else the last."""
+    """No source gave the data. Status: 429 if any was rate limited, else 404 if any found nothing, else the last.
+
+    ``retry_after_s`` is the soonest that any source may answer; None when one may at once.
+    """
 
     def __init__(self, function: str, outcomes: tuple[Outcome, ...]) -> None:
         deciding = _deciding(outcomes)
-        waits = [o.error.retry_after_s for o in outcomes if o.error.retry is Retry.LATER and o.error.retry_after_s]
-        super().__init__(deciding.message, status=deciding.code, retry_after_s=min(waits, default=None))
+        waits = [o.error.retry_after_s or 0.0 for o in outcomes if o.error.retry is Retry.LATER]
+        super().__init__(deciding.message, status=deciding.code, retry_after_s=min(waits, default=0.0) or None)
         self.function = function
         self.outcomes = outcomes
-        self.transient = any(o.error.retry is Retry.LATER for o in outcomes)
+        self.transient = bool(waits)
         self.hopeless = all(o.error.retry is Retry.NEVER for o in outcomes)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return ChainFailed, (self.function, self.outcomes)
 
 
 def _deciding(outcomes: tuple[Outcome, ...]) -> ProviderError:

@@ -1,0 +1,67 @@
+"""One call of one source: the provider's method, then its parser, and nothing but ProviderError out of either."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from loguru import logger
+
+from core.crawler.errors import Malformed, ProviderError, Unavailable
+from core.crawler.provider import Asked, Function, Payload, Provider
+from core.crawler.scrub import scrub_error
+from utils.request import RequestFailed
+
+T = TypeVar("T")
+
+MalformedSink = Callable[[Payload, Malformed], Awaitable[None]]
+"""Keeps a payload that no parser could read, for inspection. The payload may hold personal data and page links with tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched(Generic[T]):
+    """What a source gave: the parsed value, who gave it, and the payload it was read from."""
+
+    value: T
+    source: str
+    payload: Payload
+
+
+async def call(provider: Provider, function: Function[T], asked: Asked, sink: MalformedSink | None) -> Fetched[T]:
+    """Ask and read. No secret of the credential is left in the text of an error.
+
+    Raises:
+        ProviderError: whatever the answer means; Malformed too when the provider or its parser stumbled over it.
+    """
+    payload: Payload | None = None
+    try:
+        payload = await getattr(provider, function.name)(asked)
+        return Fetched(provider.parsers[function.name](payload), provider.source, payload)
+    except Exception as error:  # noqa: BLE001 - whatever a payload provokes is one source's failure, not the task's
+        failure = _as_provider_error(error, "ask" if payload is None else "read")
+        if failure is not error:
+            failure.__cause__ = error
+        scrub_error(failure, provider.credential.keys)
+    if payload is not None and sink is not None and isinstance(failure, Malformed):
+        await _keep(sink, payload, failure)
+    raise failure
+
+
+def _as_provider_error(error: Exception, stage: str) -> ProviderError:
+    if isinstance(error, ProviderError):
+        return error
+    if isinstance(error, RequestFailed):
+        return Unavailable(str(error))
+    if isinstance(error, KeyError) and error.args:
+        return Malformed(f"could not {stage}: no {error.args[0]!r}", path=str(error.args[0]))
+    return Malformed(f"could not {stage}: {type(error).__name__}")  # its text may quote the payload
+
+
+async def _keep(sink: MalformedSink, payload: Payload, error: Malformed) -> None:
+    try:
+        await sink(payload, error)
+    except Exception as failure:  # noqa: BLE001 - the next source matters more than the evidence
+        logger.bind(source=payload.source, function=payload.function, error=type(failure).__name__).warning(
+            "malformed payload was not kept"
+        )

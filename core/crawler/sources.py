@@ -1,0 +1,67 @@
+"""Which sources a platform has, and in what order each function asks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from core.crawler.provider import Credential, Provider
+from utils.rate_limit import By, Level
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """A platform's providers by source, and per function the sources in the order they are asked.
+
+    Raises:
+        ValueError: a chain names a source that does not exist or cannot do the function.
+    """
+
+    name: str
+    providers: Mapping[str, type[Provider]]
+    chains: Mapping[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise ValueError(f"the source table {self.name} is wrong: " + "; ".join(problems))
+
+    def chain(self, function: str, source: str | None = None) -> tuple[str, ...]:
+        """The sources to ask, in order; only ``source`` when a page continues there.
+
+        Raises:
+            ValueError: no such function, or the source is not one of its.
+        """
+        sources = self.chains.get(function)
+        if sources is None:
+            raise ValueError(f"no source of {self.name} has {function}")
+        if source is None:
+            return sources
+        if source not in sources:
+            raise ValueError(f"{source} is no source of {function}: {', '.join(sources)}")
+        return (source,)
+
+    def _problems(self) -> Iterator[str]:
+        for source, provider in self.providers.items():
+            if provider.source != source:
+                yield f"{source} is listed with the provider of {provider.source}"
+        for function, sources in self.chains.items():
+            if not sources or len(set(sources)) != len(sources):
+                yield f"{function} needs at least one source, each once"
+            for source in sources:
+                yield from self._incapable(function, source)
+
+    def _incapable(self, function: str, source: str) -> Iterator[str]:
+        provider = self.providers.get(source)
+        if provider is None:
+            yield f"{function} names {source}, which has no provider"
+        elif function not in provider.parsers:
+            yield f"{source} has no parser of {function}"
+        elif not callable(getattr(provider, function, None)):
+            yield f"{source} has no method {function}"
+
+
+def levels(provider: type[Provider], credential: Credential) -> list[Level]:
+    """The limits of one call: those of the source under its name, those of the credential under source and id."""
+    keys = {By.SOURCE: provider.source, By.CREDENTIAL: f"{provider.source}:{credential.id}"}
+    return [Level(keys[limit.by], limit) for limit in provider.limits]

@@ -1,0 +1,146 @@
+"""Who may call which source now, and who is resting."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from loguru import logger
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from core.crawler.provider import Credential, Unusable
+from credentials import statements as sql
+from credentials.keys import stored_handle
+from credentials.store import UNTIL_REPLACED, CredentialStore
+from credentials.vault import Vault, VaultError
+from utils.times import utc_now
+
+PAUSES_S = (600.0, 1800.0, 3600.0)
+"""The first, second and every later rest in a row."""
+
+LONGEST_REST_S = 31 * 86400.0
+CACHE_S = 1.0
+SAMPLE = 100
+_MOST_CACHED = 2000
+
+_Key = tuple[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """What the table said about a source (or a source's handle) a moment ago."""
+
+    loaded_at: float
+    usable: tuple[Credential, ...]
+    resting: tuple[tuple[int, datetime], ...]
+
+
+class CredentialManager(CredentialStore):
+    """The credential table as a CredentialSource. Several processes share the table; each looks at it at most once a second."""
+
+    def __init__(self, sessions: async_sessionmaker[AsyncSession], vault: Vault) -> None:
+        super().__init__(sessions, vault)
+        self._snapshots: dict[_Key, _Snapshot] = {}
+        self._loading: dict[_Key, asyncio.Lock] = {}
+        self._opened: dict[int, tuple[object, Credential]] = {}
+        self._rest_counts: dict[int, int] = {}
+        self._unreadable: dict[int, object] = {}
+
+    async def pick(self, source: str, *, handle: str | None = None, exclude: Collection[int] = ()) -> Credential | Unusable:
+        """A random usable credential of the source (of that handle, when given), none of ``exclude``."""
+        snapshot = await self._snapshot((source, stored_handle(source, handle)))
+        usable = [credential for credential in snapshot.usable if credential.id not in exclude]
+        if usable:
+            return random.choice(usable)
+        reopenings = [till for credential_id, till in snapshot.resting if credential_id not in exclude]
+        return Unusable(source, min(reopenings, default=None))
+
+    async def rest(self, credential: Credential, *, reason: str, retry_after_s: float | None = None) -> datetime:
+        """Rest for what the source said, else 10, 30, 60 minutes by rests in a row; returns when it may be used again."""
+        wait_s = None if retry_after_s is None else min(max(retry_after_s, 1.0), LONGEST_REST_S)
+        wanted = {"id": credential.id, "reason": reason, "wait_s": wait_s, "pauses_s": list(PAUSES_S)}
+        async with self._sessions.begin() as session:
+            till: datetime | None = await session.scalar(sql.REST, wanted)
+        self._drop(credential.source)
+        latest = utc_now() + timedelta(seconds=LONGEST_REST_S)
+        return latest if till is None else min(till, latest)
+
+    async def invalidate(self, credential: Credential, *, reason: str, data_access_expired: bool = False) -> None:
+        """Disable until it is replaced; one that was replaced while the call ran stays usable."""
+        async with self._sessions.begin() as session:
+            row = (await session.execute(sql.LOCK, {"id": credential.id})).one_or_none()
+            if row is not None and self._keys_or_none(row) in (None, dict(credential.keys)):
+                refused = {"expired": data_access_expired, "replaced": UNTIL_REPLACED, "reason": reason}
+                await session.execute(sql.INVALIDATE, {"id": credential.id, **refused})
+        self._drop(credential.source)
+
+    async def worked(self, credential: Credential) -> None:
+        """Start rests from the shortest again; nothing is written when it had none."""
+        if self._rest_counts.get(credential.id, 0) == 0:
+            return
+        self._rest_counts[credential.id] = 0
+        async with self._sessions.begin() as session:
+            await session.execute(sql.WORKED, {"id": credential.id})
+
+    async def insert_creds(self, source: str, keys: Mapping[str, object], *, handle: str | None = None) -> int:
+        """As the store does; this process sees the new keys at once, others within a second."""
+        credential_id = await super().insert_creds(source, keys, handle=handle)
+        self._drop(source)
+        return credential_id
+
+    async def _snapshot(self, key: _Key) -> _Snapshot:
+        known = self._snapshots.get(key)
+        if known is not None and time.monotonic() - known.loaded_at < CACHE_S:
+            return known
+        async with self._loading.setdefault(key, asyncio.Lock()):
+            latest = self._snapshots.get(key)
+            if latest is None or latest is known:
+                self._make_room()
+                latest = self._snapshots[key] = await self._load(*key)
+            return latest
+
+    async def _load(self, source: str, handle: str | None) -> _Snapshot:
+        statement = sql.USABLE_OF_SOURCE if handle is None else sql.USABLE_OF_HANDLE
+        wanted = {"source": source, "sample": SAMPLE}
+        began = time.monotonic()
+        async with self._sessions.begin() as session:
+            rows = (await session.execute(statement, wanted if handle is None else {**wanted, "handle": handle})).all()
+            usable = [credential for row in rows if (credential := await self._read(session, row)) is not None]
+            later = await session.execute(sql.RESTING, {**wanted, "handle": handle, "replaced": UNTIL_REPLACED})
+            resting = tuple((row.id, row.disabled_till) for row in later)
+        return _Snapshot(began, tuple(usable), resting)
+
+    async def _read(self, session: AsyncSession, row: Any) -> Credential | None:
+        """The row as a credential, opened once per envelope; None when it cannot be opened, said once in log and row."""
+        self._rest_counts[row.id] = row.rest_count
+        known = self._opened.get(row.id)
+        if known is not None and known[0] == row.credentials:
+            return known[1]
+        try:
+            credential = Credential(row.id, row.source, row.handle, self.open(row))
+        except VaultError as error:
+            if self._unreadable.get(row.id) != row.credentials:
+                self._unreadable[row.id] = row.credentials
+                logger.bind(credential=row.id, source=row.source, reason=str(error)).error("credential could not be opened")
+                await session.execute(sql.SAY, {"id": row.id, "reason": str(error)})
+            return None
+        self._opened[row.id] = (row.credentials, credential)
+        return credential
+
+    def _drop(self, source: str) -> None:
+        for key in [key for key in self._snapshots if key[0] == source]:
+            del self._snapshots[key]
+
+    def _make_room(self) -> None:
+        """Bound what is remembered: handles and credentials may be many, a snapshot is old after a second."""
+        if len(self._snapshots) >= _MOST_CACHED:
+            self._snapshots.clear()
+        self._loading = {key: lock for key, lock in self._loading.items() if lock.locked()}
+        for remembered in (self._opened, self._unreadable):
+            if len(remembered) > _MOST_CACHED:
+                remembered.clear()

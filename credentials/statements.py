@@ -1,0 +1,99 @@
+"""The SQL of the credential table. Time is the database's."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+USABLE_OF_SOURCE = text("""
+select id, source, handle, credentials, rest_count from credential
+where source = :source and enabled and not data_access_expired and (disabled_till is null or disabled_till <= now())
+order by random() limit :sample
+""").columns(credentials=JSONB)
+
+USABLE_OF_HANDLE = text("""
+select id, source, handle, credentials, rest_count from credential
+where source = :source and handle = :handle
+  and enabled and not data_access_expired and (disabled_till is null or disabled_till <= now())
+order by random() limit :sample
+""").columns(credentials=JSONB)
+
+RESTING = text("""
+select id, disabled_till from credential
+where source = :source and (cast(:handle as text) is null or handle = :handle)
+  and enabled and not data_access_expired and disabled_till > now() and disabled_till < :replaced
+order by disabled_till limit :sample
+""")
+"""Who comes back by itself, soonest first."""
+
+REST = text("""
+update credential set
+    rest_count = rest_count + case when disabled_till > now() then 0 else 1 end,
+    disabled_till = greatest(disabled_till, now() + make_interval(secs => coalesce(
+        cast(:wait_s as double precision),
+        case when disabled_till > now() then 0
+             else (cast(:pauses_s as double precision[]))[least(rest_count, cardinality(cast(:pauses_s as double precision[])) - 1) + 1]
+        end))),
+    last_error = :reason,
+    updated_at = now()
+where id = :id
+returning disabled_till
+""")
+"""Rests of one burst count once, because the row lock lets the second see the first; a longer rest is never shortened."""
+
+WORKED = text("""
+update credential set rest_count = 0
+where id = :id and rest_count > 0 and (disabled_till is null or disabled_till <= now())
+""")
+"""A call that began before a rest and succeeds during it says nothing about the next one."""
+
+LOCK = text("select id, source, credentials from credential where id = :id for update").columns(credentials=JSONB)
+
+INVALIDATE = text("""
+update credential set
+    data_access_expired = data_access_expired or :expired,
+    disabled_till = case when :expired then disabled_till else :replaced end,
+    last_error = :reason,
+    updated_at = now()
+where id = :id
+""")
+
+SAY = text("update credential set last_error = :reason where id = :id and last_error is distinct from :reason")
+
+RESERVE = text("""
+insert into credential (idempotency_key, source, credentials, handle)
+values (:idempotency_key, :source, '{}', :handle)
+on conflict (idempotency_key) do nothing
+returning id
+""")
+
+LOCK_SAME = text("""
+select id, source, handle, credentials from credential where idempotency_key = :idempotency_key for update
+""").columns(credentials=JSONB)
+
+SEAL = text("""
+update credential set credentials = :sealed, handle = coalesce(:handle, handle), updated_at = now() where id = :id
+""").bindparams(bindparam("sealed", type_=JSONB))
+
+REVIVE = text("""
+update credential set disabled_till = null, data_access_expired = false, rest_count = 0, last_error = null where id = :id
+""")
+
+RESEAL = text("update credential set credentials = :sealed where id = :id").bindparams(bindparam("sealed", type_=JSONB))
+
+NOT_ON_KEY = text("""
+select id, source, credentials from credential
+where credentials->>'kid' is distinct from :kid and id > :after
+order by id limit :batch
+for update
+""").columns(credentials=JSONB)
+
+ENABLE = text("update credential set enabled = :enabled, updated_at = now() where id = :id returning source")
+
+ALL = text("""
+select id, source, handle, credentials->'mask' as mask, enabled, data_access_expired, rest_count, last_error, updated_at,
+       case when disabled_till > now() then disabled_till end as disabled_till
+from credential
+where cast(:source as text) is null or source = :source
+order by source, id
+""").columns(mask=JSONB)

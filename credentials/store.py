@@ -1,0 +1,157 @@
+"""The credential table: rows that are sealed on the way in and opened on the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from core.crawler.scrub import PUBLIC_KEYS
+from credentials import statements as sql
+from credentials.keys import checked_keys, idempotency_key, stored_handle
+from credentials.vault import Vault, VaultError, mask
+
+UNTIL_REPLACED = datetime(9999, 12, 31, tzinfo=UTC)
+"""``disabled_till`` of a credential that the source refuses: no time brings it back, new keys do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A credential as it may be shown."""
+
+    id: int
+    source: str
+    handle: str | None
+    state: str
+    keys: Mapping[str, str]
+    rest_count: int
+    last_error: str | None
+    updated_at: datetime
+
+
+@dataclass(slots=True)
+class Rotation:
+    """What a rotation did: rows sealed anew, and ids that no key of the ring opens."""
+
+    resealed: int = 0
+    unreadable: list[int] = field(default_factory=list)
+
+
+class CredentialStore:
+    """Reads and writes of operators and listeners. Every method is one short transaction."""
+
+    def __init__(self, sessions: async_sessionmaker[AsyncSession], vault: Vault) -> None:
+        self._sessions = sessions
+        self._vault = vault
+
+    async def insert_creds(self, source: str, keys: Mapping[str, object], *, handle: str | None = None) -> int:
+        """Store a credential, or renew the one of the same identity; returns its id.
+
+        Other keys than before end its rest and its expiry; the same keys again change nothing. A credential that an
+        operator disabled stays disabled.
+
+        Raises:
+            CredentialRefused: unknown source, or a key is missing.
+        """
+        checked = checked_keys(source, keys)
+        same = {"idempotency_key": idempotency_key(source, checked)}
+        kept_handle = stored_handle(source, handle)
+        async with self._sessions.begin() as session:
+            reserved = await session.scalar(sql.RESERVE, {**same, "source": source, "handle": kept_handle})
+            if reserved is not None:
+                await session.execute(sql.SEAL, {"id": reserved, "handle": kept_handle, "sealed": self.seal(reserved, source, checked)})
+                return int(reserved)
+            row = (await session.execute(sql.LOCK_SAME, same)).one()
+            is_new = self._keys_or_none(row) != checked
+            if is_new or kept_handle not in (None, row.handle):
+                await session.execute(sql.SEAL, {"id": row.id, "handle": kept_handle, "sealed": self.seal(row.id, source, checked)})
+            if is_new:
+                await session.execute(sql.REVIVE, {"id": row.id})
+            return int(row.id)
+
+    async def list(self, source: str | None = None) -> list[Listed]:
+        """Every credential, or those of a source; opens none, so it needs no key."""
+        async with self._sessions() as session:
+            return [_listed(row) for row in await session.execute(sql.ALL, {"source": source})]
+
+    async def enable(self, credential_id: int, *, enabled: bool = True) -> bool:
+        """Set the operator's word; False when there is no such credential."""
+        async with self._sessions.begin() as session:
+            found = await session.scalar(sql.ENABLE, {"id": credential_id, "enabled": enabled})
+            return found is not None
+
+    async def rotate(self, batch: int = 100) -> Rotation:
+        """Seal with the ring's first key every row that another key sealed.
+
+        Each batch is a transaction of its own: interrupted, it goes on where it stopped.
+        """
+        done = Rotation()
+        after: int | None = 0
+        while after is not None:
+            after = await self._rotate_batch(batch, after, done)
+        return done
+
+    def seal(self, credential_id: int, source: str, keys: Mapping[str, str]) -> dict[str, Any]:
+        """The envelope of a row, with a mask of each key to show."""
+        sealed = self._vault.seal(keys, bound_to=_binding(credential_id, source))
+        shown = {name: value if name.lower() in PUBLIC_KEYS else mask(value) for name, value in keys.items()}
+        return {**sealed, "mask": shown}
+
+    def open(self, row: Any) -> dict[str, str]:
+        """The keys of a row with id, source and credentials.
+
+        Raises:
+            VaultError: it cannot be opened.
+        """
+        return self._vault.open(row.credentials, bound_to=_binding(row.id, row.source))
+
+    def _keys_or_none(self, row: Any) -> dict[str, str] | None:
+        try:
+            return self.open(row)
+        except VaultError:
+            return None
+
+    async def _rotate_batch(self, batch: int, after: int, done: Rotation) -> int | None:
+        wanted = {"kid": self._vault.sealing_key, "after": after, "batch": batch}
+        async with self._sessions.begin() as session:
+            rows = (await session.execute(sql.NOT_ON_KEY, wanted)).all()
+            for row in rows:
+                keys = self._keys_or_none(row)
+                if keys is None:
+                    done.unreadable.append(row.id)
+                    continue
+                await session.execute(sql.RESEAL, {"id": row.id, "sealed": self.seal(row.id, row.source, keys)})
+                done.resealed += 1
+        return rows[-1].id if rows else None
+
+
+def _binding(credential_id: int, source: str) -> str:
+    return f"credential:{credential_id}:{source}"
+
+
+def _listed(row: Any) -> Listed:
+    return Listed(
+        id=row.id,
+        source=row.source,
+        handle=row.handle,
+        state=_state(row),
+        keys=row.mask or {},
+        rest_count=row.rest_count,
+        last_error=row.last_error,
+        updated_at=row.updated_at,
+    )
+
+
+def _state(row: Any) -> str:
+    if not row.enabled:
+        return "disabled"
+    if row.data_access_expired:
+        return "data access expired"
+    if row.disabled_till is None:
+        return "usable"
+    if row.disabled_till >= UNTIL_REPLACED:
+        return "refused until replaced"
+    return f"resting until {row.disabled_till.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
