@@ -1,0 +1,112 @@
+"""The migrate command: order, repeats, two at once, and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from scripts.migrate import MigrationError, load_migrations, main, migrate, pending
+from tests.support.scratch import scratch_database
+from utils.db import connect, sqlalchemy_url
+
+RECORD = "create table schema_migration (version int, name text, checksum text, applied_at timestamptz default now());"
+
+
+@pytest.fixture
+async def url(stack_env: dict[str, str]) -> AsyncIterator[str]:
+    """An empty database."""
+    async with scratch_database(stack_env["PG_URL"]) as scratch:
+        yield scratch
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two small migrations."""
+    (tmp_path / "0001_first.sql").write_text(RECORD + "create table t (a int); select pg_sleep(0.2);")
+    (tmp_path / "0002_second.sql").write_text("alter table t add column b int;")
+    return tmp_path
+
+
+async def _columns(url: str) -> list[str]:
+    connection = await connect(url, name="migrate tests")
+    try:
+        rows = await connection.fetch("select column_name from information_schema.columns where table_name = 't'")
+        return sorted(row["column_name"] for row in rows)
+    finally:
+        await connection.close()
+
+
+async def test_missing_migrations_are_applied_in_order_and_only_once(url: str, folder: Path) -> None:
+    assert await pending(url, folder) == ["0001_first", "0002_second"]
+    assert await migrate(sqlalchemy_url(url), folder) == ["0001_first", "0002_second"]
+    assert await _columns(url) == ["a", "b"]
+    (folder / "0003_third.sql").write_text("alter table t add column c int;")
+    assert await migrate(url, folder) == ["0003_third"]
+    assert await migrate(url, folder) == []
+    assert await _columns(url) == ["a", "b", "c"]
+
+
+async def test_two_runs_at_once_apply_each_migration_once(url: str, folder: Path) -> None:
+    applied = await asyncio.gather(*(migrate(url, folder) for _ in range(3)))
+    assert sorted(map(len, applied)) == [0, 0, 2]
+
+
+async def test_a_failing_migration_is_rolled_back_and_named(url: str, folder: Path) -> None:
+    (folder / "0003_broken.sql").write_text("alter table t add column c int; select 1 / 0;")
+    with pytest.raises(MigrationError, match="0003_broken failed and was rolled back: division by zero"):
+        await migrate(url, folder)
+    assert await _columns(url) == ["a", "b"]
+    assert await pending(url, folder) == ["0003_broken"]
+
+
+async def test_a_changed_migration_is_refused(url: str, folder: Path) -> None:
+    await migrate(url, folder)
+    with (folder / "0001_first.sql").open("a") as file:
+        file.write("\n-- later thought\n")
+    (folder / "0003_third.sql").write_text("alter table t add column c int;")
+    with pytest.raises(MigrationError, match="0001_first was changed after it was applied"):
+        await migrate(url, folder)
+    assert await _columns(url) == ["a", "b"]
+
+
+async def test_a_database_newer_than_the_code_is_refused(url: str, folder: Path) -> None:
+    await migrate(url, folder)
+    (folder / "0002_second.sql").unlink()
+    with pytest.raises(MigrationError, match="newer than this code: it has 0002_second"):
+        await migrate(url, folder)
+
+
+async def test_tables_without_a_record_are_refused(url: str, folder: Path) -> None:
+    connection = await connect(url, name="migrate tests")
+    await connection.execute(RECORD)
+    await connection.close()
+    with pytest.raises(MigrationError, match="no migration is recorded"):
+        await migrate(url, folder)
+
+
+@pytest.mark.parametrize("name", ["0003_Third.sql", "3_third.sql", "0004_gap.sql"])
+def test_a_misnamed_or_misnumbered_file_is_refused(folder: Path, name: str) -> None:
+    (folder / name).write_text("select 1;")
+    with pytest.raises(MigrationError):
+        load_migrations(folder)
+
+
+async def test_check_says_what_is_missing_and_changes_nothing(url: str) -> None:
+    async def run(*arguments: str) -> tuple[int | None, str]:
+        command = [sys.executable, "-m", "scripts.migrate", "--url", url, *arguments]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        output, _ = await process.communicate()
+        return process.returncode, output.decode()
+
+    assert await run("--check") == (1, "".join(f"missing {name}\n" for name in map(str, load_migrations())))
+    assert (await run())[0] == 0
+    assert await run("--check") == (0, "the schema is current\n")
+
+
+def test_an_unreachable_database_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--url", "postgresql://beat@127.0.0.1:1/beat"]) == 2
+    assert capsys.readouterr().err.startswith("migrate: ")
