@@ -1,0 +1,89 @@
+"""What reaches the log, and what must not."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+from loguru import logger
+
+from utils.logging import configure
+
+TOKEN = "EAABsbCS1iHgBAsecretsecretsecret"
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    logger.remove()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_outside_a_terminal_each_event_is_one_line_of_json_with_its_fields() -> None:
+    stream = io.StringIO()
+    configure("INFO", "auto", stream)
+    with logger.contextualize(task_id=7):
+        logger.bind(flow="refresh").info("task_done")
+    (line,) = lines(stream)
+    assert (line["event"], line["level"], line["task_id"], line["flow"]) == ("task_done", "INFO", 7, "refresh")
+
+
+def test_the_human_form_is_text_with_the_fields_behind_the_event() -> None:
+    stream = io.StringIO()
+    configure("INFO", "human", stream)
+    logger.bind(flow="refresh").warning("task_late")
+    assert "WARNING task_late flow=refresh\n" in stream.getvalue()
+
+
+@pytest.mark.parametrize("style", ["human", "json"])
+def test_secrets_are_masked_in_messages_fields_and_tracebacks(style: str) -> None:
+    stream = io.StringIO()
+    configure("INFO", style, stream)
+    logger.bind(url=f"https://host/me?access_token={TOKEN}").info(f"asked with access_token={TOKEN}")
+    try:
+        int(f"Bearer {TOKEN}")
+    except ValueError:
+        logger.exception("call_failed")
+    text = stream.getvalue()
+    assert TOKEN not in text
+    assert "call_failed" in text
+    assert "ValueError" in text
+
+
+def test_values_of_local_variables_stay_out_of_tracebacks() -> None:
+    stream = io.StringIO()
+    configure("INFO", "json", stream)
+
+    def work(hidden: str) -> float:
+        return len(hidden) / 0
+
+    value = "".join(("from-a-", "local-variable"))
+    try:
+        work(value)
+    except ZeroDivisionError:
+        logger.exception("work_failed")
+    assert "ZeroDivisionError" in stream.getvalue()
+    assert "from-a-local-variable" not in stream.getvalue()
+
+
+def test_records_of_libraries_arrive_under_their_name_and_below_the_level_nothing_does() -> None:
+    stream = io.StringIO()
+    configure("WARNING", "json", stream)
+    logging.getLogger("some.library").warning("slow by %s ms", 12)
+    logging.getLogger("some.library").info("chatter")
+    logging.getLogger("some.library").log(35, "between two levels")
+    logger.info("also chatter")
+    assert [(line["event"], line.get("library")) for line in lines(stream)] == [
+        ("slow by 12 ms", "some.library"),
+        ("between two levels", "some.library"),
+    ]
