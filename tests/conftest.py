@@ -3,6 +3,7 @@ vhost and bucket, and leaves none behind. The outside network is closed."""
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import AsyncIterator, Iterator
 
@@ -17,6 +18,12 @@ from tests.support.redis import flush, reserved_database
 from tests.support.s3 import S3Access, own_bucket
 from tests.support.stack import stack_environment, with_path
 from utils.db import connect
+
+
+pytest_plugins = ["tests.support.fixtures_sandbox"]
+
+TEST_KEYS = "test:" + base64.b64encode(bytes(32)).decode()
+"""A key ring that seals nothing but what tests make up."""
 
 
 def pytest_configure() -> None:
@@ -97,7 +104,7 @@ def s3(stack_env: dict[str, str]) -> Iterator[S3Access]:
 def program_env(clean_db: str, pgbouncer_url: str, redis_url: str, rmq_url: str) -> dict[str, str]:
     """Environment for a program under test, with this session's servers."""
     urls = {"PG_URL": clean_db, "PGBOUNCER_URL": pgbouncer_url, "REDIS_URL": redis_url, "RMQ_URL": rmq_url}
-    return {**os.environ, "ENVIRONMENT": "test", **urls}
+    return {**os.environ, "ENVIRONMENT": "test", "BEAT_KEYS": TEST_KEYS, **urls}
 
 
 @pytest.fixture
