@@ -1,0 +1,157 @@
+"""The consumer: effect, commit, acknowledge, in this order; what fails is tried again later and then put aside.
+
+A message is delivered at least once: a process that dies between commit and acknowledgement gets it again, so handlers
+are idempotent. An invalid payload goes to ``error.<queue>`` at once, a failed one after two more attempts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from loguru import logger
+from pydantic import BaseModel, ValidationError
+
+from core.amqp.backoff import pause_s
+from core.amqp.topology import declare_consumed, error_queue, retry_queue
+from utils.redact import redact_text
+from utils.waiting import wait_any
+
+if TYPE_CHECKING:
+    from core.amqp.models import AmqpListener
+    from utils.db import Database
+
+RETRIES = 2
+RETRIES_HEADER, REASON_HEADER = "x-retries", "x-reason"
+GRACE_S = 30.0
+
+
+async def run_listener(listener: AmqpListener, url: str, database: Database, *, stopping: asyncio.Event) -> None:
+    """Handle the queue's messages until ``stopping`` is set; outlives the broker's absence."""
+    consumer = Consumer(listener, database)
+    failures = 0
+    while not stopping.is_set():
+        try:
+            await consumer.serve(url, stopping)
+            failures = 0
+        except Exception as error:  # noqa: BLE001 - the listener outlives whatever happens to its connection
+            failures += 1
+            logger.warning("listener lost the broker: {error}", error=_reason(error), queue=listener.queue)
+            await wait_any(stopping, timeout_s=pause_s(failures))
+
+
+class Consumer:
+    """One process's share of a queue."""
+
+    def __init__(self, listener: AmqpListener, database: Database) -> None:
+        self._listener = listener
+        self._handler = listener.load()
+        self._database = database
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def serve(self, url: str, stopping: asyncio.Event) -> None:
+        """Connect, see that the queues exist, and consume until stopping or until the connection is lost."""
+        connection = await aio_pika.connect(
+            url, timeout=10.0, heartbeat=10, client_properties={"connection_name": f"beat {self._listener.queue}"}
+        )
+        async with connection:
+            listener = self._listener
+            await declare_consumed(connection, listener.source, retry_delay_s=listener.retry_delay_s)
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            await channel.set_qos(prefetch_count=listener.prefetch)
+            lost = await _loss_of(channel)
+            queue = await channel.get_queue(listener.queue, ensure=False)
+            tag = await queue.consume(lambda message: self._receive(channel, message))
+            logger.info("listener started", queue=listener.queue)
+            while not (stopping.is_set() or lost.is_set()):
+                await wait_any(stopping, lost, timeout_s=60.0)
+            if lost.is_set():
+                raise ConnectionError("consumer was cancelled or its channel closed")
+            await queue.cancel(tag)
+            if self._running:
+                await asyncio.wait(self._running, timeout=GRACE_S)
+
+    async def _receive(self, channel: AbstractChannel, message: AbstractIncomingMessage) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        await self._settle(channel, message)
+
+    async def _settle(self, channel: AbstractChannel, message: AbstractIncomingMessage) -> None:
+        """Handle and acknowledge; a message that cannot be put elsewhere goes back to its queue."""
+        try:
+            parsed = self._listener.model.model_validate_json(message.body)
+        except ValidationError as error:
+            reason = "; ".join(f"{_path(entry)}: {entry['msg']}" for entry in error.errors(include_input=False)[:10])
+            await self._put_aside(channel, message, f"invalid payload: {reason}")
+            return
+        try:
+            await self._handle(parsed)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises, the message must not be lost
+            logger.opt(exception=error).error("message was not handled", queue=self._listener.queue)
+            await self._again(channel, message, _reason(error))
+            return
+        await message.ack()
+
+    async def _handle(self, parsed: BaseModel) -> None:
+        async with self._database.sessions.begin() as session:
+            await self._handler(parsed, session=session)
+
+    async def _again(self, channel: AbstractChannel, message: AbstractIncomingMessage, reason: str) -> None:
+        retries = retries_of(message)
+        if retries >= RETRIES:
+            await self._put_aside(channel, message, reason)
+        else:
+            headers = {RETRIES_HEADER: retries + 1, REASON_HEADER: reason}
+            await self._move(channel, message, retry_queue(self._listener.queue), headers)
+
+    async def _put_aside(self, channel: AbstractChannel, message: AbstractIncomingMessage, reason: str) -> None:
+        logger.warning("message was put aside", queue=self._listener.queue, reason=reason)
+        await self._move(channel, message, error_queue(self._listener.queue), {REASON_HEADER: reason})
+
+    async def _move(
+        self, channel: AbstractChannel, message: AbstractIncomingMessage, queue: str, headers: dict[str, Any]
+    ) -> None:
+        """Copy, confirmed by the broker, then acknowledge: dying in between repeats the message and loses nothing."""
+        copy = aio_pika.Message(
+            message.body,
+            headers={**message.headers, **headers},
+            content_type=message.content_type,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            message_id=message.message_id,
+            timestamp=message.timestamp,
+        )
+        try:
+            await channel.default_exchange.publish(copy, routing_key=queue, timeout=20.0)
+        except (aio_pika.exceptions.DeliveryError, TimeoutError) as error:
+            logger.error("message could not be moved: {error}", error=_reason(error), queue=queue)
+            await asyncio.sleep(pause_s(1))
+            await message.nack(requeue=True)
+            return
+        await message.ack()
+
+
+def retries_of(message: AbstractIncomingMessage) -> int:
+    """How often the message was tried again already."""
+    value = message.headers.get(RETRIES_HEADER, 0)
+    return value if isinstance(value, int) else 0
+
+
+async def _loss_of(channel: AbstractChannel) -> asyncio.Event:
+    """Set when the channel closes or the broker ends the consumer (its queue was deleted)."""
+    lost = asyncio.Event()
+    channel.close_callbacks.add(lambda *_: lost.set())
+    underlay = await channel.get_underlay_channel()
+    underlay.on_consumer_cancel_callbacks.add(lambda _: lost.set())
+    return lost
+
+
+def _path(entry: Any) -> str:
+    return ".".join(str(part) for part in entry["loc"]) or "payload"
+
+
+def _reason(error: BaseException) -> str:
+    return redact_text(f"{type(error).__name__}: {error}")[:500]

@@ -1,0 +1,166 @@
+"""One connection and one channel to the broker, and what each answer to a message means."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
+
+import aio_pika
+import aiormq
+from aio_pika import DeliveryMode, RobustConnection
+from aio_pika.abc import AbstractRobustChannel
+from aio_pika.exceptions import (
+    CONNECTION_EXCEPTIONS,
+    ChannelClosed,
+    ChannelInvalidStateError,
+    DeliveryError,
+    PublishError,
+)
+from pamqp.commands import Basic
+
+from core.amqp.topology import declare_topology
+
+if TYPE_CHECKING:
+    from core.amqp.outbox import Row, Scope
+
+CONFIRM_TIMEOUT_S = 20.0
+CONNECT_TIMEOUT_S = 10.0
+HEARTBEAT_S = 10
+_NAMED_EXCHANGE = re.compile(r"exchange '([^']*)'")
+
+
+class HeldBackError(Exception):
+    """The broker does not take this message now; everything in ``scope`` has to wait."""
+
+    def __init__(self, scope: Scope, reason: str) -> None:
+        super().__init__(reason)
+        self.scope = scope
+
+
+class BrokerAwayError(Exception):
+    """There is no broker to talk to: whether a message in flight arrived is unknown."""
+
+
+class Publisher:
+    """A robust connection with one confirming channel; ``up`` until the first sign that it is gone."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: RobustConnection | None = None
+        self._channel: AbstractRobustChannel | None = None
+        self.up = False
+
+    async def open(self, patience_s: float) -> None:
+        """Connect, or wait for the connection to restore itself, and see that the topology exists.
+
+        Raises:
+            BrokerAwayError: not within ``patience_s`` (the first connection takes up to ten seconds).
+        """
+        try:
+            if self._connection is None or self._channel is None:
+                await self._connect()
+            else:
+                self._connection.reconnect_interval = patience_s
+                async with asyncio.timeout(patience_s + 1.0):
+                    await self._channel.ready()
+            assert self._connection is not None
+            await declare_topology(self._connection)
+        except (*CONNECTION_EXCEPTIONS, TimeoutError) as error:
+            raise BrokerAwayError(_said(error)) from error
+        self.up = True
+
+    async def _connect(self) -> None:
+        connection = await aio_pika.connect_robust(
+            self._url,
+            timeout=CONNECT_TIMEOUT_S,
+            heartbeat=HEARTBEAT_S,
+            client_properties={"connection_name": "beat relay"},
+        )
+        try:
+            channel = connection.channel(publisher_confirms=True, on_return_raises=True)
+            await channel.initialize(timeout=CONNECT_TIMEOUT_S)
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection, self._channel = connection, channel
+
+    async def publish(self, row: Row) -> None:
+        """Send one row and wait for the broker's confirm.
+
+        Raises:
+            HeldBackError: refused, unroutable, unanswered or impossible; other messages may pass.
+            BrokerAwayError: the connection or the channel broke.
+        """
+        try:
+            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
+                await self._send(row)
+        except PublishError as error:
+            raise HeldBackError(row.key[:2], f"no queue is bound ({_said(error)})") from error
+        except DeliveryError as error:
+            raise HeldBackError(row.key, "the broker refused it") from error
+        except TimeoutError as error:
+            raise HeldBackError(row.key, f"no confirm within {CONFIRM_TIMEOUT_S:.0f} s") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            self.up = False  # the connection was given up, and with it the confirm we wait for
+            raise BrokerAwayError("connection lost") from error
+        except CONNECTION_EXCEPTIONS as error:
+            self.up = False
+            self._blame(row, error)
+            raise BrokerAwayError(_said(error)) from error
+        except Exception as error:  # a message that cannot be put into frames
+            raise HeldBackError(row.key, f"cannot be sent: {_said(error)}") from error
+
+    async def _send(self, row: Row) -> None:
+        """On the channel below, without waiting for the socket: frames of many messages then leave in one write."""
+        if self._channel is None:
+            raise BrokerAwayError("not connected")
+        if self._channel.is_closed:
+            raise ChannelInvalidStateError("channel is closed")
+        channel = cast(aiormq.Channel, await self._channel.get_underlay_channel())
+        await channel.basic_publish(
+            row.body.encode(),
+            exchange=row.exchange,
+            routing_key=row.routing_key,
+            properties=properties_of(row),
+            mandatory=True,
+            wait=False,
+        )
+
+    def _blame(self, row: Row, error: BaseException) -> None:
+        """A missing or forbidden exchange closes the channel under all messages; its name is in the reason.
+
+        Raises:
+            HeldBackError: it is this row's exchange.
+        """
+        if isinstance(error, ChannelClosed):
+            named = _NAMED_EXCHANGE.search(_said(error))
+            if named and named[1] == row.exchange:
+                raise HeldBackError((row.exchange,), _said(error)) from error
+
+    async def close(self) -> None:
+        """Close the connection, whatever state it is in."""
+        connection, self._connection, self._channel, self.up = self._connection, None, None, False
+        if connection is not None:
+            with suppress(Exception):
+                async with asyncio.timeout(5.0):
+                    await connection.close()
+
+
+def properties_of(row: Row) -> Basic.Properties:
+    """Persistent JSON with an id; the body beside it is the stored text, byte for byte."""
+    return Basic.Properties(
+        content_type="application/json",
+        content_encoding="utf-8",
+        delivery_mode=DeliveryMode.PERSISTENT,
+        message_id=row.message_id,
+        timestamp=row.created_at,
+    )
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(part) for part in error.args if part is not None) or type(error).__name__

@@ -1,0 +1,74 @@
+"""Values as JSON that PostgreSQL's jsonb and every strict reader accept."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from utils.times import event_time
+
+_PLAIN = frozenset({int, bool, type(None)})
+
+
+def json_safe(value: Any) -> Any:
+    """The value in JSON's own types.
+
+    Text loses NUL characters (jsonb refuses them) and gets U+FFFD for half surrogate pairs; NaN and infinities become
+    null, times the text of event times (naive ones are UTC), decimals numbers, tuples and sets lists, anything else its
+    text.
+    """
+    kind = type(value)
+    if kind is str:
+        return _text(value)
+    if kind in _PLAIN:
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind is dict:
+        return {_text(key) if type(key) is str else _text(str(key)): json_safe(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [json_safe(item) for item in value]
+    return _rarer(value)
+
+
+def json_text(value: Any) -> str:
+    """A value that ``json_safe`` made, as JSON text."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _text(value: str) -> str:
+    if "\x00" in value:
+        value = value.replace("\x00", "")
+    if value.isascii():
+        return value
+    # A pair of surrogates that stands for one character is joined; what is left alone becomes U+FFFD.
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _rarer(value: Any) -> Any:
+    if isinstance(value, str):  # also words of an enumeration
+        return _text(str(value))
+    if isinstance(value, datetime):
+        return event_time(value if value.tzinfo else value.replace(tzinfo=UTC))
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return _number(value)
+    if isinstance(value, int | float):
+        return json_safe(int(value) if isinstance(value, int) else float(value))
+    if isinstance(value, Mapping):
+        return json_safe(dict(value))
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json_safe(item) for item in value]
+    return _text(str(value))
+
+
+def _number(value: Decimal) -> int | float | None:
+    if not value.is_finite():
+        return None
+    whole = value == value.to_integral_value()
+    return int(value) if whole and value.adjusted() < 400 else json_safe(float(value))
