@@ -1,0 +1,80 @@
+"""The REST API: ``python server.py``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, cast
+
+import uvicorn
+from fastapi import FastAPI
+
+from config import ConfigError, Settings, load_settings
+from core.api.app import create_app
+from core.api.deps import TokenRefused
+from core.runtime import Runtime
+from credentials.keys import SOURCES, CredentialRefused
+from credentials.manager import CredentialManager
+from credentials.runtime import build_runtime
+from credentials.vault import Vault, VaultError
+from scripts.migrate import load_migrations
+from utils.logging import configure
+
+POOL_SIZE = 20
+DRAIN_S = 10
+
+
+class Tokens:
+    """POST /tokens on the credential manager, with refusals in the API's words."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._manager = cast("CredentialManager", runtime.credentials)
+
+    async def insert_creds(self, source: str, credentials: Mapping[str, Any], *, handle: str | None = None) -> object:
+        """Store the credential sealed.
+
+        Raises:
+            TokenRefused: no such source, or a key is missing.
+        """
+        try:
+            return await self._manager.insert_creds(source, credentials, handle=handle)
+        except CredentialRefused as error:
+            raise TokenRefused("credentials" if source in SOURCES else "source", str(error)) from error
+
+
+def make_app(settings: Settings) -> FastAPI:
+    """The application on real credentials."""
+    return create_app(
+        settings,
+        build_runtime=partial(build_runtime, pool_size=POOL_SIZE),
+        token_store=Tokens,
+        schema_version=load_migrations()[-1].version,
+    )
+
+
+def main() -> int:
+    """Serve until told to stop. Exit code 2: the settings are wrong, the message says which."""
+    try:
+        settings = load_settings()
+        Vault.from_ring(settings.secrets.beat_keys.get_secret_value())
+    except (ConfigError, VaultError) as error:
+        print(f"server: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
+        return 2
+    configure(settings.general.log_level, settings.general.log_format)
+    uvicorn.run(
+        make_app(settings),
+        host=settings.api.api_host,
+        port=settings.api.api_port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
