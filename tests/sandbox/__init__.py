@@ -1,0 +1,1 @@
+"""Provider sandbox: answers for every provider host from one deterministic, made-up universe of creators."""

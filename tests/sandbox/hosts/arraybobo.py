@@ -1,0 +1,193 @@
+"""instagram-scraper-2022.p.rapidapi.com: profiles and reels in v1 with int pks, posts in web form."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tests.sandbox.dialects import v1, web
+from tests.sandbox.hosts.base import Answer, Call, HostLimit
+from tests.sandbox.hosts.rapidapi import NOT_AUTHORIZED, NOT_FOUND, Endpoint, RapidApiHost
+from tests.sandbox.people import CAPTIONS
+from tests.sandbox.posts import Media, Post, by_shortcode, posts_of, reels_of, stories_of
+from tests.sandbox.templates import Json, Template
+from tests.sandbox.universe import Creator, Trait, Universe
+
+_S = "rapidapi-arraybobo"
+_PROFILE = Template(_S, "fetch_profile_by_handle")
+_NO_USER = Template(_S, "fetch_profile_posts_by_id.not-found-200")
+_REEL = Template(_S, "fetch_reels_posts", "items", 0, "media")
+_PICTURE = Template(_S, "fetch_hashtag_posts", "sections", 0, "layout_content", "medias", 0, "media")
+_SECTIONS = Template(_S, "fetch_hashtag_posts")
+_STORIES = Template(_S, "fetch_story_posts_by_profile_id")
+_NO_STORIES = Template(_S, "fetch_story_posts_by_profile_id.no-stories")
+_TAGGED = Template(_S, "fetch_tagged_posts")
+HASHTAG_PAGE = 20
+_TRAY = "reels", next(iter(_STORIES.new()["reels"]))
+
+
+class Arraybobo(RapidApiHost):
+    """ "Instagram Scraper 2022"; the trailing slash belongs to every path."""
+
+    host = "instagram-scraper-2022.p.rapidapi.com"
+    source = _S
+    limit = HostLimit(100, 30)
+    mandatory: ClassVar = {
+        "fetch_profile_by_id": ("user", "pk"),
+        "fetch_profile_by_handle": ("user", "pk"),
+        "fetch_profile_posts_by_id": ("data", "user", "edge_owner_to_timeline_media"),
+        "fetch_profile_posts_by_handle": ("data", "user", "edge_owner_to_timeline_media"),
+        "fetch_post_by_shortcode": ("shortcode",),
+        "fetch_reels_posts": ("items",),
+        "fetch_story_posts_by_profile_id": ("reels",),
+        "fetch_tagged_posts": ("data", "user", "edge_user_to_photos_of_you"),
+        "fetch_hashtag_posts": ("sections",),
+    }
+    endpoints: ClassVar = {
+        "/ig/info/": (Endpoint("fetch_profile_by_id", "pk", "id_user"),),
+        "/ig/info_username/": (Endpoint("fetch_profile_by_handle", "handle", "user"),),
+        "/ig/posts/": (Endpoint("fetch_profile_posts_by_id", "pk", "id_user", "end_cursor", 12),),
+        "/ig/posts_username/": (Endpoint("fetch_profile_posts_by_handle", "handle", "user", "end_cursor", 10),),
+        "/ig/post_info/": (Endpoint("fetch_post_by_shortcode", "shortcode", "shortcode"),),
+        "/ig/reels_posts/": (Endpoint("fetch_reels_posts", "pk", "id_user", "max_id", 10),),
+        "/ig/reels_posts_username/": (Endpoint("fetch_reels_posts", "handle", "user", "max_id", 10),),
+        "/ig/stories/": (Endpoint("fetch_story_posts_by_profile_id", "pk", "id_user"),),
+        "/ig/tagged/": (Endpoint("fetch_tagged_posts", "pk", "id_user", "end_cursor", 50),),
+        "/ig/hashtag/": (Endpoint("fetch_hashtag_posts", "tag", "hashtag", "next_max_id", HASHTAG_PAGE),),
+    }
+
+    def __init__(self, universe: Universe) -> None:
+        super().__init__(universe)
+        self.answers = {
+            "fetch_profile_by_id": self.profile,
+            "fetch_profile_by_handle": self.profile,
+            "fetch_profile_posts_by_id": self.timeline,
+            "fetch_profile_posts_by_handle": self.timeline,
+            "fetch_post_by_shortcode": self.post,
+            "fetch_reels_posts": self.reels,
+            "fetch_story_posts_by_profile_id": self.stories,
+            "fetch_tagged_posts": self.tagged,
+            "fetch_hashtag_posts": self.hashtag,
+        }
+
+    def profile(self, call: Call) -> Answer:
+        """v1 profile; not found comes with 200 here."""
+        who = self.who(call)
+        if who is None:
+            return Answer.of(NOT_FOUND)
+        if who.kind == "closed":
+            return Answer.of(NOT_AUTHORIZED, 400)
+        body: Json = _PROFILE.new()
+        v1.fill_profile(body["user"], self.universe, who)
+        return Answer.of(body)
+
+    def timeline(self, call: Call) -> Answer:
+        """Web timeline; ``data.user`` is null for unknown and private accounts."""
+        who = self.who(call)
+        if who is None or who.is_private:
+            return Answer.of(_NO_USER.new())
+        posts = posts_of(self.universe, who)
+        return self._web_page(call, who, posts, "edge_owner_to_timeline_media")
+
+    def tagged(self, call: Call) -> Answer:
+        """Public posts of others in which this account is tagged (of those near it)."""
+        who = self.who(call)
+        if who is None or who.is_private:
+            return Answer.of(_NO_USER.new())
+        around = self.universe.others(who.index, 30, "tagging")
+        posts = [post for other in around for post in posts_of(self.universe, other) if who.index in post.tagged]
+        return self._web_page(call, who, tuple(posts), "edge_user_to_photos_of_you")
+
+    def _web_page(self, call: Call, who: Creator, posts: tuple[Post, ...], edge: str) -> Answer:
+        offset = web.offset_of(call.cursor)
+        if offset is None:
+            return Answer.of({"message": "Invalid end_cursor", "status": "fail"}, 400)
+        page = posts[offset : offset + call.size]
+        lying = who.trait is Trait.EMPTY_CURSOR
+        body = _TAGGED.new()
+        body["data"]["user"] = {
+            edge: {
+                "count": len(posts),
+                "page_info": web.page_info(offset, len(page), len(posts), who.pk, lying),
+                "edges": [{"node": web.timeline_node(self.universe, post)} for post in page],
+            }
+        }
+        return Answer.of(body)
+
+    def post(self, call: Call) -> Answer:
+        """Web single post, flattened to the root."""
+        post = by_shortcode(self.universe, call.subject)
+        if post is None:
+            return Answer.of({"message": "Media not found or unavailable", "status": "fail"})
+        return Answer.of(web.single_post(self.universe, post))
+
+    def reels(self, call: Call) -> Answer:
+        """v1 clips feed; ``max_id`` is absent on the last page."""
+        who, offset = self.who(call), web.offset_of(call.cursor)
+        if who is None:
+            return Answer.of(NOT_FOUND)
+        if who.is_private:
+            return Answer.of(NOT_AUTHORIZED, 400)
+        if offset is None:
+            return Answer.of({"message": "Invalid max_id", "status": "fail"}, 400)
+        reels = reels_of(self.universe, who)
+        page = reels[offset : offset + call.size]
+        more = offset + len(page) < len(reels)
+        paging: Json = {"max_id": web.cursor(offset + len(page), who.pk)} if more else {}
+        paging["more_available"] = more
+        items = [{"media": v1.fill_media(_REEL.new(), self.universe, post)} for post in page]
+        return Answer.of({"items": items, "paging_info": paging, "status": "ok"})
+
+    def stories(self, call: Call) -> Answer:
+        """v1 reels-media; ``reels`` has no key for an account without stories."""
+        who = self.who(call)
+        stories = () if who is None or who.is_private else stories_of(self.universe, who)
+        if who is None or not stories:
+            return Answer.of(_NO_STORIES.new())
+        body: Json = _STORIES.new()
+        (tray,) = body["reels"].values()
+        v1.fill_user(tray["user"], who)
+        pictures, films = (
+            Template(_S, "fetch_story_posts_by_profile_id", *_TRAY, "items", number) for number in (0, 1)
+        )
+        newest = stories[-1].taken_at
+        tray.update(
+            id=who.pk,
+            latest_reel_media=newest,
+            expiring_at=newest + 86_400,
+            items=[v1.fill_story((films if s.is_video else pictures).new(), self.universe, s) for s in stories],
+            media_count=len(stories),
+            media_ids=[story.pk for story in stories],
+        )
+        body["reels"] = {str(who.pk): tray}
+        return Answer.of(body)
+
+    def hashtag(self, call: Call) -> Answer:
+        """v1 sections; three values go back for the next page."""
+        offset = web.offset_of(call.cursor)
+        if offset is None:
+            return Answer.of({"message": "Invalid next_max_id", "status": "fail"}, 400)
+        posts = [p for p in tagged_with(self.universe, call.subject) if p.media in {Media.IMAGE, Media.REEL}]
+        page = posts[offset : offset + call.size]
+        body: Json = _SECTIONS.new()
+        section = body["sections"][0]
+        templates = {Media.IMAGE: _PICTURE, Media.REEL: _REEL}
+        medias = [{"media": v1.fill_media(templates[p.media].new(), self.universe, p)} for p in page]
+        section["layout_content"]["medias"] = medias
+        more = offset + len(page) < len(posts)
+        body.update(more_available=more, next_page=offset // call.size + 1, sections=[section] if page else [])
+        body["next_max_id"] = web.cursor(offset + len(page), 1) if more else ""
+        return Answer.of(body)
+
+
+def tagged_with(universe: Universe, tag: str, limit: int = 120) -> list[Post]:
+    """Public posts whose caption carries the hashtag, from as few creators as it takes."""
+    word = f"#{tag.lstrip('#').lower()}"
+    captions = {caption for caption in CAPTIONS if word in caption.lower().split()}
+    found: list[Post] = []
+    for index in range(universe.size if captions else 0):
+        creator = universe.creator(index)
+        if not creator.is_private and creator.kind != "missing":
+            found += [post for post in posts_of(universe, creator) if post.caption in captions]
+        if len(found) >= limit:
+            break
+    return found[:limit]
