@@ -47,3 +47,4 @@ class FlowContext:
     runtime: Runtime
     task_id: int | None
     started_at: datetime
+    attempt: int = 1

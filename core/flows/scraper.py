@@ -1,0 +1,110 @@
+"""Runs one task: its name becomes a coroutine, its params a model, its error a rule for what happens next."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.crawler.errors import ChainFailed, ProviderError, Retry, retry_rule
+from core.flows.registry import Flow, Registry
+from core.models.params import MAX_PARAMS_BYTES, CsvParams, Params, describe
+from core.queue.queue import Claim, Done, Failed
+from core.runtime import FlowContext
+from utils.redact import redact_text
+
+FlowFunction = Callable[[Any, FlowContext], Awaitable[Any]]
+
+DEFAULT_LATER_S = 30.0
+"""Pause before a task meets an unavailable source again, when nothing says how long."""
+
+
+class BadTask(Exception):
+    """A task that cannot run as it was sent; the text names the field and the fix."""
+
+    def __init__(self, message: str, code: str = "BAD_INPUT") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@cache
+def resolve(target: str) -> FlowFunction:
+    """The coroutine function behind ``package.module:function``."""
+    module, _, name = target.partition(":")
+    function: FlowFunction = getattr(importlib.import_module(module), name)
+    return function
+
+
+def built_flow(registry: Registry, name: str) -> Flow:
+    """The flow of that name.
+
+    Raises:
+        BadTask: there is none, or it is not built yet (code NOT_BUILT).
+    """
+    flow = registry.get(name)
+    if flow is None:
+        raise BadTask(f"flow: there is no flow {name[:100]!r}; see docs/flows.md for the names", "UNKNOWN_FLOW")
+    if flow.target is None:
+        raise BadTask(f"flow: {name} is not built yet", "NOT_BUILT")
+    return flow
+
+
+def read_params(flow: Flow, raw: Any) -> Params:
+    """The params of a task as the flow's model.
+
+    Raises:
+        BadTask: too large, not an object, or a field is wrong; every wrong field is named.
+    """
+    if not isinstance(raw, dict):
+        raise BadTask(f"params: must be a JSON object, is {type(raw).__name__}")
+    try:
+        return flow.params.model_validate(raw)
+    except ValidationError as error:
+        raise BadTask(describe(error)) from error
+
+
+def claimed_params(flow: Flow, claim: Claim) -> Params:
+    """The params of a claimed row; csv flows are told the task's id.
+
+    Raises:
+        BadTask: as ``read_params``, or the row names another platform than the flow's.
+    """
+    if claim.params is None or len(claim.params) > MAX_PARAMS_BYTES:
+        raise BadTask(f"params: at most {MAX_PARAMS_BYTES} bytes of JSON, got {len(claim.params or '')}")
+    raw = json.loads(claim.params)
+    if isinstance(raw, dict) and issubclass(flow.params, CsvParams):
+        raw["scrape_id"] = claim.id
+    return read_params(flow, raw)
+
+
+def done(flow: Flow, claim: Claim, result: Any) -> Done:
+    """The report of a flow that returned. Callers of csv flows read the result as text in ``data``."""
+    text = None if result is None else json.dumps(result, default=str, ensure_ascii=False).replace("\\u0000", "")
+    return Done(claim, str(result) if issubclass(flow.params, CsvParams) else "None", text)
+
+
+def failed(flow: Flow | None, claim: Claim, error: BaseException) -> Failed:
+    """The report of a flow that raised."""
+    max_retries = flow.max_retries if flow else 1
+    if isinstance(error, BadTask):
+        return Failed(claim, str(error), None, error.code, Retry.NEVER.name, 0, max_retries)
+    if isinstance(error, ProviderError):
+        details = [o.as_result() for o in error.outcomes] if isinstance(error, ChainFailed) else []
+        result = json.dumps({"sources": details}) if details else None
+        rule, delay_s = retry_rule(error), error.retry_after_s or DEFAULT_LATER_S
+        return Failed(claim, _clean(str(error)), result, error.word.upper(), rule.name, delay_s, max_retries)
+    text = _clean(str(error)) or type(error).__name__
+    return Failed(claim, text, None, type(error).__name__, Retry.BACKOFF.name, 0, max_retries)
+
+
+def timed_out(claim: Claim, limit_s: float) -> Failed:
+    """The report of a task that was cancelled at its time limit."""
+    return Failed(claim, f"timed out: cancelled after {limit_s:g} s", None, "TIMEOUT", Retry.NEVER.name, 0, 1)
+
+
+def _clean(text: str) -> str:
+    return redact_text(text).replace("\x00", "")[:4000]

@@ -1,0 +1,118 @@
+"""What runs in a child of the pool: a worker, or the event relay. Everything it needs arrives pickled in its order."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import uvloop
+from loguru import logger
+
+from config import Settings
+from core.amqp.relay import run_relay
+from core.flows import scraper
+from core.flows.registry import Flow, build_registry
+from core.models.params import Params
+from core.queue.link import Link
+from core.queue.plan import RELAY, ProcessSpec
+from core.queue.queue import Claim, WorkerQueue
+from core.queue.worker import Worker
+from core.runtime import FlowContext, Runtime
+from utils.logging import configure
+from utils.times import utc_now
+
+WEDGED = 70
+"""Exit code of a process that had to be given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a child is to do. ``runtime`` is the dotted path of the function that builds its clients."""
+
+    spec: ProcessSpec
+    worker: int
+    settings: Settings
+    runtime: str
+
+
+def child_main(order: Order, end: socket.socket) -> None:
+    """Entry point in the forked process; returns when drained."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    configure(order.settings.general.log_level, order.settings.general.log_format)
+    body = _relay if order.spec.name == RELAY else _work
+    with logger.contextualize(worker=order.worker):
+        wedged = uvloop.run(body(order, end))
+    if wedged:
+        os._exit(WEDGED)
+
+
+async def _work(order: Order, end: socket.socket) -> bool:
+    settings = order.settings
+    registry = build_registry(settings.workers.beat_extra_flows)
+    runtime = _factory(order.runtime)(settings)
+
+    async def run_flow(flow: Flow, params: Params, claim: Claim) -> Any:
+        context = FlowContext(runtime, claim.id, utc_now(), claim.attempt)
+        return await scraper.resolve(str(flow.target))(params, context)
+
+    queue = WorkerQueue(settings.database.pooled_url, order.worker)
+
+    def hear(words: list[str]) -> None:
+        match words:
+            case ["wake", flow]:
+                worker.wake(flow)
+            case ["cancel", task_id]:
+                worker.revoke(int(task_id))
+            case ["drain", grace_s]:
+                worker.drain(float(grace_s))
+            case ["ping"]:
+                link.tell("pong")
+            case ["control", text]:
+                control = json.loads(text)
+                worker.control(frozenset(control["paused"]), control["limits"], settings.workers.task_time_limit_s)
+
+    link = Link(end, hear, lambda: worker.drain(0))
+    worker = Worker(order.spec, queue, registry, run_flow, link.tell)
+    worker.control(frozenset(), {}, settings.workers.task_time_limit_s)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain, settings.workers.worker_grace_s)
+    link.tell("ready")
+    wedged = await worker.run()
+    await queue.aclose()
+    if not wedged:
+        await runtime.aclose()
+    link.close()
+    return wedged
+
+
+async def _relay(order: Order, end: socket.socket) -> bool:
+    woken, stopping = asyncio.Event(), asyncio.Event()
+
+    def hear(words: list[str]) -> None:
+        match words:
+            case ["wake", *_]:
+                woken.set()
+            case ["drain", *_]:
+                stopping.set()
+                woken.set()
+            case ["ping"]:
+                link.tell("pong")
+
+    link = Link(end, hear, lambda: hear(["drain"]))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, hear, ["drain"])
+    link.tell("ready")
+    await run_relay(order.settings, woken=woken, stopping=stopping)
+    link.close()
+    return False
+
+
+def _factory(path: str) -> Callable[[Settings], Runtime]:
+    module, _, name = path.partition(":")
+    factory: Callable[[Settings], Runtime] = getattr(importlib.import_module(module), name)
+    return factory

@@ -1,0 +1,317 @@
+"""The supervisor: one per host, doing once what would otherwise be multiplied by every worker process.
+
+It starts and replaces the children, owns the host's LISTEN session, looks at the queue once a second, keeps the leases,
+and gives the tasks of dead processes to living ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import random
+import signal
+import time
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any
+
+from loguru import logger
+
+from config import Settings
+from core.flows.registry import Registry
+from core.queue.children import Child, Ears, Nursery
+from core.queue.listener import QueueListener
+from core.queue.plan import RELAY, ProcessSpec
+from core.queue.queue import QueueUnavailable
+from core.queue.upkeep import FlowControl, Upkeep
+
+PING_S = 2.0
+SILENT_S = 5.0
+"""Without a pong for so long a child may be wedged; the queue then says whether its tasks are overdue."""
+
+OVERDUE_SLACK_S = 4.0
+
+
+class Pool:
+    """A supervisor and its children. ``runtime`` is the dotted path of what builds a child's clients."""
+
+    def __init__(self, settings: Settings, registry: Registry, specs: list[ProcessSpec], *, runtime: str, host: str) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._specs = [*specs, ProcessSpec(RELAY, (), 0)]
+        self._upkeep = Upkeep(settings, registry, host)
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["core.preload"])
+        self._nursery = Nursery(context, settings, runtime, Ears(self._hear, self._died))
+        self._listener = QueueListener(settings.database.pg_url, self._on_work, self._on_cancel, self._on_gap)
+        self._by_flow: dict[str, deque[int]] = {}
+        self._unmet: set[str] = set()
+        self._dead: set[int] = set()
+        self._rescuing = asyncio.Lock()
+        self._control = FlowControl()
+        self._stopping = False
+        self._stopped = asyncio.Event()
+        self._ready_logged = False
+        self._relay_due = False
+        self._strange_flow = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def children(self) -> dict[int, Child]:
+        """Living children by worker id."""
+        return self._nursery.children
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT and every child is gone."""
+        loop = asyncio.get_running_loop()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sign, self.stop)
+        self._spawn(self._start_all())
+        self._spawn(self._listener.run())
+        self._spawn(self._ticks())
+        self._spawn(self._beats())
+        self._spawn(self._pings())
+        await self._stopped.wait()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._upkeep.aclose()
+
+    def stop(self) -> None:
+        """Drain; called again, hurry."""
+        hurry, self._stopping = self._stopping, True
+        grace_s = 0.0 if hurry else self._settings.workers.worker_grace_s
+        logger.bind(grace_s=grace_s, children=len(self.children)).info("pool is stopping")
+        for child in list(self.children.values()):
+            if child.spec.name != RELAY:
+                child.link.tell("drain", str(grace_s))
+        if not hurry:
+            self._spawn(self._wait_for_end(grace_s))
+
+    # -- children -----------------------------------------------------------------------------------------------------
+
+    async def _start_all(self) -> None:
+        workers = await self._insist(lambda: self._upkeep.add_workers([spec.name for spec in self._specs]))
+        for spec, worker in zip(self._specs, workers, strict=True):
+            if self._stopping:
+                self._dead.add(worker)
+            else:
+                await self._start(spec, worker)
+
+    async def _start(self, spec: ProcessSpec, worker: int) -> None:
+        for attempt in range(5):
+            try:
+                child = self._nursery.start(spec, worker)
+                break
+            except (OSError, EOFError) as error:
+                logger.bind(error=type(error).__name__).warning("fork server was lost: starting another")
+                await asyncio.sleep(0.2 * 2**attempt)
+        else:
+            self._dead.add(worker)
+            self._spawn(self._replace_later(spec, 5.0))
+            return
+        for flow in spec.flows:
+            self._by_flow.setdefault(flow, deque()).append(worker)
+        child.link.tell("control", self._control.as_json())
+        await asyncio.sleep(0)
+
+    def _died(self, child: Child) -> None:
+        for flow in child.spec.flows:
+            with contextlib.suppress(ValueError):
+                self._by_flow[flow].remove(child.worker)
+        self._dead.add(child.worker)
+        self._spawn(self._rescue_dead())
+        if self._stopping:
+            return
+        pause_s = self._nursery.pause_before(child)
+        logger.bind(worker=child.worker, pid=child.pid, process=child.spec.name, pause_s=pause_s).warning("child died")
+        self._spawn(self._replace_later(child.spec, pause_s))
+
+    async def _replace_later(self, spec: ProcessSpec, pause_s: float) -> None:
+        await asyncio.sleep(pause_s)
+        (worker,) = await self._insist(lambda: self._upkeep.add_workers([spec.name]))
+        if self._stopping:
+            self._dead.add(worker)
+        else:
+            await self._start(spec, worker)
+
+    async def _rescue_dead(self) -> None:
+        async with self._rescuing:
+            dead = list(self._dead)
+            if not dead:
+                return
+            with contextlib.suppress(QueueUnavailable):
+                await self._upkeep.rescue(dead)
+                self._dead.difference_update(dead)
+
+    def _hear(self, child: Child, words: list[str]) -> None:
+        match words:
+            case ["idle"]:
+                child.idle = True
+                for flow in self._unmet.intersection(child.spec.flows):
+                    self._unmet.discard(flow)
+                    self._wake(flow)
+            case ["full", *flows]:
+                child.idle = False
+                for flow in flows:
+                    self._wake(flow)
+            case ["events"]:
+                self._wake_relay()
+            case ["pong"]:
+                child.pong_at = time.monotonic()
+            case ["ready"]:
+                child.ready = True
+                self._spawn(self._named(child))
+                self._log_ready()
+
+    async def _named(self, child: Child) -> None:
+        with contextlib.suppress(QueueUnavailable):
+            await self._upkeep.name_worker(child.worker, child.pid)
+
+    def _log_ready(self) -> None:
+        ready = sum(child.ready for child in self.children.values())
+        if not self._ready_logged and ready == len(self._specs):
+            self._ready_logged = True
+            logger.bind(processes=ready).info("pool is ready")
+
+    # -- wake-ups -----------------------------------------------------------------------------------------------------
+
+    def _wake(self, flow: str) -> None:
+        """One word to one idle child of the flow; the chain goes on when its claim comes back full."""
+        workers = self._by_flow.get(flow, deque())
+        for _ in range(len(workers)):
+            workers.rotate(-1)
+            child = self.children.get(workers[-1])
+            if child is not None and child.idle and child.link.tell("wake", flow):
+                child.idle = False
+                return
+        self._unmet.add(flow)
+
+    def _wake_relay(self) -> None:
+        if not self._relay_due:
+            self._relay_due = True
+            asyncio.get_running_loop().call_later(0.005, self._tell_relay)
+
+    def _tell_relay(self) -> None:
+        self._relay_due = False
+        for child in self.children.values():
+            if child.spec.name == RELAY:
+                child.link.tell("wake")
+
+    def _on_work(self, flow: str) -> None:
+        self._wake_relay()
+        if flow in self._by_flow:
+            self._wake(flow)
+        elif flow not in self._registry or not self._registry[flow].target:
+            self._strange_flow = True
+
+    def _on_cancel(self, worker: int, task_id: int) -> None:
+        if worker in self.children:
+            self.children[worker].link.tell("cancel", str(task_id))
+
+    def _on_gap(self) -> None:
+        for flow in self._by_flow:
+            self._wake(flow)
+
+    # -- the clockwork ------------------------------------------------------------------------------------------------
+
+    async def _ticks(self) -> None:
+        while True:
+            await asyncio.sleep(random.uniform(0.9, 1.1))
+            with contextlib.suppress(QueueUnavailable):
+                await self._tick()
+
+    async def _tick(self) -> None:
+        await self._rescue_dead()
+        open_flows = [] if self._stopping else [f for f in self._by_flow if self._claimable(f)]
+        look = await self._upkeep.look(open_flows)
+        if look.control != self._control:
+            self._control = look.control
+            for child in self.children.values():
+                child.link.tell("control", look.control.as_json())
+        for flow in look.pending:
+            self._wake(flow)
+        if self._strange_flow:
+            self._strange_flow = False
+            await self._upkeep.fail_unknown()
+        await self._upkeep.work(look)
+        await self._look_for_wedged()
+
+    def _claimable(self, flow: str) -> bool:
+        """Whether a probe for the flow could lead to anything: not paused, and somebody idle."""
+        if flow in self._control.paused:
+            return False
+        return any(self.children[w].idle for w in self._by_flow[flow] if w in self.children)
+
+    async def _beats(self) -> None:
+        while True:
+            with contextlib.suppress(QueueUnavailable):
+                mine = set(self.children)
+                lost = mine - await self._upkeep.beat(list(mine))
+                for worker in lost & set(self.children):
+                    logger.bind(worker=worker).error("worker was declared lost by another host: killing it")
+                    self.children[worker].kill()
+            await asyncio.sleep(self._settings.workers.heartbeat_s)
+
+    async def _pings(self) -> None:
+        while True:
+            for child in list(self.children.values()):
+                child.link.tell("ping")
+            await asyncio.sleep(PING_S)
+
+    async def _look_for_wedged(self) -> None:
+        now = time.monotonic()
+        for child in list(self.children.values()):
+            if child.ready and child.spec.name != RELAY and now - child.pong_at > SILENT_S:
+                limits = {flow: self._limit_s(flow) for flow in child.spec.flows}
+                if await self._upkeep.overdue(child.worker, limits, OVERDUE_SLACK_S) or now - child.pong_at > max(limits.values()):
+                    logger.bind(worker=child.worker, pid=child.pid, process=child.spec.name).error("child is wedged: killing it")
+                    child.kill()
+                    await self._upkeep.time_out(child.worker, limits)
+
+    def _limit_s(self, flow: str) -> float:
+        known = self._registry[flow].time_limit_s
+        return self._control.limits.get(flow) or known or self._settings.workers.task_time_limit_s
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    async def _wait_for_end(self, grace_s: float) -> None:
+        """Workers first, then the relay, so that their last events go out; then whoever is left is killed."""
+        await self._until_gone(lambda child: child.spec.name != RELAY, grace_s + 6.0)
+        for child in list(self.children.values()):
+            child.link.tell("drain", "0")
+        await self._until_gone(lambda _: True, 10.0)
+        await self._rescue_dead()
+        logger.info("pool has stopped")
+        self._stopped.set()
+
+    async def _until_gone(self, which: Any, within_s: float) -> None:
+        deadline = time.monotonic() + within_s
+        while left := [child for child in self.children.values() if which(child)]:
+            if time.monotonic() > deadline:
+                for child in left:
+                    child.kill()
+            await asyncio.sleep(0.02)
+
+    async def _insist(self, ask: Any) -> Any:
+        """Ask the database again and again until it answers."""
+        pause = 0.2
+        while True:
+            try:
+                return await ask()
+            except QueueUnavailable as error:
+                logger.bind(error=str(error), pause_s=pause).warning("database was unavailable")
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+
+    def _spawn(self, body: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(body)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.opt(exception=error).error("supervisor task failed")

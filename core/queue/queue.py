@@ -1,0 +1,150 @@
+"""One worker's side of the queue: its connection, and the statements as typed calls."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import asyncpg
+
+from core.queue import statements as sql
+from utils.db import connect
+
+T = TypeVar("T")
+
+LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ProtocolViolationError,
+)
+"""What a restarted or overloaded server, or a pooler that lost its server, looks like from here."""
+
+
+class QueueUnavailable(Exception):
+    """The database cannot be reached now. Whether the statement took effect is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task this worker holds. ``token`` with the worker's id is the fence; ``params`` is JSON text or null."""
+
+    id: int
+    flow: str
+    platform: str | None
+    params: str | None
+    attempt: int
+    token: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A finished task: the legacy text and the JSON text of its result."""
+
+    claim: Claim
+    data: str
+    result: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A failed task. ``rule`` is the name of a ``Retry``; ``delay_s`` counts for LATER."""
+
+    claim: Claim
+    data: str
+    result: str | None
+    code: str
+    rule: str
+    delay_s: float
+    max_retries: int
+
+
+class WorkerQueue:
+    """The queue as one worker process sees it. Not for concurrent use: one statement is in flight at a time."""
+
+    def __init__(self, url: str, worker: int) -> None:
+        self._url = url
+        self._worker = worker
+        self._conn: asyncpg.Connection | None = None
+
+    async def step(
+        self, free: Mapping[str, int], done: Sequence[Done], *, oldest_first: bool
+    ) -> tuple[list[Claim], set[int]]:
+        """Complete ``done`` and claim up to ``free`` tasks per flow, in one commit.
+
+        Returns the claims, and the ids of ``done`` that were accepted: the others had lost their claim.
+
+        Raises:
+            QueueUnavailable: the report may or may not have been stored; ``held`` tells what is still claimed.
+        """
+        statement = sql.STEP_OLDEST_FIRST if oldest_first else sql.STEP
+        rows = await self._run(
+            lambda conn: conn.fetch(
+                statement,
+                list(free),
+                list(free.values()),
+                self._worker,
+                [d.claim.id for d in done],
+                [d.claim.token for d in done],
+                [d.data for d in done],
+                [d.result for d in done],
+            )
+        )
+        return [_claim(row) for row in rows if row["what"] == "took"], {row["id"] for row in rows if row["what"] == "done"}
+
+    async def fail(self, failed: Sequence[Failed]) -> dict[int, str]:
+        """End or postpone tasks; gives the new status of those that were still held."""
+        rows = await self._run(
+            lambda conn: conn.fetch(
+                sql.FAIL,
+                self._worker,
+                [f.claim.id for f in failed],
+                [f.claim.token for f in failed],
+                [f.data for f in failed],
+                [f.result for f in failed],
+                [f.code for f in failed],
+                [f.rule for f in failed],
+                [f.delay_s for f in failed],
+                [f.max_retries for f in failed],
+            )
+        )
+        return {row["id"]: row["status"] for row in rows}
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Hand unfinished tasks back to the other workers."""
+        ids, tokens = [c.id for c in claims], [c.token for c in claims]
+        await self._run(lambda conn: conn.execute(sql.RELEASE, self._worker, ids, tokens))
+
+    async def held(self) -> list[Claim]:
+        """Everything the database thinks this worker is running."""
+        return [_claim(row) for row in await self._run(lambda conn: conn.fetch(sql.HELD, self._worker))]
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        if self._conn is not None:
+            conn, self._conn = self._conn, None
+            conn.terminate()
+
+    async def _run(self, statement: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        try:
+            if self._conn is None or self._conn.is_closed():
+                self._conn = await connect(self._url, name=f"beat worker {self._worker}")
+            return await statement(self._conn)
+        except LOST as error:
+            await self.aclose()
+            raise QueueUnavailable(type(error).__name__) from error
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+            raise QueueUnavailable(type(error).__name__) from error
+
+
+def _claim(row: asyncpg.Record) -> Claim:
+    return Claim(
+        row["id"], row["flow"], row["platform"], row["params"], row["retry_count"], row["picked_at"], row["expires_at"]
+    )

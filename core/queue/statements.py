@@ -1,0 +1,236 @@
+"""Every statement of the consumer side of the queue, as SQL to read and to paste into psql.
+
+Rules that all of them keep. A claim is held by (worker, picked_at): a report that names another pair changes no row.
+Whoever takes a row away nulls the pair, in the same statement that writes the event and the new status. Time is the
+database's. Rows are locked with SKIP LOCKED wherever a stranger may hold them.
+"""
+
+from __future__ import annotations
+
+ROUTING_KEY = "scrape_request_log_events"
+
+_SAY = f"""insert into event_outbox (routing_key, entity_key, payload)
+    select '{ROUTING_KEY}', e.id::text, task_event(row(e.*)::scrape_request_log) from {{rows}} e"""
+
+_BACKOFF = "least(300, 2 * 2 ^ least(t.retry_count, 10)) * (0.5 + random() / 2) * interval '1 second'"
+
+
+def _step(order: str) -> str:
+    """Complete what finished and claim what fits, in one statement and one commit.
+
+    ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data, $7 results``. Gives one row per claimed task
+    ('took') and one per accepted report ('done'); a reported id that is missing lost its claim. ``done`` must run before
+    ``pick``: claiming first could lock a row that another process completes while it waits for ours. The dependency
+    stands in WHERE because in LIMIT it would make the planner sort the backlog. Reads srl_claim or srl_fifo.
+    """
+    return f"""
+with done as (
+    update scrape_request_log t
+    set status = 'COMPLETE', scraped_at = now(), worker = null, data = d.data, result = d.result, error_code = null
+    from unnest($4::bigint[], $5::timestamptz[], $6::text[], $7::jsonb[]) d(id, token, data, result)
+    where t.id = d.id and t.picked_at = d.token and t.worker = $3
+    returning t.*),
+pick as materialized (
+    select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
+        select s.id from scrape_request_log s
+        where s.flow = w.flow and s.status = 'PENDING' and s.run_after is null
+            and (s.expires_at is null or s.expires_at > now())
+        order by {order} limit w.free for update skip locked) p
+    where (select count(*) from done) >= 0),
+took as (
+    update scrape_request_log t set status = 'PROCESSING', picked_at = clock_timestamp(), worker = $3
+    from pick where t.id = pick.id
+    returning t.*),
+said as (
+    {_SAY.format(rows="(select * from done union all select * from took)")})
+select 'took' as what, id, flow, platform, params, retry_count, picked_at, expires_at from took
+union all
+select 'done', id, null, null, null, null, null, null from done"""
+
+
+STEP = _step("s.priority desc, s.id")
+STEP_OLDEST_FIRST = _step("s.id")
+"""Every tenth step: a tenth of the capacity goes by age alone, so that no priority starves the tail."""
+
+FAIL = f"""
+with failed as (
+    update scrape_request_log t
+    set status = case when n.gone then 'EXPIRED' when n.again then 'PENDING' else 'FAILED' end,
+        retry_count = t.retry_count + case when n.again and f.rule = 'BACKOFF' then 1 else 0 end,
+        run_after = case when n.again then n.due end,
+        scraped_at = now(), worker = null, picked_at = case when n.again then null else t.picked_at end,
+        data = f.data, result = f.result, error_code = f.code
+    from unnest($2::bigint[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::text[], $8::float8[], $9::int[])
+            f(id, token, data, result, code, rule, delay_s, max_retries)
+        join scrape_request_log o on o.id = f.id
+        left join beat_flow b on b.flow = o.flow
+        cross join lateral (select case f.rule
+            when 'LATER' then now() + f.delay_s * (1 + random() / 4) * interval '1 second'
+            when 'BACKOFF' then now() + {_BACKOFF.replace("t.", "o.")} end as due) w
+        cross join lateral (select
+            w.due,
+            f.rule = 'BACKOFF' and o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
+                and w.due >= o.expires_at as gone,
+            case f.rule
+                when 'LATER' then w.due < coalesce(o.expires_at, o.created_at + interval '24 hours')
+                when 'BACKOFF' then o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
+                    and (o.expires_at is null or w.due < o.expires_at)
+                else false end as again) n
+    where t.id = f.id and t.picked_at = f.token and t.worker = $1
+    returning t.*),
+said as ({_SAY.format(rows="failed")})
+select id, flow, status from failed"""
+"""End or postpone failed tasks: ``$1 worker, $2 ids, $3 tokens, $4 data, $5 results, $6 error codes, $7 rules, $8 delays
+in seconds, $9 the registry's max_retries``.
+
+Rule NEVER fails at once. LATER waits for a source without using up attempts, until expiry or for a day. BACKOFF uses up
+an attempt and waits longer each time; one that could only start after its expiry is EXPIRED. Ids missing from the answer
+had lost their claim.
+"""
+
+RELEASE = f"""
+with freed as (
+    update scrape_request_log t set status = 'PENDING', worker = null, picked_at = null
+    from unnest($2::bigint[], $3::timestamptz[]) h(id, token)
+    where t.id = h.id and t.picked_at = h.token and t.worker = $1
+    returning t.*),
+said as ({_SAY.format(rows="freed")})
+select pg_notify('beat', flow) from (select distinct flow from freed) f"""
+"""Hand unfinished tasks back, attempts unchanged: ``$1 worker, $2 ids, $3 tokens``. Wakes the flows' other workers."""
+
+HELD = "select id, flow, platform, params, retry_count, picked_at, expires_at from scrape_request_log where worker = $1 and status = 'PROCESSING'"
+"""What the database thinks ``$1`` is running: after a lost connection a claim may have been committed but never heard of."""
+
+
+def _rescue(dead: str) -> str:
+    """Take the tasks of dead workers away: ``$1`` says which (see callers), ``$2 flows, $3 their max_retries``.
+
+    The loss counts as an attempt. The first one runs again at once, later ones back off, and the cap fails the task, so
+    that a task which kills its process does not kill workers for ever. Forgets the workers too.
+    """
+    return f"""
+with dead as ({dead}),
+lost as (
+    update scrape_request_log t
+    set status = case when n.again then 'PENDING' else 'FAILED' end,
+        retry_count = t.retry_count + case when n.again then 1 else 0 end,
+        run_after = case when n.again and o.error_code = 'WORKER_LOST' then now() + {_BACKOFF} end,
+        scraped_at = case when n.again then t.scraped_at else now() end,
+        data = case when n.again then t.data
+            else 'worker lost: the process running the task died, ' || t.retry_count || ' times out of ' || n.most end,
+        error_code = 'WORKER_LOST', worker = null, picked_at = null
+    from (select s.id, s.error_code, s.retry_count, s.max_retries, s.flow from scrape_request_log s join dead on s.worker = dead.id
+            where s.status = 'PROCESSING' for update of s skip locked) o
+        left join beat_flow b on b.flow = o.flow
+        left join unnest($2::text[], $3::int[]) r(flow, max_retries) on r.flow = o.flow
+        cross join lateral (select coalesce(o.max_retries, b.max_retries, r.max_retries, 3) as most,
+            o.retry_count < coalesce(o.max_retries, b.max_retries, r.max_retries, 3) as again) n
+    where t.id = o.id and t.status = 'PROCESSING'
+    returning t.*),
+said as ({_SAY.format(rows="lost")}),
+forgotten as (delete from beat_worker w using dead where w.id = dead.id),
+woken as (select pg_notify('beat', flow) from (select distinct flow from lost where status = 'PENDING' and run_after is null) f)
+select (select count(*) from lost) as tasks, (select count(*) from dead) as workers, (select count(*) from woken) as flows"""
+
+
+RESCUE_WORKERS = _rescue("select unnest($1::bigint[]) as id")
+"""``$1 ids of workers`` known to be dead."""
+
+RESCUE_HOSTS = _rescue(
+    """select w.id from beat_worker w where w.beat_at < now() - $1::float8 * interval '1 second'
+        order by w.id limit 1000 for update skip locked"""
+)
+"""``$1 lease in seconds``: workers whose host has not been heard of for longer."""
+
+RESCUE_ORPHANS = _rescue(
+    """select distinct s.worker as id from scrape_request_log s
+        where s.status = 'PROCESSING' and $1::bool and not exists (select from beat_worker w where w.id = s.worker)"""
+)
+"""``$1 true``: claims of workers that were declared dead and did not know it yet."""
+
+TIME_OUT = f"""
+with over as (
+    update scrape_request_log t
+    set status = 'FAILED', scraped_at = now(), worker = null, error_code = 'TIMEOUT',
+        data = 'timed out: the task held its process for longer than ' || l.limit_s || ' s'
+    from unnest($2::text[], $3::float8[]) l(flow, limit_s)
+    where t.worker = $1 and t.status = 'PROCESSING' and l.flow = t.flow
+        and t.picked_at < now() - l.limit_s * interval '1 second'
+    returning t.*),
+said as ({_SAY.format(rows="over")})
+select count(*) from over"""
+"""Fail what a wedged process held beyond its limit: ``$1 worker, $2 flows, $3 limits in seconds``."""
+
+OVERDUE = """
+select exists (select from scrape_request_log t join unnest($2::text[], $3::float8[]) l(flow, limit_s) on l.flow = t.flow
+    where t.worker = $1 and t.status = 'PROCESSING' and t.picked_at < now() - l.limit_s * interval '1 second')"""
+"""Whether ``$1 worker`` holds a task for longer than ``$2 flows, $3 seconds``."""
+
+ADD_WORKERS = "insert into beat_worker (host, pid, flow) select $1, 0, f from unnest($2::text[]) f returning id"
+NAME_WORKER = "update beat_worker set pid = $2 where id = $1"
+BEAT = "update beat_worker set beat_at = now() where id = any($1::bigint[]) returning id"
+
+TICK = """
+select
+    (select array_agg(f) from unnest($1::text[]) f cross join lateral (
+        select 1 from scrape_request_log t
+        where t.flow = f and t.status = 'PENDING' and t.run_after is null limit 1) x) as pending,
+    (select jsonb_agg(to_jsonb(b) - 'retain') from beat_flow b) as flows,
+    exists (select from scrape_request_log t
+        where t.status = 'PENDING' and t.run_after is not null and t.run_after <= now()) as promotable,
+    exists (select from scrape_request_log t
+        where t.status = 'PENDING' and t.expires_at is not null and t.expires_at <= now()) as expired,
+    exists (select from beat_worker w where w.beat_at < now() - $2::float8 * interval '1 second') as lost"""
+"""One look a second: ``$1 flows worth probing, $2 lease in seconds``. Flags say which upkeep is due."""
+
+PROMOTE = """
+with due as (
+    select id from scrape_request_log where status = 'PENDING' and run_after is not null and run_after <= now()
+    order by run_after limit 1000 for update skip locked),
+ready as (
+    update scrape_request_log t set run_after = null from due where t.id = due.id returning t.flow),
+woken as (select pg_notify('beat', flow) from (select distinct flow from ready) f)
+select (select count(*) from ready) as tasks, (select count(*) from woken) as flows"""
+"""Delayed retries whose time has come join the claim index, a thousand at a time."""
+
+EXPIRE = f"""
+with due as (
+    select id from scrape_request_log where status = 'PENDING' and expires_at is not null and expires_at <= now()
+    order by expires_at limit 5000 for update skip locked),
+gone as (
+    update scrape_request_log t
+    set status = 'EXPIRED', scraped_at = now(), error_code = 'EXPIRED', run_after = null,
+        data = coalesce(t.data, 'expired: not started before expires_at')
+    from due where t.id = due.id
+    returning t.*),
+said as ({_SAY.format(rows="gone")})
+select count(*) from gone"""
+"""Tasks that nobody started in time, five thousand at a time."""
+
+FAIL_UNKNOWN = f"""
+with recursive pending(flow) as (
+    (select flow from scrape_request_log where status = 'PENDING' and run_after is null order by flow limit 1)
+    union all
+    select (select s.flow from scrape_request_log s
+        where s.status = 'PENDING' and s.run_after is null and s.flow > p.flow order by s.flow limit 1)
+    from pending p where p.flow is not null),
+strange as (
+    select s.id from pending p join scrape_request_log s on s.flow = p.flow and s.status = 'PENDING' and s.run_after is null
+    where p.flow is not null and not p.flow = any($1::text[]) order by s.id limit 5000 for update of s skip locked),
+refused as (
+    update scrape_request_log t
+    set status = 'FAILED', scraped_at = now(),
+        error_code = case when t.flow = any($2::text[]) then 'NOT_BUILT' else 'UNKNOWN_FLOW' end,
+        data = case when t.flow = any($2::text[]) then 'flow: ' || t.flow || ' is not built yet'
+            else 'flow: there is no flow ' || left(t.flow, 100) || '; see docs/flows.md for the names' end
+    from strange where t.id = strange.id
+    returning t.*),
+said as ({_SAY.format(rows="refused")})
+select count(*) from refused"""
+"""Fail rows that no worker will ever take: ``$1 flows that run, $2 flows that are known but not built``.
+
+Walks the distinct flows of the claim index (a skip scan), so it costs a look-up per flow, not per row.
+"""
+
+MAKE_PARTITIONS = "select make_log_partitions()"
+SELF_CHANNEL = "beat_health"

@@ -1,0 +1,160 @@
+"""What one supervisor does for the queue on one direct connection: heartbeats, rescue, promotion, expiry, partitions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+from loguru import logger
+
+from config import Settings
+from core.flows.registry import Registry
+from core.queue import statements as sql
+from core.queue.queue import LOST, QueueUnavailable
+from utils.db import connect
+
+RARE_S = 15.0
+"""Seconds between searches for claims and rows that nobody will ever finish."""
+
+PARTITIONS_S = 3600.0
+EXPIRE_ROUNDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FlowControl:
+    """What operators wrote into beat_flow."""
+
+    paused: frozenset[str] = frozenset()
+    limits: dict[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> str:
+        """The form that children read."""
+        return json.dumps({"paused": sorted(self.paused), "limits": self.limits}, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one tick saw."""
+
+    pending: tuple[str, ...]
+    control: FlowControl
+    promotable: bool
+    expired: bool
+    lost: bool
+
+
+class Upkeep:
+    """Statements of the supervisor, one at a time; a lost connection is opened again by the next one."""
+
+    def __init__(self, settings: Settings, registry: Registry, host: str) -> None:
+        self._settings = settings
+        self._host = host
+        self._known = [name for name, flow in registry.items() if flow.target]
+        self._unbuilt = [name for name, flow in registry.items() if not flow.target]
+        self._retries = (list(registry), [flow.max_retries for flow in registry.values()])
+        self._conn: asyncpg.Connection | None = None
+        self._lock = asyncio.Lock()
+        self._beating_since: float | None = None
+        self._rare_at = 0.0
+        self._partitions_at = 0.0
+
+    async def add_workers(self, names: Sequence[str]) -> list[int]:
+        """Ids for processes about to start; their heartbeat begins now."""
+        return [row["id"] for row in await self._fetch(sql.ADD_WORKERS, self._host, list(names))]
+
+    async def name_worker(self, worker: int, pid: int) -> None:
+        """Remember the process behind an id, for people who look."""
+        await self._fetch(sql.NAME_WORKER, worker, pid)
+
+    async def look(self, flows: Sequence[str]) -> Look:
+        """One statement: which of ``flows`` have work, what operators want, which upkeep is due."""
+        (row,) = await self._fetch(sql.TICK, list(flows), self._settings.workers.worker_lease_s)
+        return Look(tuple(row["pending"] or ()), _control(row["flows"]), row["promotable"], row["expired"], row["lost"])
+
+    async def work(self, look: Look) -> None:
+        """Do what a look found due."""
+        if look.promotable:
+            await self._fetch(sql.PROMOTE)
+        if look.expired:
+            for _ in range(EXPIRE_ROUNDS):
+                if not (await self._fetch(sql.EXPIRE))[0][0]:
+                    break
+        if look.lost and self._beaten_for_a_lease():
+            self._log_rescue(await self._fetch(sql.RESCUE_HOSTS, self._settings.workers.worker_lease_s, *self._retries))
+        now = time.monotonic()
+        if now - self._rare_at > RARE_S:
+            self._rare_at = now
+            self._log_rescue(await self._fetch(sql.RESCUE_ORPHANS, True, *self._retries))
+            await self.fail_unknown()
+        if now - self._partitions_at > PARTITIONS_S:
+            await self._fetch(sql.MAKE_PARTITIONS)
+            self._partitions_at = now
+
+    async def fail_unknown(self) -> None:
+        """Fail tasks of flows that nobody knows or that are not built yet."""
+        while (await self._fetch(sql.FAIL_UNKNOWN, self._known, self._unbuilt))[0][0]:
+            pass
+
+    async def beat(self, workers: Sequence[int]) -> set[int]:
+        """Keep the workers' leases; those that are missing from the answer were declared lost meanwhile."""
+        try:
+            alive = {row["id"] for row in await self._fetch(sql.BEAT, list(workers))}
+        except QueueUnavailable:
+            self._beating_since = None
+            raise
+        self._beating_since = self._beating_since or time.monotonic()
+        return alive
+
+    async def rescue(self, workers: Sequence[int]) -> None:
+        """Give the tasks of dead workers to others, and forget those workers."""
+        self._log_rescue(await self._fetch(sql.RESCUE_WORKERS, list(workers), *self._retries))
+
+    async def time_out(self, worker: int, limits: dict[str, float]) -> int:
+        """Fail what a worker has held for longer than its flows' limits; gives how many."""
+        rows = await self._fetch(sql.TIME_OUT, worker, list(limits), list(limits.values()))
+        return int(rows[0][0])
+
+    async def overdue(self, worker: int, limits: dict[str, float], slack_s: float) -> bool:
+        """Whether a worker holds a task for longer than its limit and the slack."""
+        rows = await self._fetch(sql.OVERDUE, worker, list(limits), [limit + slack_s for limit in limits.values()])
+        return bool(rows[0][0])
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        if self._conn is not None:
+            self._conn.terminate()
+            self._conn = None
+
+    def _beaten_for_a_lease(self) -> bool:
+        """A restarted database makes every heartbeat look stale: believe it only after a lease of our own beats."""
+        since = self._beating_since
+        return since is not None and time.monotonic() - since >= self._settings.workers.worker_lease_s
+
+    def _log_rescue(self, rows: list[asyncpg.Record]) -> None:
+        if rows[0]["tasks"]:
+            logger.bind(tasks=rows[0]["tasks"], workers=rows[0]["workers"]).warning("tasks of lost workers were rescued")
+
+    async def _fetch(self, statement: str, *args: Any) -> list[asyncpg.Record]:
+        async with self._lock:
+            try:
+                if self._conn is None or self._conn.is_closed():
+                    self._conn = await connect(self._settings.database.pg_url, name=f"beat supervisor {self._host}")
+                return list(await self._conn.fetch(statement, *args))
+            except LOST as error:
+                await self.aclose()
+                raise QueueUnavailable(type(error).__name__) from error
+            except asyncpg.DeadlockDetectedError as error:
+                raise QueueUnavailable(type(error).__name__) from error
+
+
+def _control(text: str | None) -> FlowControl:
+    flows = json.loads(text) if text else []
+    return FlowControl(
+        frozenset(f["flow"] for f in flows if f["paused"]),
+        {f["flow"]: float(f["timeout_s"]) for f in flows if f["timeout_s"]},
+    )

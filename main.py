@@ -1,0 +1,40 @@
+"""The worker pool: every built flow in its own processes, and the event relay."""
+
+import os
+import socket
+import sys
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy (under YAKE) must not start threads before the pool forks
+
+import uvloop
+
+from config import ConfigError, load_settings
+from core.flows.registry import build_registry
+from core.queue.plan import plan
+from core.queue.pool import Pool
+from credentials.vault import Vault, VaultError
+from utils.logging import configure
+
+
+def main() -> int:
+    """Run the pool until it is told to stop; 2 when the settings are wrong."""
+    try:
+        settings = load_settings()
+        registry = build_registry(settings.workers.beat_extra_flows)
+        specs = plan(registry, settings.workers)
+        Vault.from_ring(settings.secrets.beat_keys.get_secret_value())
+    except (ConfigError, VaultError) as error:
+        print(error, file=sys.stderr)  # noqa: T201  logging is not configured yet
+        return 2
+    configure(settings.general.log_level, settings.general.log_format)
+    host = settings.workers.beat_host_id or socket.gethostname()
+
+    async def run() -> None:
+        await Pool(settings, registry, specs, runtime="credentials.runtime:build_runtime", host=host).run()
+
+    uvloop.run(run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

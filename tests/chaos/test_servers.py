@@ -1,0 +1,84 @@
+"""RabbitMQ stopped and PostgreSQL restarted under load: events are late, not lost; every process recovers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from tests.support.consume import TASK_EVENTS, drain_queue, wait_for_empty_outbox
+from tests.support.flows import MARKS
+from tests.support.own_stack import OwnStack, own_stack
+from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
+from utils.db import connect
+
+ORDER = ["PENDING", "PROCESSING", "COMPLETE"]
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[OwnStack]:
+    async with own_stack() as stack:
+        yield stack
+
+
+async def open_pg(stack: OwnStack) -> asyncpg.Connection:
+    pg = await connect(stack.env()["PG_URL"], name="test")
+    await pg.execute(MARKS)
+    return pg
+
+
+async def assert_every_task_was_told_in_order(stack: OwnStack, ids: list[int]) -> None:
+    told: dict[str, list[str]] = defaultdict(list)
+    for event in await drain_queue(stack.env()["RMQ_URL"], TASK_EVENTS):
+        told[event["scl_id"]].append(event["status"])
+    assert set(told) == {str(task_id) for task_id in ids}
+    for statuses in told.values():
+        first_seen = list(dict.fromkeys(statuses))
+        assert first_seen == ORDER
+        assert statuses.count("COMPLETE") == 1
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(240)
+async def test_a_broker_that_is_down_for_30_s_delays_events_and_loses_none(stack: OwnStack) -> None:
+    pg = await open_pg(stack)
+    async with running_pool(stack.env(), WORKER_FLOWS="test_nap") as pool:
+        await pool.wait_for_line("pool is ready")
+        ids = await queue_tasks(pg, "test_nap", 200)
+        await wait_for_statuses(pg, {"COMPLETE": 200})
+        await stack.command("stop", "rabbitmq")
+        for _ in range(30):
+            ids += await queue_tasks(pg, "test_nap", 50, high_ms=100)
+            await asyncio.sleep(1)
+        await wait_for_statuses(pg, {"COMPLETE": len(ids)})
+        assert await pg.fetchval("select count(*) from event_outbox") >= 30 * 50 * 3
+        await stack.command("start", "rabbitmq")
+        await wait_for_empty_outbox(pg)
+        assert await pool.stop() == 0
+    await pg.close()
+    await assert_every_task_was_told_in_order(stack, ids)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(240)
+async def test_a_database_that_restarts_under_load_leaves_no_task_stuck(stack: OwnStack) -> None:
+    pg = await open_pg(stack)
+    ids = await queue_tasks(pg, "test_nap", 3000, high_ms=100)
+    await pg.close()
+    async with running_pool(stack.env(), WORKER_FLOWS="test_nap", WORKER_LEASE_S="6", HEARTBEAT_S="1") as pool:
+        await pool.wait_for_line("pool is ready")
+        for _ in range(3):
+            await asyncio.sleep(1.5)
+            await stack.command("restart", "postgres")
+        pg = await open_pg(stack)
+        await wait_for_statuses(pg, {"COMPLETE": 3000})
+        late = await queue_tasks(pg, "test_nap", 50)
+        await wait_for_statuses(pg, {"COMPLETE": 3050})
+        await wait_for_empty_outbox(pg)
+        assert await pg.fetchval("select max(retry_count) from scrape_request_log") == 1
+        assert await pool.stop() == 0
+    await pg.close()
+    await assert_every_task_was_told_in_order(stack, [*ids, *late])

@@ -1,0 +1,181 @@
+"""A real pool: tasks from SQL to COMPLETE, time limits that hold, deaths that cost nothing, a shutdown that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import asyncpg
+import pytest
+
+from tests.support.flows import MARKS
+from tests.support.pool import (
+    children_of,
+    fork_server_of,
+    kill,
+    queue_tasks,
+    running_pool,
+    wait_for_statuses,
+)
+
+FEW = "test_mark,test_nap,test_missing,test_broken,test_limited"
+
+
+@pytest.fixture
+async def marks(pg: asyncpg.Connection) -> asyncpg.Connection:
+    await pg.execute(MARKS)
+    await pg.execute("truncate task_mark")
+    return pg
+
+
+async def task(pg: asyncpg.Connection, task_id: int) -> asyncpg.Record:
+    found = await pg.fetchrow("select * from scrape_request_log where id = $1", task_id)
+    assert found is not None
+    return found
+
+
+async def test_each_way_a_task_can_end_is_told_in_its_row(marks: asyncpg.Connection, program_env: dict[str, str]) -> None:
+    pg = marks
+    async with running_pool(program_env, WORKER_FLOWS=FEW) as pool:
+        await pool.wait_for_line("pool is ready")
+        (good,) = await queue_tasks(pg, "test_nap", 1)
+        (gone,) = await queue_tasks(pg, "test_missing", 1)
+        (bug,) = await queue_tasks(pg, "test_broken", 1)
+        (later,) = await queue_tasks(pg, "test_limited", 1)
+        bad = await pg.fetchval(
+            "insert into scrape_request_log (flow, platform, params) values ('test_nap', 'INSTAGRAM', '{\"ms\": \"x\", \"extra\": 1}') returning id"
+        )
+        unknown = await pg.fetchval(
+            "insert into scrape_request_log (flow, platform, params) values ('no_such_flow', 'INSTAGRAM', '{}') returning id"
+        )
+        await wait_for_statuses(pg, {"COMPLETE": 1, "FAILED": 3, "PENDING": 2})
+        assert await pool.stop() == 0
+    done = await task(pg, good)
+    assert (done["data"], json.loads(done["result"])) == ("None", {"slept_ms": 0})
+    assert ((await task(pg, gone))["data"], (await task(pg, gone))["error_code"]) == ("(404, 'no such profile')", "NOT_FOUND")
+    wrong = await task(pg, bad)
+    assert "params.ms" in wrong["data"]
+    assert "params.extra" in wrong["data"]
+    assert "no_such_flow" in (await task(pg, unknown))["data"]
+    waiting = await task(pg, later)
+    assert (waiting["data"], waiting["retry_count"]) == ("(429, 'slow down')", 1)
+    failed = await task(pg, bug)
+    assert (failed["error_code"], failed["retry_count"], failed["status"]) == ("KeyError", 2, "PENDING")
+    assert "secret" not in failed["data"]
+    assert not [line for line in pool.lines if "EAABsecret" in line]
+
+
+async def test_idle_workers_share_one_insert(marks: asyncpg.Connection, program_env: dict[str, str]) -> None:
+    async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
+        await pool.wait_for_line("pool is ready")
+        await queue_tasks(marks, "test_nap", 40, low_ms=3000, high_ms=3000)
+        await asyncio.sleep(1.5)
+        busy = await marks.fetch("select worker, count(*) from scrape_request_log where status = 'PROCESSING' group by 1")
+        assert [row["count"] for row in busy] == [10, 10, 10, 10]
+
+
+@pytest.mark.parametrize("flow", ["test_in_transaction", "test_stubborn", "test_blocking"])
+async def test_a_task_over_its_time_limit_fails_and_its_slot_is_free_again(
+    marks: asyncpg.Connection, program_env: dict[str, str], flow: str
+) -> None:
+    async with running_pool(program_env, WORKER_FLOWS=flow) as pool:
+        await pool.wait_for_line("pool is ready")
+        await queue_tasks(marks, flow, 1, low_ms=60_000, high_ms=60_000)
+        await wait_for_statuses(marks, {"FAILED": 1}, within_s=20)
+        assert await marks.fetchval("select error_code from scrape_request_log") == "TIMEOUT"
+        assert await marks.fetchval("select count(*) from task_mark") == 0
+        if flow == "test_in_transaction":
+            await queue_tasks(marks, flow, 1)
+            await wait_for_statuses(marks, {"FAILED": 1, "COMPLETE": 1}, within_s=20)
+        idle = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'"
+        assert await marks.fetchval(idle) == 0
+
+
+async def test_a_task_that_kills_its_process_fails_at_the_cap(marks: asyncpg.Connection, program_env: dict[str, str]) -> None:
+    async with running_pool(program_env, WORKER_FLOWS="test_suicidal,test_nap") as pool:
+        await pool.wait_for_line("pool is ready")
+        await marks.execute("insert into beat_flow (flow, max_retries) values ('test_suicidal', 2)")
+        await queue_tasks(marks, "test_suicidal", 1)
+        await wait_for_statuses(marks, {"FAILED": 1}, within_s=30)
+        await queue_tasks(marks, "test_nap", 1)
+        await wait_for_statuses(marks, {"FAILED": 1, "COMPLETE": 1})
+    assert await marks.fetchval("select error_code from scrape_request_log order by id limit 1") == "WORKER_LOST"
+
+
+async def test_a_paused_flow_claims_nothing_and_loses_nothing(marks: asyncpg.Connection, program_env: dict[str, str]) -> None:
+    await marks.execute("insert into beat_flow (flow, paused) values ('test_nap', true)")
+    async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
+        await pool.wait_for_line("pool is ready")
+        await asyncio.sleep(2.5)
+        await queue_tasks(marks, "test_nap", 5)
+        await asyncio.sleep(2.5)
+        await wait_for_statuses(marks, {"PENDING": 5}, within_s=1)
+        await marks.execute("update beat_flow set paused = false")
+        await wait_for_statuses(marks, {"COMPLETE": 5}, within_s=10)
+
+
+async def test_sigterm_lets_tasks_finish_and_a_second_one_hands_them_back(
+    marks: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
+        await pool.wait_for_line("pool is ready")
+        await queue_tasks(marks, "test_nap", 3, low_ms=1500, high_ms=1500)
+        await wait_for_statuses(marks, {"PROCESSING": 3})
+        assert await pool.stop() == 0
+    await wait_for_statuses(marks, {"COMPLETE": 3}, within_s=1)
+    async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
+        await pool.wait_for_line("pool is ready")
+        await queue_tasks(marks, "test_nap", 3, low_ms=60_000, high_ms=60_000)
+        await wait_for_statuses(marks, {"COMPLETE": 3, "PROCESSING": 3})
+        pool.process.terminate()
+        await pool.wait_for_line("pool is stopping")
+        assert await pool.stop() == 0
+    await wait_for_statuses(marks, {"COMPLETE": 3, "PENDING": 3}, within_s=1)
+    assert await marks.fetchval("select max(retry_count) from scrape_request_log") == 1
+    assert await marks.fetchval("select count(*) from beat_worker") == 0
+
+
+async def test_losing_the_fork_server_rescues_nothing_and_the_next_child_gets_a_new_one(
+    marks: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
+        await pool.wait_for_line("pool is ready")
+        server = fork_server_of(pool.pid)
+        await queue_tasks(marks, "test_nap", 4, low_ms=2000, high_ms=2000)
+        await wait_for_statuses(marks, {"PROCESSING": 4})
+        before = await marks.fetch("select id, worker, picked_at from scrape_request_log order by id")
+        assert kill(server)
+        await asyncio.sleep(0.5)
+        assert await marks.fetch("select id, worker, picked_at from scrape_request_log order by id") == before
+        await wait_for_statuses(marks, {"COMPLETE": 4})
+        (victim,) = await marks.fetch("select pid from beat_worker where flow = 'test_nap' and pid > 0 limit 1")
+        kill(victim["pid"])
+        await pool.wait_for_line("child died")
+        await queue_tasks(marks, "test_nap", 40, low_ms=1000, high_ms=1000)
+        await wait_for_statuses(marks, {"COMPLETE": 44})
+        assert await marks.fetchval("select count(*) from beat_worker where flow = 'test_nap'") == 4
+
+
+async def test_children_leave_and_hand_back_when_their_supervisor_is_killed(
+    marks: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
+        await pool.wait_for_line("pool is ready")
+        await queue_tasks(marks, "test_nap", 3, low_ms=60_000, high_ms=60_000)
+        await wait_for_statuses(marks, {"PROCESSING": 3})
+        orphans = children_of(fork_server_of(pool.pid))
+        kill(pool.pid)
+        await wait_for_statuses(marks, {"PENDING": 3}, within_s=10)
+        for _ in range(100):
+            if not any(pid_alive(pid) for pid in orphans):
+                break
+            await asyncio.sleep(0.1)
+        assert not [pid for pid in orphans if pid_alive(pid)]
+
+
+def pid_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123  one read
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,253 @@
+"""The consumer's statements on a real table: fences, order, retries, rescue, expiry, and the event of each change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from core.queue import statements as sql
+from core.queue.queue import Claim, Done, Failed, WorkerQueue
+
+RETRIES = (["flow_a"], [3])
+
+
+@pytest.fixture
+async def queue(clean_db: str) -> AsyncIterator[WorkerQueue]:
+    queue = WorkerQueue(clean_db, worker=1)
+    yield queue
+    await queue.aclose()
+
+
+@pytest.fixture
+async def other(clean_db: str) -> AsyncIterator[WorkerQueue]:
+    queue = WorkerQueue(clean_db, worker=2)
+    yield queue
+    await queue.aclose()
+
+
+async def insert(pg: asyncpg.Connection, n: int = 1, **columns: Any) -> list[int]:
+    columns = {"flow": "flow_a", "platform": "INSTAGRAM", "params": "{}"} | columns
+    marks = ", ".join(f"${i + 2}" for i in range(len(columns)))
+    statement = f"insert into scrape_request_log ({', '.join(columns)}) select {marks} from generate_series(1, $1::int) returning id"
+    return [row["id"] for row in await pg.fetch(statement, n, *columns.values())]
+
+
+async def claim(queue: WorkerQueue, n: int = 10, *, oldest_first: bool = False) -> list[Claim]:
+    claims, _ = await queue.step({"flow_a": n}, [], oldest_first=oldest_first)
+    return sorted(claims, key=lambda c: c.id)
+
+
+async def row(pg: asyncpg.Connection, task_id: int) -> asyncpg.Record:
+    found = await pg.fetchrow("select * from scrape_request_log where id = $1", task_id)
+    assert found is not None
+    return found
+
+
+async def statuses_said(pg: asyncpg.Connection, task_id: int) -> list[str]:
+    rows = await pg.fetch("select payload from event_outbox where entity_key = $1 order by id", str(task_id))
+    return [json.loads(r["payload"])["status"] for r in rows]
+
+
+def failure(claim: Claim, rule: str, *, delay_s: float = 0, max_retries: int = 3) -> Failed:
+    return Failed(claim, "(429, 'later')", '{"why": 1}', "RATE_LIMITED", rule, delay_s, max_retries)
+
+
+async def test_a_claim_takes_the_highest_priority_and_then_the_lowest_id(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+    low, high = await insert(pg, 2), await insert(pg, 2, priority=9)
+    assert [c.id for c in await claim(queue, 3)] == sorted([low[0], *high])
+
+
+async def test_every_tenth_step_takes_the_oldest_whatever_its_priority(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+    low, _high = await insert(pg, 2), await insert(pg, 2, priority=9)
+    assert [c.id for c in await claim(queue, 2, oldest_first=True)] == low
+
+
+async def test_expired_and_delayed_rows_are_never_claimed(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+    (gone, later, good) = [(await insert(pg))[0] for _ in range(3)]
+    await pg.execute("update scrape_request_log set expires_at = now() - interval '1 second' where id = $1", gone)
+    await pg.execute("update scrape_request_log set run_after = now() + interval '1 hour' where id = $1", later)
+    assert [c.id for c in await claim(queue)] == [good]
+
+
+async def test_one_statement_completes_and_claims_and_says_both(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+    first, second = await insert(pg, 2)
+    (held,) = await claim(queue, 1)
+    claims, accepted = await queue.step({"flow_a": 1}, [Done(held, "None", '{"posts": 3}')], oldest_first=False)
+    assert (accepted, [c.id for c in claims]) == ({first}, [second])
+    done = await row(pg, first)
+    assert (done["status"], done["data"], json.loads(done["result"]), done["worker"]) == ("COMPLETE", "None", {"posts": 3}, None)
+    assert await statuses_said(pg, first) == ["PENDING", "PROCESSING", "COMPLETE"]
+    assert await statuses_said(pg, second) == ["PENDING", "PROCESSING"]
+
+
+async def test_a_report_that_lost_its_claim_changes_nothing(
+    pg: asyncpg.Connection, queue: WorkerQueue, other: WorkerQueue
+) -> None:
+    await insert(pg)
+    (stale,) = await claim(queue)
+    await pg.fetch(sql.RESCUE_WORKERS, [1], *RETRIES)
+    (fresh,) = await claim(other)
+    _, accepted = await queue.step({}, [Done(stale, "None", None)], oldest_first=False)
+    assert accepted == set()
+    assert await queue.fail([failure(stale, "NEVER")]) == {}
+    await queue.release([stale])
+    now = await row(pg, stale.id)
+    assert (now["status"], now["worker"], now["picked_at"]) == ("PROCESSING", 2, fresh.token)
+
+
+async def test_a_claim_reaped_and_taken_again_by_the_same_worker_has_another_token(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
+    await insert(pg)
+    (stale,) = await claim(queue)
+    await queue.release([stale])
+    (fresh,) = await claim(queue)
+    _, accepted = await queue.step({}, [Done(stale, "None", None)], oldest_first=False)
+    assert (accepted, fresh.token > stale.token, fresh.attempt) == (set(), True, stale.attempt)
+
+
+async def test_a_final_failure_ends_the_task_at_once(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+    (task_id,) = await insert(pg)
+    assert await queue.fail([failure((await claim(queue))[0], "NEVER")]) == {task_id: "FAILED"}
+    ended = await row(pg, task_id)
+    assert (ended["data"], ended["error_code"], ended["run_after"]) == ("(429, 'later')", "RATE_LIMITED", None)
+    assert await statuses_said(pg, task_id) == ["PENDING", "PROCESSING", "FAILED"]
+
+
+async def test_backing_off_uses_up_attempts_until_the_last_one_fails(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+    (task_id,) = await insert(pg)
+    seen = []
+    for _ in range(3):
+        await queue.fail([failure((await claim(queue))[0], "BACKOFF")])
+        task = await row(pg, task_id)
+        seen.append((task["status"], task["retry_count"]))
+        await pg.execute("update scrape_request_log set run_after = null where status = 'PENDING'")
+    assert seen == [("PENDING", 2), ("PENDING", 3), ("FAILED", 3)]
+
+
+async def test_the_rows_own_cap_goes_before_the_operators_and_that_before_the_registrys(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
+    await pg.execute("insert into beat_flow (flow, max_retries) values ('flow_a', 1)")
+    (own,) = await insert(pg, max_retries=2)
+    (flows,) = await insert(pg)
+    result = await queue.fail([failure(c, "BACKOFF") for c in await claim(queue)])
+    assert result == {own: "PENDING", flows: "FAILED"}
+
+
+async def test_waiting_for_a_source_uses_up_no_attempt_and_ends_with_the_day(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+    (fresh,) = await insert(pg)
+    (old,) = await insert(pg)
+    await pg.execute("update scrape_request_log set created_at = now() - interval '25 hours' where id = $1", old)
+    result = await queue.fail([failure(c, "LATER", delay_s=60) for c in await claim(queue)])
+    assert result == {fresh: "PENDING", old: "FAILED"}
+    waiting = await row(pg, fresh)
+    delay = await pg.fetchval("select extract(epoch from run_after - now()) from scrape_request_log where id = $1", fresh)
+    assert waiting["retry_count"] == 1
+    assert 55 < delay <= 75
+
+
+async def test_a_retry_that_could_only_start_after_its_expiry_does_not_wait(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+    (later,) = await insert(pg)
+    (backoff,) = await insert(pg)
+    await pg.execute("update scrape_request_log set expires_at = now() + interval '1 second'")
+    first, second = await claim(queue)
+    await queue.fail([failure(first, "LATER", delay_s=60), failure(second, "BACKOFF")])
+    assert [(await row(pg, i))["status"] for i in (later, backoff)] == ["FAILED", "EXPIRED"]
+    assert (await statuses_said(pg, backoff))[-1] == "FAILED"
+
+
+async def test_the_first_loss_of_a_worker_runs_again_at_once_and_the_cap_ends_it(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
+    (task_id,) = await insert(pg)
+    seen = []
+    for _ in range(3):
+        await claim(queue)
+        await pg.fetch(sql.RESCUE_WORKERS, [1], *RETRIES)
+        lost = await row(pg, task_id)
+        seen.append((lost["status"], lost["retry_count"], lost["run_after"] is not None, lost["error_code"]))
+        await pg.execute("update scrape_request_log set run_after = null")
+    assert seen == [
+        ("PENDING", 2, False, "WORKER_LOST"),
+        ("PENDING", 3, True, "WORKER_LOST"),
+        ("FAILED", 3, False, "WORKER_LOST"),
+    ]
+    assert "worker lost" in (await row(pg, task_id))["data"]
+
+
+async def test_the_tasks_of_a_host_without_heartbeat_are_rescued_and_of_a_living_one_are_not(
+    pg: asyncpg.Connection, clean_db: str
+) -> None:
+    ids = [r["id"] for r in await pg.fetch(sql.ADD_WORKERS, "host", ["flow_a", "flow_a"])]
+    await insert(pg, 2)
+    queues = [WorkerQueue(clean_db, worker) for worker in ids]
+    for queue in queues:
+        await claim(queue, 1)
+        await queue.aclose()
+    await pg.execute("update beat_worker set beat_at = now() - interval '20 seconds' where id = $1", ids[0])
+    await pg.fetch(sql.RESCUE_HOSTS, 15.0, *RETRIES)
+    rows = await pg.fetch("select status, worker from scrape_request_log order by id")
+    assert [tuple(r) for r in rows] == [("PENDING", None), ("PROCESSING", ids[1])]
+    assert [r["id"] for r in await pg.fetch("select id from beat_worker")] == [ids[1]]
+
+
+async def test_claims_of_a_worker_that_was_declared_lost_are_found(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+    (task_id,) = await insert(pg)
+    await claim(queue)
+    await pg.fetch(sql.RESCUE_ORPHANS, True, *RETRIES)
+    assert (await row(pg, task_id))["status"] == "PENDING"
+
+
+async def test_due_retries_join_the_queue_and_wake_their_flow(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+    (task_id,) = await insert(pg)
+    await pg.execute("update scrape_request_log set run_after = now() - interval '1 second'")
+    assert await claim(queue) == []
+    heard: list[str] = []
+    await pg.add_listener("beat", lambda *args: heard.append(args[3]))
+    await pg.fetch(sql.PROMOTE)
+    await pg.execute("select 1")
+    assert ([c.id for c in await claim(queue)], heard) == ([task_id], ["flow_a"])
+
+
+async def test_expired_tasks_are_marked_and_announced_as_failed(pg: asyncpg.Connection) -> None:
+    (task_id,) = await insert(pg)
+    await pg.execute("update scrape_request_log set expires_at = now() - interval '1 second'")
+    assert (await pg.fetchval(sql.EXPIRE)) == 1
+    assert (await row(pg, task_id))["status"] == "EXPIRED"
+    payload = json.loads(await pg.fetchval("select payload from event_outbox order by id desc limit 1"))
+    assert (payload["status"], payload["reason"]) == ("FAILED", "EXPIRED")
+
+
+async def test_tasks_of_flows_that_nobody_runs_fail_with_the_name(pg: asyncpg.Connection) -> None:
+    known = await insert(pg)
+    typo = await insert(pg, flow="refresh_profil")
+    unbuilt = await insert(pg, flow="flow_b")
+    assert await pg.fetchval(sql.FAIL_UNKNOWN, ["flow_a"], ["flow_b"]) == 2
+    rows = {i: await row(pg, i) for i in (*known, *typo, *unbuilt)}
+    assert [rows[i]["error_code"] for i in rows] == [None, "UNKNOWN_FLOW", "NOT_BUILT"]
+    assert "refresh_profil" in rows[typo[0]]["data"]
+
+
+async def test_a_look_reports_pending_flows_and_due_upkeep(pg: asyncpg.Connection) -> None:
+    await insert(pg)
+    await insert(pg, flow="flow_b")
+    await pg.execute("update scrape_request_log set run_after = now() where flow = 'flow_b'")
+    await pg.execute("insert into beat_flow (flow, paused, timeout_s) values ('flow_a', true, 9)")
+    (look,) = await pg.fetch(sql.TICK, ["flow_a", "flow_b", "flow_c"], 15.0)
+    assert (look["pending"], look["promotable"], look["expired"], look["lost"]) == (["flow_a"], True, False, False)
+    assert json.loads(look["flows"])[0]["timeout_s"] == 9
+
+
+async def test_a_wedged_workers_overdue_tasks_fail_as_timed_out(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+    overdue, fine = await insert(pg, 2)
+    await claim(queue)
+    await pg.execute("update scrape_request_log set picked_at = now() - interval '1 minute' where id = $1", overdue)
+    assert await pg.fetchval(sql.OVERDUE, 1, ["flow_a"], [30.0])
+    assert await pg.fetchval(sql.TIME_OUT, 1, ["flow_a"], [30.0]) == 1
+    assert [(await row(pg, i))["error_code"] for i in (overdue, fine)] == ["TIMEOUT", None]
+    assert not await pg.fetchval(sql.OVERDUE, 1, ["flow_a"], [30.0])

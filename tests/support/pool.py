@@ -1,0 +1,135 @@
+"""A real pool (python main.py) in its own process, for tests that kill it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class RunningPool:
+    """A supervisor's process and what it printed; ``lines`` are its JSON log entries."""
+
+    process: asyncio.subprocess.Process
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the supervisor."""
+        return self.process.pid
+
+    def alive(self) -> bool:
+        """Whether the supervisor runs."""
+        return self.process.returncode is None
+
+    async def wait_for_line(self, part: str, within_s: float = 30.0) -> None:
+        """Wait until a log line holds this text."""
+        for _ in range(int(within_s / 0.05)):
+            if any(part in line for line in self.lines):
+                return
+            if not self.alive():
+                break
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"no {part!r} in the log:\n" + "\n".join(self.lines[-40:]))
+
+    async def stop(self, within_s: float = 40.0) -> int:
+        """SIGTERM; the exit code."""
+        if self.alive():
+            self.process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.process.wait(), within_s)
+
+
+@asynccontextmanager
+async def running_pool(env: dict[str, str], **settings: str) -> AsyncIterator[RunningPool]:
+    """Start main.py with these settings on top of ``env``; whatever is left at the end is killed."""
+    full = {**env, "LOG_FORMAT": "json", "BEAT_EXTRA_FLOWS": "tests.support.flows", "PAGE_PAUSE_FACTOR": "0", **settings}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "main.py", cwd=ROOT, env=full, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+    )
+    pool = RunningPool(process)
+    reader = asyncio.create_task(_read(pool))
+    try:
+        yield pool
+    finally:
+        if pool.alive():
+            process.kill()
+        await process.wait()
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+
+
+async def _read(pool: RunningPool) -> None:
+    assert pool.process.stderr is not None
+    async for line in pool.process.stderr:
+        pool.lines.append(line.decode(errors="replace").rstrip())
+
+
+def children_of(pid: int) -> list[int]:
+    """Process ids of the direct children of a process."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            if int(stat.rpartition(")")[2].split()[1]) == pid:
+                found.append(int(entry.name))
+    return found
+
+
+def command_of(pid: int) -> str:
+    """Command line of a process, empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def fork_server_of(pid: int) -> int:
+    """Process id of a supervisor's fork server."""
+    (server,) = [child for child in children_of(pid) if "forkserver" in command_of(child)]
+    return server
+
+
+def kill(pid: int) -> bool:
+    """SIGKILL; False when it was gone already."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def queue_tasks(pg: asyncpg.Connection, flow: str, count: int, *, low_ms: int = 0, high_ms: int = 0) -> list[int]:
+    """Insert tasks that sleep a random time; their ids."""
+    rows = await pg.fetch(
+        """insert into scrape_request_log (flow, platform, params)
+        select $1, 'INSTAGRAM', jsonb_build_object('ms', $3::int + floor(random() * ($4::int - $3::int + 1))::int)
+        from generate_series(1, $2::int) returning id""",
+        flow, count, low_ms, high_ms,
+    )
+    return [row["id"] for row in rows]
+
+
+async def wait_for_statuses(pg: asyncpg.Connection, wanted: dict[str, int], within_s: float = 60.0) -> None:
+    """Wait until the queue counts exactly these statuses."""
+    counts: dict[str, int] = {}
+    for _ in range(int(within_s / 0.1)):
+        rows = await pg.fetch("select status, count(*) from scrape_request_log group by 1")
+        counts = {row["status"]: row["count"] for row in rows}
+        if counts == wanted:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"wanted {json.dumps(wanted)}, have {json.dumps(counts)}")

@@ -1,0 +1,60 @@
+"""Settings: a bad value says which variable and how to mend it."""
+
+from __future__ import annotations
+
+import pytest
+
+from config import ConfigError, load_settings
+
+BAD = [
+    ({"API_PORT": "eighty"}, "API_PORT"),
+    ({"WORKER_SCALE": "-1"}, "WORKER_SCALE"),
+    ({"PG_URL": "mysql://x"}, "PG_URL: write it as postgresql://"),
+    ({"API_HOST": "0.0.0.0"}, "API_OPEN=1"),
+    ({"DEMO_LIMIT_FACTOR": "5"}, "PROVIDER_SANDBOX_URL"),
+    ({"HEARTBEAT_S": "20"}, "WORKER_LEASE_S"),
+    ({"ENVIRONMENT": "prod", "BEAT_EXTRA_FLOWS": "x"}, "BEAT_EXTRA_FLOWS"),
+    ({"GRAPH_VERSION": "15"}, "GRAPH_VERSION"),
+    ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PROVIDER_SANDBOX_URL", "DEMO_LIMIT_FACTOR", "ENVIRONMENT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(("variables", "hint"), BAD, ids=lambda v: "-".join(v) if isinstance(v, dict) else "")
+def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], hint: str) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=hint):
+        load_settings()
+
+
+def test_all_bad_values_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_PORT", "eighty")
+    monkeypatch.setenv("PG_URL", "nowhere")
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert "API_PORT" in str(caught.value)
+    assert "PG_URL" in str(caught.value)
+
+
+def test_a_secret_never_shows_in_the_settings_text_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEAT_KEYS", "k1:c2VjcmV0LXNlY3JldA==")
+    monkeypatch.setenv("RMQ_URL", "amqp://user:hunter2@127.0.0.1/")
+    text = repr(load_settings())
+    assert "c2VjcmV0" not in text
+    assert "hunter2" not in text
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_PORT", "")
+    assert load_settings().api.api_port == 8000
+
+
+def test_worker_flows_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_FLOWS", " a, b ,")
+    assert load_settings().workers.worker_flows == ("a", "b")
