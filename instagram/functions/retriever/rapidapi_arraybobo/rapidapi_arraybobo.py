@@ -1,0 +1,41 @@
+"""Instagram Scraper 2022 by arraybobo: profiles and reels as the mobile API gives them, posts as the web site does.
+
+Budget: 100 calls in 30 s. The trailing slash is part of every path.
+"""
+
+from __future__ import annotations
+
+from core.crawler.provider import Asked, Payload
+from instagram.functions.retriever.interface import RapidApiProvider, given
+from instagram.functions.retriever.rapidapi_arraybobo.rapidapi_arraybobo_parser import PARSERS
+from utils.rate_limit import By, Limit
+
+
+class RapidApiArraybobo(RapidApiProvider):
+    """Covers all accounts; not found comes with status 200."""
+
+    source = "rapidapi-arraybobo"
+    base_url = "https://instagram-scraper-2022.p.rapidapi.com"
+    limits = (Limit(100, 30, By.SOURCE),)
+    parsers = PARSERS
+
+    async def fetch_profile_by_id(self, asked: Asked) -> Payload:
+        return await self.get("fetch_profile_by_id", asked, "/ig/info/", given(id_user=asked.profile_id))
+
+    async def fetch_profile_by_handle(self, asked: Asked) -> Payload:
+        return await self.get("fetch_profile_by_handle", asked, "/ig/info_username/", given(user=asked.handle))
+
+    async def fetch_profile_posts_by_id(self, asked: Asked) -> Payload:
+        params = given(id_user=asked.profile_id, end_cursor=asked.cursor)
+        return await self.get("fetch_profile_posts_by_id", asked, "/ig/posts/", params)
+
+    async def fetch_profile_posts_by_handle(self, asked: Asked) -> Payload:
+        params = given(user=asked.handle, end_cursor=asked.cursor)
+        return await self.get("fetch_profile_posts_by_handle", asked, "/ig/posts_username/", params)
+
+    async def fetch_reels_posts(self, asked: Asked) -> Payload:
+        params = given(id_user=asked.profile_id, max_id=asked.cursor)
+        return await self.get("fetch_reels_posts", asked, "/ig/reels_posts/", params)
+
+    async def fetch_post_by_shortcode(self, asked: Asked) -> Payload:
+        return await self.get("fetch_post_by_shortcode", asked, "/ig/post_info/", given(shortcode=asked.shortcode))

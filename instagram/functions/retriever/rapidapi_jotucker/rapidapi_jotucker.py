@@ -1,0 +1,33 @@
+"""Instagram Scraper by JoTucker: profiles and posts as the mobile API gives them. Budget: 5 calls a second."""
+
+from __future__ import annotations
+
+from core.crawler.provider import Asked, Payload
+from instagram.functions.retriever.interface import RapidApiProvider, given
+from instagram.functions.retriever.rapidapi_jotucker.rapidapi_jotucker_parser import PARSERS
+from utils.rate_limit import By, Limit
+
+PAGE = 50
+"""Largest page of the list calls."""
+
+
+class RapidApiJoTucker(RapidApiProvider):
+    """Covers all accounts. The cursor parameter is ``max_id`` on posts and ``next_cursor`` elsewhere."""
+
+    source = "rapidapi-jotucker"
+    base_url = "https://instagram-scraper2.p.rapidapi.com"
+    limits = (Limit(5, 1, By.SOURCE),)
+    parsers = PARSERS
+
+    async def fetch_profile_by_id(self, asked: Asked) -> Payload:
+        return await self.get("fetch_profile_by_id", asked, "/user_info_by_id", given(user_id=asked.profile_id))
+
+    async def fetch_profile_by_handle(self, asked: Asked) -> Payload:
+        return await self.get("fetch_profile_by_handle", asked, "/user_info_by_id", given(user_name=asked.handle))
+
+    async def fetch_profile_posts_by_id(self, asked: Asked) -> Payload:
+        params = given(user_id=asked.profile_id, batch_size=PAGE, max_id=asked.cursor)
+        return await self.get("fetch_profile_posts_by_id", asked, "/medias_v2", params)
+
+    async def fetch_post_by_shortcode(self, asked: Asked) -> Payload:
+        return await self.get("fetch_post_by_shortcode", asked, "/media_info_v2", given(short_code=asked.shortcode))

@@ -1,0 +1,68 @@
+"""Dimension and metric keys of Instagram logs, spelled once; readers of events know them by these words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Profiles: dimensions
+BIO: Final = "bio"
+BUSINESS_CATEGORY: Final = "business_category"
+CATEGORY: Final = "category"
+CATEGORY_ID: Final = "category_id"
+CITY: Final = "city"
+CONTACT_PHONE: Final = "contact_phone"
+EXTERNAL_URL: Final = "external_url"
+FBID: Final = "fbid"
+FULL_NAME: Final = "full_name"
+HANDLE: Final = "handle"
+IS_BUSINESS: Final = "is_business"
+IS_BUSINESS_OR_CREATOR: Final = "is_business_or_creator"
+IS_PRIVATE: Final = "is_private"
+IS_VERIFIED: Final = "is_verified"
+PROFILE_ID: Final = "profile_id"
+PROFILE_PIC_URL: Final = "profile_pic_url"
+PROFILE_TYPE: Final = "profile_type"
+PUBLIC_EMAIL: Final = "public_email"
+
+# Profiles: metrics
+FOLLOWERS: Final = "followers"
+FOLLOWING: Final = "following"
+MEDIA_COUNT: Final = "media_count"
+
+# Posts: dimensions
+CAPTION: Final = "caption"
+COLLAB_PROFILE_ID: Final = "collab_profile_id"
+CONTENT_TYPE: Final = "content_type"
+DISPLAY_URL: Final = "display_url"
+IS_PAID_PARTNERSHIP: Final = "is_paid_partnership"
+IS_SPONSOR: Final = "is_sponsor"
+KEYWORDS: Final = "keywords"
+LOCATION: Final = "location"
+LOCATION_CITY: Final = "location_city"
+LOCATION_LAT: Final = "location_lat"
+LOCATION_LONG: Final = "location_long"
+MEDIA_PK: Final = "media_pk"
+"""The number behind the shortcode; ``POST_ID`` is the Graph media id."""
+POST_ID: Final = "post_id"
+POST_TYPE: Final = "post_type"
+PRODUCT_TYPE: Final = "product_type"
+STORY_HASHTAGS: Final = "story_hashtags"
+STORY_LINKS: Final = "story_links"
+TAKEN_AT: Final = "taken_at_timestamp"
+"""Epoch seconds, an int."""
+THUMBNAIL: Final = "thumbnail_src"
+USER_SPONSORS: Final = "user_sponsors"
+USER_TAGS: Final = "user_tags"
+VIDEO_DURATION: Final = "video_duration"
+
+# Posts: metrics
+COMMENTS: Final = "comments"
+ENGAGEMENT: Final = "engagement"
+LIKES: Final = "likes"
+PLAY_COUNT: Final = "play_count"
+PROFILE_ER: Final = "profile_er"
+PROFILE_FOLLOWER: Final = "profile_follower"
+PROFILE_REELS_ER: Final = "profile_reels_er"
+PROFILE_STATIC_ER: Final = "profile_static_er"
+RESHARE_COUNT: Final = "reshare_count"
+VIEW_COUNT: Final = "view_count"

@@ -1,0 +1,84 @@
+"""Parsed pages -> what is stored: one log per entity. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from core.models.logs import PostLog, ProfileLog
+from instagram.models.keys import CAPTION, COLLAB_PROFILE_ID, HANDLE, KEYWORDS, PROFILE_ID
+from instagram.tasks.keywords import keywords
+from utils.json_safe import json_safe
+
+MAX_COUNT = 2_000_000_000
+"""No count on Instagram is larger; a larger number is an error of the source and counts as not said."""
+
+
+def merge_posts(posts: Iterable[PostLog]) -> list[PostLog]:
+    """One log per shortcode, in order of shortcode. Per key the newest value wins; what a newer one leaves out stays.
+
+    Among equally new ones the later in the sequence wins. The newest log names the source. Posts that do not say
+    their shortcode are left out.
+    """
+    merged: dict[str, PostLog] = {}
+    for log in sorted(posts, key=lambda log: log.timestamp):
+        if log.shortcode:
+            older = merged.get(log.shortcode)
+            merged[log.shortcode] = log if older is None else _over(older, log)
+    return [merged[shortcode] for shortcode in sorted(merged)]
+
+
+def _over(older: PostLog, newer: PostLog) -> PostLog:
+    return replace(
+        newer,
+        profile_id=newer.profile_id or older.profile_id,
+        dimensions={**older.dimensions, **_said(newer.dimensions)},
+        metrics={**older.metrics, **_said(newer.metrics)},
+    )
+
+
+def _said(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def nameless(posts: Iterable[PostLog]) -> int:
+    """How many posts do not say their shortcode: they cannot be stored."""
+    return sum(1 for log in posts if not log.shortcode)
+
+
+def complete_profile(log: ProfileLog) -> ProfileLog:
+    """The log fit for storing: plausible counts, text that PostgreSQL takes."""
+    return replace(log, dimensions=json_safe(_said(log.dimensions)), metrics=json_safe(_plausible(log.metrics)))
+
+
+def complete_posts(posts: Iterable[PostLog], account: ProfileLog) -> list[PostLog]:
+    """Posts found with an account, fit for storing: owner and collaboration are named, keywords added."""
+    return [complete_post(_with_owner(log, account)) for log in posts]
+
+
+def complete_post(log: PostLog) -> PostLog:
+    """The log fit for storing: plausible counts, keywords, text that PostgreSQL takes."""
+    dimensions = json_safe(_said(log.dimensions))
+    dimensions[KEYWORDS] = keywords(dimensions.get(CAPTION))
+    return replace(log, dimensions=dimensions, metrics=json_safe(_plausible(log.metrics)))
+
+
+def _with_owner(log: PostLog, account: ProfileLog) -> PostLog:
+    """A post's own owner wins; when that is another account, the one it was found with is its collaborator."""
+    dimensions = dict(log.dimensions)
+    owner = log.profile_id or account.profile_id
+    dimensions[PROFILE_ID] = owner
+    if owner != account.profile_id:
+        dimensions[COLLAB_PROFILE_ID] = account.profile_id
+    elif HANDLE not in dimensions:
+        dimensions[HANDLE] = account.dimensions.get(HANDLE)
+    return replace(log, profile_id=owner, dimensions=dimensions)
+
+
+def _plausible(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in _said(metrics).items() if not _impossible(value)}
+
+
+def _impossible(value: object) -> bool:
+    return isinstance(value, int | float) and not 0 <= value <= MAX_COUNT

@@ -1,0 +1,148 @@
+"""Getting payloads: which function, and how many pages. Network only; no transaction is open meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from loguru import logger
+
+from core.crawler.crawler import Fetched
+from core.crawler.errors import ProviderError
+from core.crawler.provider import Asked, Function
+from core.models.logs import PostLog
+from core.runtime import FlowContext
+from instagram.functions.retriever.crawler import instagram_sources
+from instagram.models.functions import (
+    FETCH_POST_BY_SHORTCODE,
+    FETCH_PROFILE_BY_HANDLE,
+    FETCH_PROFILE_BY_ID,
+    FETCH_PROFILE_POSTS_BY_ID,
+    FETCH_REELS_POSTS,
+)
+from instagram.models.keys import TAKEN_AT
+from instagram.models.pages import PostsPage, ProfilePage
+
+T = TypeVar("T")
+
+
+class Fetches(Protocol):
+    """The part of the crawler that retrieval needs."""
+
+    async def fetch(self, function: Function[T], asked: Asked, *, source: str | None = None) -> Fetched[T]:
+        """The first source's answer that can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRule:
+    """When enough pages were read: a post older than ``days``, or more than ``posts`` collected."""
+
+    days: int
+    posts: int
+    pages: int = 30
+
+    def reached(self, page: PostsPage, collected: int, now: datetime) -> bool:
+        """Whether the page just read was the last one wanted."""
+        since = int((now - timedelta(days=self.days)).timestamp())
+        times = [taken for log in page.posts if (taken := log.dimensions.get(TAKEN_AT)) is not None]
+        return collected > self.posts or (bool(times) and min(times) < since)
+
+
+RECENT_POSTS = StopRule(days=30, posts=50)
+RECENT_REELS = StopRule(days=30, posts=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A part of a refresh that is missing, and why."""
+
+    step: str
+    reason: str
+    status: int | None = None
+    message: str = ""
+
+    @classmethod
+    def of(cls, step: str, error: ProviderError) -> Gap:
+        """A gap that an error left."""
+        return cls(step, error.word, error.code, error.message)
+
+    def as_result(self) -> dict[str, Any]:
+        """The JSON form kept with the task."""
+        return {"step": self.step, "class": self.reason, "status": self.status, "message": self.message}
+
+
+@dataclass(slots=True)
+class Collected:
+    """Posts of several pages in the order read, the source of all of them, and what is missing."""
+
+    posts: list[PostLog] = field(default_factory=list)
+    source: str | None = None
+    pages: int = 0
+    gap: Gap | None = None
+
+
+def crawler_of(ctx: FlowContext) -> Fetches:
+    """The crawler over Instagram's sources."""
+    return ctx.runtime.crawler(instagram_sources(ctx.runtime.settings.providers.graph_version))
+
+
+async def retrieve_profile(crawler: Fetches, profile_id: str | None, handle: str | None) -> Fetched[ProfilePage]:
+    """A profile by its id when there is one, else by its handle.
+
+    Raises:
+        ProviderError: no source gave it.
+    """
+    if profile_id:
+        return await crawler.fetch(FETCH_PROFILE_BY_ID, Asked(profile_id=profile_id))
+    return await crawler.fetch(FETCH_PROFILE_BY_HANDLE, Asked(handle=(handle or "").removeprefix("@")))
+
+
+async def retrieve_post(crawler: Fetches, shortcode: str) -> Fetched[PostLog]:
+    """One post.
+
+    Raises:
+        ProviderError: no source gave it.
+    """
+    return await crawler.fetch(FETCH_POST_BY_SHORTCODE, Asked(shortcode=shortcode))
+
+
+async def recent_posts(crawler: Fetches, asked: Asked, now: datetime) -> Collected:
+    """A profile's posts of the last 30 days, about 50 at most. A failure leaves a gap, never an error."""
+    return await collect(crawler, FETCH_PROFILE_POSTS_BY_ID, asked, RECENT_POSTS, now)
+
+
+async def recent_reels(crawler: Fetches, asked: Asked, now: datetime) -> Collected:
+    """A profile's reels of the last 30 days, about 10 at most. A failure leaves a gap, never an error."""
+    return await collect(crawler, FETCH_REELS_POSTS, asked, RECENT_REELS, now)
+
+
+async def collect(
+    crawler: Fetches, function: Function[PostsPage], asked: Asked, rule: StopRule, now: datetime
+) -> Collected:
+    """Page after page from the source that gave the first one, until the rule or the last page.
+
+    An empty page, a cursor seen before and too many pages end it as well; what was collected is kept.
+    """
+    found = Collected()
+    seen: set[str] = set()
+    while found.pages < rule.pages:
+        try:
+            fetched = await crawler.fetch(function, asked, source=found.source)
+        except ProviderError as error:
+            found.gap = Gap.of(function.name, error)
+            logger.bind(function=function.name, pages=found.pages, **found.gap.as_result()).warning("pages ended early")
+            return found
+        page = fetched.value
+        found.source = fetched.source
+        found.pages += 1
+        found.posts += page.posts
+        if not page.posts or page.cursor is None or rule.reached(page, len(found.posts), now):
+            return found
+        if page.cursor in seen:
+            found.gap = Gap(function.name, "repeated_cursor", message="the source gave the same page link twice")
+            return found
+        seen.add(page.cursor)
+        asked = replace(asked, cursor=page.cursor)
+    found.gap = Gap(function.name, "too_many_pages", message=f"stopped after {rule.pages} pages")
+    return found

@@ -1,0 +1,165 @@
+"""Which error an answer means: each recorded error body, and the order in which signs are weighed."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from core.crawler.errors import (
+    CredentialInvalid,
+    InsufficientData,
+    NotCovered,
+    NotFound,
+    NotFoundHere,
+    Private,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    Unavailable,
+    Unsupported,
+)
+from instagram.functions.retriever.crawler import INSTAGRAM
+from instagram.functions.retriever.judge import judge
+from tests.support.instagram import SAMPLES, data_cases
+
+GRAPH_FILES: list[tuple[str, type[ProviderError]]] = [
+    ("fetch_profile_by_handle.error-400-110-not-found", NotCovered),
+    ("fetch_profile_by_handle.error-400-190-expired", CredentialInvalid),
+    ("fetch_profile_by_handle.error-400-190-invalid", CredentialInvalid),
+    ("fetch_profile_by_handle.error-403-10", CredentialInvalid),
+    ("fetch_profile_by_handle.error-403-17", RateLimited),
+    ("fetch_profile_by_handle.error-403-200", CredentialInvalid),
+    ("fetch_profile_by_handle.error-403-32", RateLimited),
+    ("fetch_profile_by_handle.error-403-4", RateLimited),
+    ("fetch_profile_by_handle.error-500-1", Unavailable),
+    ("fetch_profile_by_handle.error-500-2", Unavailable),
+    ("fetch_hashtag_posts.error-400-24-no-hashtag", NotFound),
+    ("fetch_hashtag_posts.error-403-18-limit", QuotaExhausted),
+    ("fetch_post_insights.error-400-100-33", NotFoundHere),
+    ("fetch_post_insights.error-400-100-before-business", Unsupported),
+    ("fetch_story_insights.error-400-10-few-viewers", InsufficientData),
+    ("fetch_audience_insights.error-400-100-few-followers", InsufficientData),
+]
+GATEWAY_FILES: list[tuple[str, type[ProviderError]]] = [
+    ("fetch_profile_by_handle.error-401", CredentialInvalid),
+    ("fetch_profile_by_handle.error-403", CredentialInvalid),
+    ("fetch_profile_by_handle.error-404", NotFound),
+    ("fetch_profile_by_handle.error-429", QuotaExhausted),
+    ("fetch_profile_by_handle.error-429-rate", RateLimited),
+    ("fetch_profile_by_handle.error-504", Unavailable),
+]
+FILES = [
+    *(("graphapi", file, kind) for file, kind in GRAPH_FILES),
+    *((source, file, kind) for source in ("rapidapi-arraybobo", "rapidapi-jotucker") for file, kind in GATEWAY_FILES),
+]
+
+
+def found(source: str, file: str, status: int, data: Any) -> ProviderError | None:
+    provider = INSTAGRAM.providers[source]
+    failure = provider.judge(status, {}, data)
+    return None if failure is None else provider.judge_call(file.partition(".")[0], failure, data)
+
+
+@pytest.mark.parametrize(("source", "file", "kind"), FILES)
+def test_a_recorded_error_is_classed(source: str, file: str, kind: type[ProviderError]) -> None:
+    data = json.loads((SAMPLES / source / f"{file}.json").read_text(encoding="utf-8"))
+    status = re.search(r"error-(\d{3})", file)
+    assert status is not None
+    failure = found(source, file, int(status[1]), data)
+    assert type(failure) is kind
+    assert failure.message
+
+
+def test_every_recorded_error_of_the_built_sources_is_in_the_table() -> None:
+    listed = {(source, file) for source, file, _ in FILES}
+    files = [path for source in INSTAGRAM.providers for path in (SAMPLES / source).glob("*error-*.json")]
+    on_disk = {(path.parent.name, path.stem) for path in files}
+    assert on_disk == listed
+
+
+@pytest.mark.parametrize("case", data_cases(), ids=str)
+def test_a_recorded_answer_with_data_is_no_error(case: Any) -> None:
+    assert found(case.source, case.file, 200, case.body) is None
+
+
+FAIL = {"status": "fail"}
+
+
+@pytest.mark.parametrize(
+    ("status", "data", "kind"),
+    [
+        (400, {"message": "Not authorized to view user", **FAIL}, Private),
+        (403, {"message": "This account is private"}, Private),
+        (200, {"message": "User not found", **FAIL}, NotFound),
+        (400, {"message": "Media not found or unavailable", **FAIL}, NotFound),
+        (400, {"message": "Please wait a few minutes before you try again.", **FAIL}, RateLimited),
+        (200, {"message": "Please wait a few minutes before you try again."}, RateLimited),
+        (403, {"message": "challenge_required", **FAIL}, Unavailable),
+        (200, {"message": "login_required", **FAIL}, Unavailable),
+        (400, {"message": "feedback_required", **FAIL}, Unavailable),
+        (200, {"message": "You have exceeded the MONTHLY quota for Requests"}, QuotaExhausted),
+        (200, {"message": "You have exceeded the rate limit per minute for your plan, BASIC"}, RateLimited),
+        (404, {"message": "Endpoint '/x' does not exist"}, Unsupported),
+        (404, {"message": "Something else"}, NotFoundHere),
+        (404, None, NotFoundHere),
+        (401, {}, CredentialInvalid),
+        (402, None, QuotaExhausted),
+        (403, None, CredentialInvalid),
+        (408, None, Unavailable),
+        (422, {"detail": "no"}, Unsupported),
+        (400, {"message": "Invalid end_cursor", **FAIL}, Unsupported),
+        (429, None, RateLimited),
+        (429, [], RateLimited),
+        (500, None, Unavailable),
+        (503, {"message": "Service Temporarily Unavailable"}, Unavailable),
+        (502, {"message": "The API is unreachable, please contact the API provider"}, Unavailable),
+        (504, {"messages": "The request to the API has timed out"}, Unavailable),
+        (302, None, Unavailable),
+        (200, FAIL, NotFoundHere),
+        (200, {"success": False}, NotFoundHere),
+        (200, {"error": {"code": 190, "message": "The user has not authorized application 1"}}, CredentialInvalid),
+        (400, {"error": {"code": "4", "message": "limit"}}, RateLimited),
+        (400, {"error": {"code": 613}}, RateLimited),
+        (500, {"error": {"code": 999, "message": "?"}}, Unavailable),
+    ],
+)
+def test_signs_are_weighed_in_order(status: int, data: Any, kind: type[ProviderError]) -> None:
+    assert type(judge(status, data)) is kind
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        {},
+        [],
+        {"user": {"biography": "this account is private, please wait"}, "status": "ok"},
+        {"message": "not found", "items": [], "status": "ok"},
+        {"error": None, "items": []},
+        {"error": {"code": True}, "items": []},
+    ],
+)
+def test_words_inside_data_are_no_error(data: Any) -> None:
+    assert judge(200, data) is None
+
+
+@pytest.mark.parametrize("code", [100, 110])
+def test_an_unknown_handle_in_discovery_is_not_covered(code: int) -> None:
+    data = {"error": {"code": code, "message": "Invalid user id"}}
+    assert type(found("graphapi", "fetch_profile_by_handle", 400, data)) is NotCovered
+    assert type(found("graphapi", "fetch_profile_posts_by_handle", 400, data)) is NotCovered
+
+
+def test_code_100_elsewhere_is_unsupported() -> None:
+    data = {"error": {"code": 100, "message": "(#100) metric[0] must be one of the following values"}}
+    assert type(found("graphapi", "fetch_post_insights", 400, data)) is Unsupported
+
+
+def test_tokens_in_a_message_are_masked_and_long_messages_cut() -> None:
+    failure = judge(500, {"message": "bad url https://x.example/?access_token=EAABsecretsecretsecret&x=1 " + "y" * 900})
+    assert failure is not None
+    assert "EAAB" not in failure.message
+    assert len(failure.message) <= 300
