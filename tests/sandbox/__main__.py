@@ -38,7 +38,12 @@ def main() -> None:
         backlog=4096,
     )
     told = f"seed={options.seed} creators={options.creators} now={options.now} limit_factor={options.limit_factor:g}"
-    asyncio.run(_Server(config, told).serve())
+    try:
+        asyncio.run(_Server(config, told).serve())
+    except KeyboardInterrupt:
+        return
+    except SystemExit as end:
+        raise SystemExit(f"127.0.0.1:{options.port} cannot be listened on: choose another --port") from end
 
 
 class _Server(uvicorn.Server):
@@ -61,7 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--creators", type=int, default=1000)
     today = int(time.time()) // DAY * DAY
     parser.add_argument("--now", type=int, default=today, help="its present, epoch seconds (default: today 00:00 UTC)")
-    factor = float(os.environ.get("DEMO_LIMIT_FACTOR") or 1)
+    factor = os.environ.get("DEMO_LIMIT_FACTOR") or "1"
     parser.add_argument("--limit-factor", type=float, default=factor, help="multiplies all limits (DEMO_LIMIT_FACTOR)")
     return parser.parse_args()
 

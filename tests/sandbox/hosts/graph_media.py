@@ -12,7 +12,7 @@ from tests.sandbox.dialects.urls import avatar_url, image_url, video_url
 from tests.sandbox.hosts.graph_fields import Field
 from tests.sandbox.posts import Media, Post, posts_of, stories_of
 from tests.sandbox.templates import Json, Template, sample
-from tests.sandbox.universe import Creator, Universe
+from tests.sandbox.universe import Creator, Universe, as_number
 
 _S = "graphapi"
 _MEDIA = {
@@ -144,7 +144,8 @@ def edge(items: Sequence[Any], query: Mapping[str, str], path: str, most: int = 
 
 def positive(text: str | None, otherwise: int) -> int:
     """The positive number that a parameter means."""
-    return int(text) if text and text.isdigit() and int(text) > 0 else otherwise
+    number = as_number(text or "")
+    return number if number > 0 else otherwise
 
 
 def cursor(offset: int) -> str:

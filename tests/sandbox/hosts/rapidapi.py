@@ -12,7 +12,7 @@ from tests.sandbox.credentials import SandboxCredential
 from tests.sandbox.hosts.base import Answer, Asked, Call, HeaderList, Host, Refusal
 from tests.sandbox.posts import Post
 from tests.sandbox.templates import sample, sample_bytes
-from tests.sandbox.universe import Creator, Universe
+from tests.sandbox.universe import Creator, Universe, as_number
 
 MONTH_S = 1_209_600  # what is left of the month when a quota is used up
 NOT_FOUND = {"message": "User not found", "status": "fail"}
@@ -69,11 +69,10 @@ class RapidApiHost(Host):
     def _call(self, endpoint: Endpoint, subject: str, query: Mapping[str, str]) -> Call | Answer:
         size = endpoint.size
         if endpoint.size_param and endpoint.size_param in query:
-            text = query[endpoint.size_param]
-            if not text.isdigit() or not 1 <= int(text) <= endpoint.size:
+            size = as_number(query[endpoint.size_param])
+            if not 1 <= size <= endpoint.size:
                 told = f"{endpoint.size_param} must be 1..{endpoint.size}"
                 return Answer.of({"message": told, "status": "fail"}, 400)
-            size = int(text)
         cursor = query.get(endpoint.cursor, "") if endpoint.cursor else ""
         return Call(endpoint.function, endpoint.by, subject, cursor, size)
 
