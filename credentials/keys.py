@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
-class CredentialRefused(Exception):
+
+class CredentialRefused(Exception):  # noqa: N818 - named after what happened
     """A credential that cannot be stored; the message names what is missing and shows no value."""
 
 
@@ -61,7 +64,9 @@ def checked_keys(source: str, keys: Mapping[str, object]) -> dict[str, str]:
     usual = {name.lower(): name for name in rule.required} if rule.headers else {}
     kept: dict[str, str] = {}
     for name, value in keys.items():
-        kept[usual.get(name.lower(), name)] = _text(source, name, value)
+        kept[usual.get(name.lower(), name)] = text = _text(source, name, value)
+        if rule.headers and not (text.isascii() and _HEADER.fullmatch(name)):
+            raise CredentialRefused(f"{name!r} of a {source} credential cannot be sent as a header")
     missing = [name for name in rule.required if not kept.get(name)]
     if missing:
         raise CredentialRefused(f"a credential of {source} needs {' and '.join(missing)}")

@@ -41,7 +41,7 @@ class _Snapshot:
 
 
 class CredentialManager(CredentialStore):
-    """The credential table as a CredentialSource. Several processes share the table; each looks at it at most once a second."""
+    """The credential table as a CredentialSource. Processes share the table; each looks at most once a second."""
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession], vault: Vault) -> None:
         super().__init__(sessions, vault)
@@ -51,7 +51,9 @@ class CredentialManager(CredentialStore):
         self._rest_counts: dict[int, int] = {}
         self._unreadable: dict[int, object] = {}
 
-    async def pick(self, source: str, *, handle: str | None = None, exclude: Collection[int] = ()) -> Credential | Unusable:
+    async def pick(
+        self, source: str, *, handle: str | None = None, exclude: Collection[int] = ()
+    ) -> Credential | Unusable:
         """A random usable credential of the source (of that handle, when given), none of ``exclude``."""
         snapshot = await self._snapshot((source, stored_handle(source, handle)))
         usable = [credential for credential in snapshot.usable if credential.id not in exclude]
@@ -61,9 +63,15 @@ class CredentialManager(CredentialStore):
         return Unusable(source, min(reopenings, default=None))
 
     async def rest(self, credential: Credential, *, reason: str, retry_after_s: float | None = None) -> datetime:
-        """Rest for what the source said, else 10, 30, 60 minutes by rests in a row; returns when it may be used again."""
+        """Rest for what the source said, else 10, 30, 60 minutes by rests in a row; returns when that is over."""
         wait_s = None if retry_after_s is None else min(max(retry_after_s, 1.0), LONGEST_REST_S)
-        wanted = {"id": credential.id, "reason": reason, "wait_s": wait_s, "pauses_s": list(PAUSES_S)}
+        wanted = {
+            "id": credential.id,
+            "reason": reason,
+            "wait_s": wait_s,
+            "pauses_s": list(PAUSES_S),
+            "most": len(PAUSES_S),
+        }
         async with self._sessions.begin() as session:
             till: datetime | None = await session.scalar(sql.REST, wanted)
         self._drop(credential.source)
@@ -116,7 +124,7 @@ class CredentialManager(CredentialStore):
         return _Snapshot(began, tuple(usable), resting)
 
     async def _read(self, session: AsyncSession, row: Any) -> Credential | None:
-        """The row as a credential, opened once per envelope; None when it cannot be opened, said once in log and row."""
+        """The row as a credential, opened once per envelope; None, said once in log and row, when that fails."""
         self._rest_counts[row.id] = row.rest_count
         known = self._opened.get(row.id)
         if known is not None and known[0] == row.credentials:
@@ -124,9 +132,11 @@ class CredentialManager(CredentialStore):
         try:
             credential = Credential(row.id, row.source, row.handle, self.open(row))
         except VaultError as error:
-            if self._unreadable.get(row.id) != row.credentials:
+            if row.id not in self._unreadable or self._unreadable[row.id] != row.credentials:
                 self._unreadable[row.id] = row.credentials
-                logger.bind(credential=row.id, source=row.source, reason=str(error)).error("credential could not be opened")
+                logger.bind(credential=row.id, source=row.source, reason=str(error)).error(
+                    "credential could not be opened"
+                )
                 await session.execute(sql.SAY, {"id": row.id, "reason": str(error)})
             return None
         self._opened[row.id] = (row.credentials, credential)

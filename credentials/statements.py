@@ -32,14 +32,14 @@ update credential set
     disabled_till = greatest(disabled_till, now() + make_interval(secs => coalesce(
         cast(:wait_s as double precision),
         case when disabled_till > now() then 0
-             else (cast(:pauses_s as double precision[]))[least(rest_count, cardinality(cast(:pauses_s as double precision[])) - 1) + 1]
+             else (cast(:pauses_s as double precision[]))[least(rest_count + 1, :most)]
         end))),
     last_error = :reason,
     updated_at = now()
 where id = :id
 returning disabled_till
 """)
-"""Rests of one burst count once, because the row lock lets the second see the first; a longer rest is never shortened."""
+"""Rests of one burst count once (the row lock lets the second see the first); a longer rest is never shortened."""
 
 WORKED = text("""
 update credential set rest_count = 0
@@ -76,10 +76,13 @@ update credential set credentials = :sealed, handle = coalesce(:handle, handle),
 """).bindparams(bindparam("sealed", type_=JSONB))
 
 REVIVE = text("""
-update credential set disabled_till = null, data_access_expired = false, rest_count = 0, last_error = null where id = :id
+update credential set disabled_till = null, data_access_expired = false, rest_count = 0, last_error = null
+where id = :id
 """)
 
-RESEAL = text("update credential set credentials = :sealed where id = :id").bindparams(bindparam("sealed", type_=JSONB))
+RESEAL = text("""
+update credential set credentials = :sealed where id = :id
+""").bindparams(bindparam("sealed", type_=JSONB))
 
 NOT_ON_KEY = text("""
 select id, source, credentials from credential
@@ -91,8 +94,8 @@ for update
 ENABLE = text("update credential set enabled = :enabled, updated_at = now() where id = :id returning source")
 
 ALL = text("""
-select id, source, handle, credentials->'mask' as mask, enabled, data_access_expired, rest_count, last_error, updated_at,
-       case when disabled_till > now() then disabled_till end as disabled_till
+select id, source, handle, credentials->'mask' as mask, enabled, data_access_expired, rest_count, last_error,
+       updated_at, case when disabled_till > now() then disabled_till end as disabled_till
 from credential
 where cast(:source as text) is null or source = :source
 order by source, id

@@ -62,12 +62,16 @@ class CredentialStore:
         async with self._sessions.begin() as session:
             reserved = await session.scalar(sql.RESERVE, {**same, "source": source, "handle": kept_handle})
             if reserved is not None:
-                await session.execute(sql.SEAL, {"id": reserved, "handle": kept_handle, "sealed": self.seal(reserved, source, checked)})
+                await session.execute(
+                    sql.SEAL, {"id": reserved, "handle": kept_handle, "sealed": self.seal(reserved, source, checked)}
+                )
                 return int(reserved)
             row = (await session.execute(sql.LOCK_SAME, same)).one()
             is_new = self._keys_or_none(row) != checked
             if is_new or kept_handle not in (None, row.handle):
-                await session.execute(sql.SEAL, {"id": row.id, "handle": kept_handle, "sealed": self.seal(row.id, source, checked)})
+                await session.execute(
+                    sql.SEAL, {"id": row.id, "handle": kept_handle, "sealed": self.seal(row.id, source, checked)}
+                )
             if is_new:
                 await session.execute(sql.REVIVE, {"id": row.id})
             return int(row.id)

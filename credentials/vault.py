@@ -70,12 +70,14 @@ class Vault:
         """What was sealed.
 
         Raises:
-            VaultError: the key is not on the ring, the envelope was changed or belongs to another row, or is none at all.
+            VaultError: the key is not on the ring, or the envelope was changed, belongs to another row or is none.
         """
         kid, nonce, sealed = _parts(envelope)
         cipher = self._ciphers.get(kid)
         if cipher is None:
-            raise VaultError(f"sealed with key {kid!r}, which is not on the ring: add it to {VARIABLE}, after the first")
+            raise VaultError(
+                f"sealed with key {kid!r}, which is not on the ring: add it to {VARIABLE}, after the first"
+            )
         try:
             opened = json.loads(cipher.decrypt(nonce, sealed, _bound(kid, bound_to)))
         except (InvalidTag, ValueError) as error:

@@ -16,7 +16,7 @@ from utils.request import RequestFailed
 T = TypeVar("T")
 
 MalformedSink = Callable[[Payload, Malformed], Awaitable[None]]
-"""Keeps a payload that no parser could read, for inspection. The payload may hold personal data and page links with tokens."""
+"""Keeps a payload that no parser could read, for inspection; it may hold personal data and page links with tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 
-class CircuitOpen(Exception):
+class CircuitOpen(Exception):  # noqa: N818 - named after what happened
     """The source failed too often in a row; ``retry_after_s`` until a call may be tried."""
 
     def __init__(self, retry_after_s: float) -> None:
@@ -89,14 +89,16 @@ class Turn:
 
     def answered(self) -> None:
         """The source answered, whatever it said."""
-        self._circuit._answered()  # noqa: SLF001
+        self._circuit._answered()
 
     def failed(self) -> None:
         """The source did not answer, or only to say that it cannot."""
-        self._circuit._failed(self)  # noqa: SLF001
+        self._circuit._failed(self)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._circuit._left(self)  # noqa: SLF001
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._circuit._left(self)

@@ -22,6 +22,8 @@ attributes, never the text. ``str(error)`` is the form that other services match
 ``(429, 'message')``. Every error can be pickled.
 """
 
+# ruff: noqa: N818 - an error is named after what happened
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -122,7 +124,12 @@ class CredentialInvalid(ProviderError):
     rest = Rest.INVALID
 
     def __init__(
-        self, message: str, *, status: int | None = None, retry_after_s: float | None = None, data_access_expired: bool = False
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        data_access_expired: bool = False,
     ) -> None:
         super().__init__(message, status=status, retry_after_s=retry_after_s)
         self.data_access_expired = data_access_expired
@@ -207,7 +214,12 @@ class Outcome:
 
     def as_result(self) -> dict[str, object]:
         """The JSON form kept in ``scrape_request_log.result``."""
-        return {"source": self.source, "class": self.error.word, "status": self.error.code, "message": self.error.message}
+        return {
+            "source": self.source,
+            "class": self.error.word,
+            "status": self.error.code,
+            "message": self.error.message,
+        }
 
 
 class ChainFailed(ProviderError):

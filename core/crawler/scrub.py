@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, quote_plus
 
-from core.crawler.errors import ProviderError
+from core.crawler.errors import Malformed, ProviderError
 from utils.redact import MASK, redact_text
 
 PUBLIC_KEYS = frozenset({"user_id", "channel_id", "client_id", "x-rapidapi-host"})
@@ -36,6 +36,8 @@ def scrub_error(error: ProviderError, keys: Mapping[str, str]) -> None:
     secrets = secrets_of(keys)
     error.message = scrub_text(error.message, secrets)
     error.args = (error.message,)
+    if isinstance(error, Malformed):
+        error.path = scrub_text(error.path, secrets)
     link: BaseException = error
     while (cause := link.__cause__ or link.__context__) is not None:
         if any(secret in f"{cause!r} {cause}" for secret in secrets):

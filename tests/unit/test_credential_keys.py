@@ -9,7 +9,9 @@ from credentials.keys import SOURCES, CredentialRefused, checked_keys, idempoten
 GOOD = {source: {name: f"planted-{name}-0123456789" for name in rule.required} for source, rule in SOURCES.items()}
 
 
-@pytest.mark.parametrize(("source", "missing"), [(source, name) for source, rule in SOURCES.items() for name in rule.required])
+@pytest.mark.parametrize(
+    ("source", "missing"), [(source, name) for source, rule in SOURCES.items() for name in rule.required]
+)
 def test_a_credential_without_a_key_is_refused_with_its_name(source: str, missing: str) -> None:
     keys = {name: value for name, value in GOOD[source].items() if name != missing}
     for incomplete in (keys, {**keys, missing: "  "}):
@@ -36,6 +38,12 @@ def test_numbers_are_stored_as_text_and_other_values_are_refused() -> None:
             checked_keys("graphapi", {"token": value, "user_id": "1"})
 
 
+@pytest.mark.parametrize("extra", [{"x-access-key": "schlüssel"}, {"two words": "x"}, {"": "x"}])
+def test_what_cannot_be_sent_as_a_header_is_refused(extra: dict[str, str]) -> None:
+    with pytest.raises(CredentialRefused, match="cannot be sent as a header"):
+        checked_keys("lama", {**GOOD["lama"], **extra})
+
+
 def test_an_unknown_source_is_refused_with_the_known_ones() -> None:
     with pytest.raises(CredentialRefused, match=r"'graph'.*graphapi"):
         checked_keys("graph", {})
@@ -51,13 +59,22 @@ def test_the_stored_key_of_a_credential_never_holds_a_secret(source: str) -> Non
 
 
 def test_a_renewed_token_of_the_same_user_is_the_same_credential() -> None:
-    assert idempotency_key("graphapi", {"token": "a", "user_id": "7"}) == idempotency_key("graphapi", {"token": "b", "user_id": "7"})
+    assert idempotency_key("graphapi", {"token": "a", "user_id": "7"}) == idempotency_key(
+        "graphapi", {"token": "b", "user_id": "7"}
+    )
     assert idempotency_key("ytapitoken", {"key": "a"}) != idempotency_key("ytapitoken", {"key": "b"})
 
 
 @pytest.mark.parametrize(
     ("source", "handle", "stored"),
-    [("graphapi", " Some.Creator ", "some.creator"), ("ytapi", "UCabcDEF", "UCabcDEF"), ("lama", None, None), ("lama", " ", None)],
+    [
+        ("graphapi", " Some.Creator ", "some.creator"),
+        ("ytapi", "UCabcDEF", "UCabcDEF"),
+        ("lama", None, None),
+        ("lama", " ", None),
+    ],
 )
-def test_handles_are_stored_without_case_but_channel_ids_with_it(source: str, handle: str | None, stored: str | None) -> None:
+def test_handles_are_stored_without_case_but_channel_ids_with_it(
+    source: str, handle: str | None, stored: str | None
+) -> None:
     assert stored_handle(source, handle) == stored

@@ -75,7 +75,15 @@ def _without(name: str) -> Any:
 
 @pytest.mark.parametrize(
     "envelope",
-    [{}, [], None, "text", KEYS, {"v": 2, "kid": "new", "nonce": "", "ct": ""}, {"v": 1, "kid": 7, "nonce": "AA==", "ct": "AA=="}]
+    [
+        {},
+        [],
+        None,
+        "text",
+        KEYS,
+        {"v": 2, "kid": "new", "nonce": "", "ct": ""},
+        {"v": 1, "kid": 7, "nonce": "AA==", "ct": "AA=="},
+    ]
     + [_without(name) for name in ("v", "kid", "nonce", "ct")]
     + [{"v": 1, "kid": "new", "nonce": "?", "ct": "?"}],
 )
@@ -98,7 +106,9 @@ def test_what_is_no_envelope_is_refused_without_being_quoted(envelope: Any) -> N
     ],
 )
 def test_a_ring_that_does_not_parse_says_what_to_do_and_shows_no_key(ring: str, problem: str) -> None:
-    with pytest.raises(VaultError, match=rf"BEAT_KEYS.*{problem}.*credentials key" if "empty" not in problem else "BEAT_KEYS is empty") as refusal:
+    with pytest.raises(
+        VaultError, match=rf"BEAT_KEYS.*{problem}.*credentials key" if "empty" not in problem else "BEAT_KEYS is empty"
+    ) as refusal:
         Vault.from_ring(ring)
     assert NEW.partition(":")[2] not in str(refusal.value)
 

@@ -86,7 +86,10 @@ async def rotate_credentials(arguments: argparse.Namespace) -> int:
     print(f"{done.resealed} credentials sealed with the first key of {VARIABLE}")
     if done.unreadable:
         ids = ", ".join(map(str, done.unreadable))
-        print(f"no key of the ring opens credentials {ids}: keep older keys on the ring until they are renewed", file=sys.stderr)
+        print(
+            f"no key of the ring opens credentials {ids}: keep older keys on the ring until they are renewed",
+            file=sys.stderr,
+        )
         return FAILED
     return OK
 
@@ -123,6 +126,7 @@ def _show(credentials: Iterable[Listed]) -> None:
     table = Table("id", "source", "handle", "state", "keys", "rests", "last error")
     for one in credentials:
         keys = " ".join(f"{name}={value}" for name, value in one.keys.items())
-        table.add_row(str(one.id), one.source, one.handle or "", one.state, keys, str(one.rest_count), one.last_error or "")
-    console = Console()
-    console.print(table, markup=False, width=console.width if console.is_terminal else 200)
+        table.add_row(
+            str(one.id), one.source, one.handle or "", one.state, keys, str(one.rest_count), one.last_error or ""
+        )
+    Console(width=None if sys.stdout.isatty() else 200).print(table, markup=False)

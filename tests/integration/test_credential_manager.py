@@ -1,0 +1,357 @@
+"""Picking, resting, refusing and renewing credentials over the real table, through the transaction pooler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from loguru import logger
+
+from core.crawler.provider import Credential, Unusable
+from credentials.keys import CredentialRefused
+from credentials.manager import CACHE_S, CredentialManager
+from credentials.store import UNTIL_REPLACED
+from credentials.vault import Vault, new_key
+from utils.db import Database, open_database
+
+OLD, NEW = new_key("old"), new_key("new")
+GRAPH = {"token": "EAAplantedgraphtoken0001", "user_id": "17841400000000001"}
+
+
+def lama(number: int) -> dict[str, str]:
+    return {"x-access-key": f"planted-access-key-{number:04d}"}
+
+
+@pytest.fixture
+async def sessions(clean_db: str, pgbouncer_url: str) -> AsyncIterator[Database]:
+    opened = open_database(pgbouncer_url, pool_size=5)
+    yield opened
+    await opened.dispose()
+
+
+def manager_of(opened: Database, ring: str = OLD) -> CredentialManager:
+    """As one process would have it: its own memory, the shared table."""
+    return CredentialManager(opened.sessions, Vault.from_ring(ring))
+
+
+@pytest.fixture
+def manager(sessions: Database) -> CredentialManager:
+    return manager_of(sessions)
+
+
+async def picked(manager: CredentialManager, source: str = "lama", **options: Any) -> Credential:
+    found = await manager.pick(source, **options)
+    assert isinstance(found, Credential)
+    return found
+
+
+async def row(pg: asyncpg.Connection, credential_id: int) -> asyncpg.Record:
+    found = await pg.fetchrow("select *, disabled_till - now() as left from credential where id = $1", credential_id)
+    assert found is not None
+    return found
+
+
+def minutes(left: timedelta) -> int:
+    return round(left.total_seconds() / 60)
+
+
+async def end_rest(pg: asyncpg.Connection, credential_id: int) -> None:
+    await pg.execute("update credential set disabled_till = now() - interval '1 second' where id = $1", credential_id)
+
+
+async def test_an_added_credential_is_picked_with_its_keys(manager: CredentialManager) -> None:
+    credential_id = await manager.insert_creds("graphapi", GRAPH, handle="Some.Creator")
+    assert await picked(manager, "graphapi") == Credential(credential_id, "graphapi", "some.creator", GRAPH)
+
+
+async def test_the_table_holds_no_secret_in_any_column(manager: CredentialManager, pg: asyncpg.Connection) -> None:
+    await manager.insert_creds("graphapi", GRAPH, handle="creator")
+    await manager.insert_creds("lama", lama(1))
+    await manager.insert_creds("ytapitoken", {"key": "planted-key-of-youtube"})
+    stored = str(await pg.fetch("select * from credential"))
+    for secret in (GRAPH["token"], lama(1)["x-access-key"], "planted-key-of-youtube"):
+        assert secret not in stored
+    assert "graphapi:17841400000000001" in stored
+
+
+async def test_the_same_keys_again_change_nothing(manager: CredentialManager, pg: asyncpg.Connection) -> None:
+    first = await manager.insert_creds("graphapi", GRAPH, handle="creator")
+    before = await row(pg, first)
+    assert await manager.insert_creds("graphapi", GRAPH) == first
+    after = await row(pg, first)
+    assert {**after, "left": None} == {**before, "left": None}
+
+
+async def test_two_processes_that_add_the_same_credential_get_one_row(
+    sessions: Database, pg: asyncpg.Connection
+) -> None:
+    ids = await asyncio.gather(*(manager_of(sessions).insert_creds("graphapi", GRAPH) for _ in range(8)))
+    assert len(set(ids)) == 1
+    assert await pg.fetchval("select count(*) from credential") == 1
+
+
+async def test_a_credential_without_its_keys_is_refused_and_not_stored(
+    manager: CredentialManager, pg: asyncpg.Connection
+) -> None:
+    with pytest.raises(CredentialRefused, match="user_id"):
+        await manager.insert_creds("graphapi", {"token": "planted"})
+    assert await pg.fetchval("select count(*) from credential") == 0
+
+
+async def test_every_usable_credential_gets_its_turn_but_those_excluded(manager: CredentialManager) -> None:
+    ids = [await manager.insert_creds("lama", lama(number)) for number in range(4)]
+    seen = {(await picked(manager, exclude=ids[:1])).id for _ in range(200)}
+    assert seen == set(ids[1:])
+    assert await manager.pick("lama", exclude=ids) == Unusable("lama", None)
+
+
+async def test_a_handle_gets_only_its_own_credential(manager: CredentialManager) -> None:
+    await manager.insert_creds("graphapi", {**GRAPH, "user_id": "1"}, handle="other")
+    own = await manager.insert_creds("graphapi", {**GRAPH, "user_id": "2"}, handle="creator")
+    assert {(await picked(manager, "graphapi", handle="CREATOR")).id for _ in range(50)} == {own}
+    assert await manager.pick("graphapi", handle="nobody") == Unusable("graphapi", None)
+
+
+async def test_a_source_without_credentials_has_nothing_to_wait_for(manager: CredentialManager) -> None:
+    assert await manager.pick("lama") == Unusable("lama", None)
+
+
+async def test_rests_in_a_row_take_10_30_60_and_60_minutes(manager: CredentialManager, pg: asyncpg.Connection) -> None:
+    credential_id = await manager.insert_creds("lama", lama(1))
+    taken = []
+    for _ in range(4):
+        await manager.rest(await picked(manager), reason="(429, 'slow down')")
+        taken.append(minutes((await row(pg, credential_id))["left"]))
+        await end_rest(pg, credential_id)
+        manager = manager_of(Database(*_parts(manager)))
+    assert taken == [10, 30, 60, 60]
+
+
+def _parts(manager: CredentialManager) -> Any:
+    factory = manager._sessions
+    return factory.kw["bind"], factory
+
+
+async def test_a_resting_credential_is_not_picked_and_says_when_it_comes_back(manager: CredentialManager) -> None:
+    await manager.insert_creds("lama", lama(1))
+    till = await manager.rest(await picked(manager), reason="429", retry_after_s=90)
+    found = await manager.pick("lama")
+    assert found == Unusable("lama", till)
+    assert 80 < (till - datetime.now(UTC)).total_seconds() < 91
+
+
+async def test_the_soonest_of_several_resting_ones_is_named(manager: CredentialManager) -> None:
+    ids = [await manager.insert_creds("lama", lama(number)) for number in range(3)]
+    tills = {}
+    for wait_s in (300, 60, 900):
+        credential = await picked(manager)
+        tills[credential.id] = await manager.rest(credential, reason="429", retry_after_s=wait_s)
+    assert set(tills) == set(ids)
+    assert await manager.pick("lama") == Unusable("lama", min(tills.values()))
+
+
+async def test_retry_after_wins_over_the_usual_rest(manager: CredentialManager, pg: asyncpg.Connection) -> None:
+    credential_id = await manager.insert_creds("lama", lama(1))
+    await manager.rest(await picked(manager), reason="429", retry_after_s=7200)
+    assert minutes((await row(pg, credential_id))["left"]) == 120
+
+
+@pytest.mark.parametrize(("said_s", "kept_s"), [(0.0, 1), (-5.0, 1), (1e12, 31 * 86400)])
+async def test_an_absurd_retry_after_is_bounded(
+    manager: CredentialManager, pg: asyncpg.Connection, said_s: float, kept_s: int
+) -> None:
+    credential_id = await manager.insert_creds("lama", lama(1))
+    before = await pg.fetchval("select now()")
+    await manager.rest(await picked(manager), reason="429", retry_after_s=said_s)
+    till = (await row(pg, credential_id))["disabled_till"]
+    assert kept_s <= (till - before).total_seconds() < kept_s + 60
+
+
+async def test_a_longer_rest_is_never_shortened(manager: CredentialManager, pg: asyncpg.Connection) -> None:
+    credential_id = await manager.insert_creds("lama", lama(1))
+    credential = await picked(manager)
+    long = await manager.rest(credential, reason="429", retry_after_s=7200)
+    assert await manager.rest(credential, reason="429", retry_after_s=5) == long
+    assert await manager.rest(credential, reason="429") == long
+    assert (await row(pg, credential_id))["rest_count"] == 1
+
+
+async def test_rests_by_several_processes_at_once_count_once(sessions: Database, pg: asyncpg.Connection) -> None:
+    managers = [manager_of(sessions) for _ in range(20)]
+    credential_id = await managers[0].insert_creds("lama", lama(1))
+    credentials = [await picked(manager) for manager in managers]
+    await asyncio.gather(
+        *(one.rest(credential, reason="429") for one, credential in zip(managers, credentials, strict=True))
+    )
+    stored = await row(pg, credential_id)
+    assert (stored["rest_count"], minutes(stored["left"])) == (1, 10)
+
+
+async def test_an_answer_after_a_rest_starts_from_the_shortest_again(
+    manager: CredentialManager, pg: asyncpg.Connection
+) -> None:
+    credential_id = await manager.insert_creds("lama", lama(1))
+    await manager.rest(await picked(manager), reason="429")
+    await end_rest(pg, credential_id)
+    manager._snapshots.clear()
+    await manager.worked(await picked(manager))
+    assert (await row(pg, credential_id))["rest_count"] == 0
+
+
+async def test_an_answer_during_a_rest_does_not_end_it(sessions: Database, pg: asyncpg.Connection) -> None:
+    first, second = manager_of(sessions), manager_of(sessions)
+    credential_id = await first.insert_creds("lama", lama(1))
+    await pg.execute("update credential set rest_count = 1")
+    credential = await picked(first)
+    await second.rest(await picked(second), reason="429")
+    await first.worked(credential)
+    stored = await row(pg, credential_id)
+    assert (stored["rest_count"], minutes(stored["left"])) == (2, 30)
+
+
+async def test_an_answer_of_a_rested_credential_writes_nothing(
+    manager: CredentialManager, pg: asyncpg.Connection
+) -> None:
+    credential_id = await manager.insert_creds("lama", lama(1))
+    credential = await picked(manager)
+    version = await pg.fetchval("select xmin::text from credential where id = $1", credential_id)
+    await manager.worked(credential)
+    assert await pg.fetchval("select xmin::text from credential where id = $1", credential_id) == version
+
+
+async def test_a_refused_credential_comes_back_only_with_other_keys(
+    manager: CredentialManager, pg: asyncpg.Connection
+) -> None:
+    credential_id = await manager.insert_creds("graphapi", GRAPH)
+    await manager.invalidate(await picked(manager, "graphapi"), reason="(401, 'no')")
+    assert await manager.pick("graphapi") == Unusable("graphapi", None)
+    stored = await row(pg, credential_id)
+    assert (stored["disabled_till"], stored["enabled"], stored["last_error"]) == (UNTIL_REPLACED, True, "(401, 'no')")
+    await manager.insert_creds("graphapi", GRAPH)
+    assert await manager.pick("graphapi") == Unusable("graphapi", None)
+    renewed = {**GRAPH, "token": "EAArenewedtoken000002"}
+    assert await manager.insert_creds("graphapi", renewed) == credential_id
+    assert (await picked(manager, "graphapi")).keys == renewed
+    assert (await row(pg, credential_id))["last_error"] is None
+
+
+async def test_expired_data_access_ends_with_a_new_token(manager: CredentialManager, pg: asyncpg.Connection) -> None:
+    credential_id = await manager.insert_creds("graphapi", GRAPH, handle="creator")
+    await manager.invalidate(await picked(manager, "graphapi"), reason="(190, 'expired')", data_access_expired=True)
+    stored = await row(pg, credential_id)
+    assert (stored["data_access_expired"], stored["disabled_till"]) == (True, None)
+    assert await manager.pick("graphapi", handle="creator") == Unusable("graphapi", None)
+    await manager.insert_creds("graphapi", {**GRAPH, "token": "EAArenewedtoken000002"})
+    assert (await picked(manager, "graphapi", handle="creator")).id == credential_id
+
+
+async def test_keys_that_were_renewed_while_the_old_ones_were_refused_stay_usable(manager: CredentialManager) -> None:
+    await manager.insert_creds("graphapi", GRAPH)
+    old = await picked(manager, "graphapi")
+    await manager.insert_creds("graphapi", {**GRAPH, "token": "EAArenewedtoken000002"})
+    await manager.invalidate(old, reason="(401, 'no')")
+    assert (await picked(manager, "graphapi")).keys["token"] == "EAArenewedtoken000002"
+
+
+async def test_a_disabled_credential_is_not_picked_and_new_keys_do_not_enable_it(manager: CredentialManager) -> None:
+    credential_id = await manager.insert_creds("graphapi", GRAPH)
+    assert await manager.enable(credential_id, enabled=False)
+    await manager.insert_creds("graphapi", {**GRAPH, "token": "EAArenewedtoken000002"})
+    assert await manager.pick("graphapi") == Unusable("graphapi", None)
+    assert not await manager.enable(credential_id + 1)
+
+
+async def test_picking_remembers_what_it_read_until_that_is_too_old(
+    manager: CredentialManager, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credential_id = await manager.insert_creds("lama", lama(1))
+    monkeypatch.setattr("credentials.manager.CACHE_S", 3600.0)
+    await asyncio.gather(*(picked(manager) for _ in range(50)))
+    await pg.execute("update credential set enabled = false")
+    assert (await picked(manager)).id == credential_id
+    monkeypatch.setattr("credentials.manager.CACHE_S", 0.0)
+    assert await manager.pick("lama") == Unusable("lama", None)
+
+
+def test_nothing_is_remembered_for_more_than_a_second() -> None:
+    assert CACHE_S <= 1.0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "'{}'",
+        "'[]'",
+        "'null'",
+        'credentials || \'{"kid": "lost"}\'',
+        "(select credentials from credential where id = 2)",
+    ],
+)
+async def test_a_row_that_cannot_be_opened_is_skipped_and_says_so_once(
+    manager: CredentialManager, pg: asyncpg.Connection, damage: str
+) -> None:
+    ids = [await manager.insert_creds("lama", lama(number)) for number in range(2)]
+    await pg.execute(f"update credential set credentials = {damage}, updated_at = now() where id = $1", ids[0])
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message} {extra}")
+    try:
+        for _ in range(3):
+            manager._snapshots.clear()
+            assert (await picked(manager)).id == ids[1]
+    finally:
+        logger.remove(sink)
+    assert len(lines) == 1
+    assert f"'credential': {ids[0]}" in lines[0]
+    assert (await row(pg, ids[0]))["last_error"]
+    assert not any("planted" in line for line in lines)
+
+
+async def test_rotation_seals_every_row_with_the_first_key(sessions: Database, pg: asyncpg.Connection) -> None:
+    for number in range(7):
+        await manager_of(sessions, OLD).insert_creds("lama", lama(number))
+    both = manager_of(sessions, f"{NEW},{OLD}")
+    done = await both.rotate(batch=3)
+    assert (done.resealed, done.unreadable) == (7, [])
+    assert await pg.fetchval("select count(*) from credential where credentials->>'kid' = 'new'") == 7
+    assert (await both.rotate()).resealed == 0
+    only_new = manager_of(sessions, NEW)
+    assert {(await picked(only_new)).keys["x-access-key"] for _ in range(200)} == {
+        lama(n)["x-access-key"] for n in range(7)
+    }
+
+
+async def test_rotation_passes_over_rows_that_no_key_opens_and_names_them(
+    sessions: Database, pg: asyncpg.Connection
+) -> None:
+    ids = [await manager_of(sessions, OLD).insert_creds("lama", lama(number)) for number in range(5)]
+    await pg.execute("update credential set credentials = '{}' where id = $1", ids[0])
+    await pg.execute('update credential set credentials = credentials || \'{"kid": "lost"}\' where id = $1', ids[2])
+    done = await manager_of(sessions, f"{NEW},{OLD}").rotate(batch=1)
+    assert (done.resealed, done.unreadable) == (3, [ids[0], ids[2]])
+
+
+async def test_rotation_keeps_rests(sessions: Database, pg: asyncpg.Connection) -> None:
+    manager = manager_of(sessions, OLD)
+    credential_id = await manager.insert_creds("lama", lama(1))
+    till = await manager.rest(await picked(manager), reason="429")
+    await manager_of(sessions, f"{NEW},{OLD}").rotate()
+    assert (await row(pg, credential_id))["disabled_till"] == till
+
+
+async def test_the_list_shows_states_and_masks(manager: CredentialManager, pg: asyncpg.Connection) -> None:
+    ids = [await manager.insert_creds("lama", lama(number)) for number in range(5)]
+    by_id = {
+        (credential := await picked(manager, exclude=[i for i in ids if i != wanted])).id: credential for wanted in ids
+    }
+    await manager.rest(by_id[ids[1]], reason="429")
+    await manager.invalidate(by_id[ids[2]], reason="401")
+    await manager.invalidate(by_id[ids[3]], reason="190", data_access_expired=True)
+    await manager.enable(ids[4], enabled=False)
+    listed = {one.id: one for one in await manager.list()}
+    assert [listed[i].state.split(" ")[0] for i in ids] == ["usable", "resting", "refused", "data", "disabled"]
+    assert listed[ids[0]].keys == {"x-access-key": "…0000"}
+    assert await manager.list("graphapi") == []

@@ -1,0 +1,55 @@
+"""A source table that is wrong refuses to be made."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.crawler.provider import Credential, Provider
+from core.crawler.sources import SourceTable, levels
+from tests.support.crawling import Scripted, parse, provider, table_of
+from utils.rate_limit import By, Level, Limit
+
+ALPHA = provider("alpha", "http://127.0.0.1:1")
+
+
+class NoMethod(Provider):
+    """Has a parser of something that it cannot ask for."""
+
+    source = "alpha"
+    parsers = {"lose": parse}  # noqa: RUF012 - a ClassVar in the base
+
+
+class NoParser(Scripted):
+    """Can ask for something that it cannot read."""
+
+    source = "alpha"
+    parsers = {}  # noqa: RUF012 - a ClassVar in the base
+
+
+@pytest.mark.parametrize(
+    ("providers", "chains", "problem"),
+    [
+        ({"alpha": ALPHA}, {"find": ("alpha", "beta")}, "find names beta, which has no provider"),
+        ({"alpha": NoParser}, {"find": ("alpha",)}, "alpha has no parser of find"),
+        ({"alpha": NoMethod}, {"lose": ("alpha",)}, "alpha has no method lose"),
+        ({"beta": ALPHA}, {}, "beta is listed with the provider of alpha"),
+        ({"alpha": ALPHA}, {"find": ()}, "find needs at least one source"),
+        ({"alpha": ALPHA}, {"find": ("alpha", "alpha")}, "each once"),
+    ],
+)
+def test_a_chain_that_could_not_be_walked_is_refused(
+    providers: dict[str, type[Provider]], chains: dict[str, tuple[str, ...]], problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        SourceTable("test", providers, chains)
+
+
+def test_a_function_that_no_source_has_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="no source of test has lose"):
+        table_of(ALPHA).chain("lose")
+
+
+def test_limits_are_counted_by_source_and_by_credential_never_by_url() -> None:
+    second, hour = Limit(5, 1), Limit(200, 3600, By.CREDENTIAL)
+    limited = provider("alpha", "http://127.0.0.1:1", (second, hour))
+    assert levels(limited, Credential(7, "alpha", None, {})) == [Level("alpha", second), Level("alpha:7", hour)]
