@@ -1,0 +1,81 @@
+"""The chain over the real credential table: what an answer does to the row, and to the next process that picks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from core.crawler.crawler import Crawler
+from core.crawler.errors import ChainFailed
+from core.crawler.provider import Asked
+from credentials.manager import CredentialManager
+from credentials.store import UNTIL_REPLACED
+from credentials.vault import Vault, new_key
+from tests.support.crawling import FIND, Sources, data, error, provider, serving, table_of
+from utils.db import open_database
+from utils.rate_limit import RateLimiter, redis_client
+from utils.request import HttpClient, HttpOptions
+
+RING = new_key("test")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Sources]:
+    async with serving() as sources:
+        yield sources
+
+
+@pytest.fixture
+async def crawler(server: Sources, clean_db: str, pgbouncer_url: str, redis_url: str) -> AsyncIterator[Crawler]:
+    database, http, limiter = (
+        open_database(pgbouncer_url),
+        HttpClient(HttpOptions()),
+        RateLimiter(redis_client(redis_url)),
+    )
+    manager = CredentialManager(database.sessions, Vault.from_ring(RING))
+    for source in ("lama", "shopify"):
+        for number in (1, 2):
+            await manager.insert_creds(
+                source,
+                {"x-access-key": f"key-{number}", "x-shopify-access-token": f"key-{number}"}
+                | {"x-key": f"{source}-{number}"},
+            )
+    providers = [provider(source, server.url) for source in ("lama", "shopify")]
+    yield Crawler(table_of(*providers), manager, http, limiter, max_wait_s=0.0)
+    await http.aclose()
+    await limiter.aclose()
+    await database.dispose()
+
+
+async def test_rate_limited_keys_rest_in_the_table_and_the_task_learns_until_when(
+    crawler: Crawler, server: Sources, pg: asyncpg.Connection
+) -> None:
+    server.say("lama", error("RateLimited"))
+    server.say("shopify", error("RateLimited", Retry_After="30"))
+    with pytest.raises(ChainFailed) as failure:
+        await crawler.fetch(FIND, Asked())
+    assert failure.value.retry_after_s is not None
+    assert 20 < failure.value.retry_after_s <= 30
+    rows = await pg.fetch(
+        "select source, rest_count, extract(epoch from disabled_till - now())::int as left_s from credential"
+    )
+    assert {(row["source"], row["rest_count"]) for row in rows} == {("lama", 1), ("shopify", 1)}
+    assert all((500 < row["left_s"] <= 600) == (row["source"] == "lama") for row in rows)
+    calls = len(server.calls)
+    with pytest.raises(ChainFailed):
+        await crawler.fetch(FIND, Asked())
+    assert len(server.calls) == calls
+
+
+async def test_a_refused_key_is_out_until_replaced_and_another_answers(
+    crawler: Crawler, server: Sources, pg: asyncpg.Connection
+) -> None:
+    server.say("lama:1", error("CredentialInvalid", "revoked"))
+    server.say("lama", data("found"))
+    while not await pg.fetchval("select count(*) from credential where disabled_till = $1", UNTIL_REPLACED):
+        assert (await crawler.fetch(FIND, Asked())).source == "lama"
+    row = await pg.fetchrow("select id, enabled, last_error from credential where disabled_till is not null")
+    assert row is not None
+    assert (row["id"], row["enabled"], row["last_error"]) == (1, True, "(401, 'revoked')")
