@@ -50,6 +50,7 @@ async def test_each_way_a_task_can_end_is_told_in_its_row(marks: asyncpg.Connect
         )
         await wait_for_statuses(pg, {"COMPLETE": 1, "FAILED": 3, "PENDING": 2})
         assert await pool.stop() == 0
+        assert not [line for line in pool.lines if "EAABsecret" in line]
     done = await task(pg, good)
     assert (done["data"], json.loads(done["result"])) == ("None", {"slept_ms": 0})
     assert ((await task(pg, gone))["data"], (await task(pg, gone))["error_code"]) == ("(404, 'no such profile')", "NOT_FOUND")
@@ -62,7 +63,6 @@ async def test_each_way_a_task_can_end_is_told_in_its_row(marks: asyncpg.Connect
     failed = await task(pg, bug)
     assert (failed["error_code"], failed["retry_count"], failed["status"]) == ("KeyError", 2, "PENDING")
     assert "secret" not in failed["data"]
-    assert not [line for line in pool.lines if "EAABsecret" in line]
 
 
 async def test_idle_workers_share_one_insert(marks: asyncpg.Connection, program_env: dict[str, str]) -> None:

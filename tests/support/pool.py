@@ -7,9 +7,10 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
@@ -19,15 +20,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class RunningPool:
-    """A supervisor's process and what it printed; ``lines`` are its JSON log entries."""
+    """A supervisor's process and the file it logs to, as JSON lines."""
 
     process: asyncio.subprocess.Process
-    lines: list[str] = field(default_factory=list)
+    log: Path
 
     @property
     def pid(self) -> int:
         """Process id of the supervisor."""
         return self.process.pid
+
+    @property
+    def lines(self) -> list[str]:
+        """What supervisor and children have logged so far."""
+        return self.log.read_text(errors="replace").splitlines()
 
     def alive(self) -> bool:
         """Whether the supervisor runs."""
@@ -36,7 +42,7 @@ class RunningPool:
     async def wait_for_line(self, part: str, within_s: float = 30.0) -> None:
         """Wait until a log line holds this text."""
         for _ in range(int(within_s / 0.05)):
-            if any(part in line for line in self.lines):
+            if part in self.log.read_text(errors="replace"):
                 return
             if not self.alive():
                 break
@@ -52,27 +58,18 @@ class RunningPool:
 
 @asynccontextmanager
 async def running_pool(env: dict[str, str], **settings: str) -> AsyncIterator[RunningPool]:
-    """Start main.py with these settings on top of ``env``; whatever is left at the end is killed."""
+    """Start main.py with these settings on top of ``env``; a supervisor left at the end is killed."""
     full = {**env, "LOG_FORMAT": "json", "BEAT_EXTRA_FLOWS": "tests.support.flows", "PAGE_PAUSE_FACTOR": "0", **settings}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "main.py", cwd=ROOT, env=full, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-    )
-    pool = RunningPool(process)
-    reader = asyncio.create_task(_read(pool))
-    try:
-        yield pool
-    finally:
-        if pool.alive():
-            process.kill()
-        await process.wait()
-        reader.cancel()
-        await asyncio.gather(reader, return_exceptions=True)
-
-
-async def _read(pool: RunningPool) -> None:
-    assert pool.process.stderr is not None
-    async for line in pool.process.stderr:
-        pool.lines.append(line.decode(errors="replace").rstrip())
+    with tempfile.NamedTemporaryFile(prefix="beat-pool-", suffix=".log") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "main.py", cwd=ROOT, env=full, stdout=asyncio.subprocess.DEVNULL, stderr=log
+        )
+        try:
+            yield RunningPool(process, Path(log.name))
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
 
 def children_of(pid: int) -> list[int]:
