@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from loguru import logger
 
 from core.crawler.crawler import Fetched
-from core.crawler.errors import ProviderError
+from core.crawler.errors import Outcome, ProviderError
 from core.crawler.provider import Asked, Function
 from core.models.logs import PostLog
 from core.runtime import FlowContext
@@ -55,21 +55,29 @@ RECENT_REELS = StopRule(days=30, posts=10)
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A part of a refresh that is missing, and why."""
+    """A part of a refresh that is missing, and why; ``outcomes`` says it source by source."""
 
     step: str
     reason: str
     status: int | None = None
     message: str = ""
+    outcomes: tuple[Outcome, ...] = ()
 
     @classmethod
     def of(cls, step: str, error: ProviderError) -> Gap:
-        """A gap that an error left."""
-        return cls(step, error.word, error.code, error.message)
+        """A gap that an error left; of a failed chain the word of the source that decided it."""
+        words = [outcome.error.word for outcome in error.outcomes if outcome.error.code == error.code]
+        return cls(step, words[0] if words else error.word, error.code, error.message, error.outcomes)
 
     def as_result(self) -> dict[str, Any]:
         """The JSON form kept with the task."""
-        return {"step": self.step, "class": self.reason, "status": self.status, "message": self.message}
+        return {
+            "step": self.step,
+            "class": self.reason,
+            "status": self.status,
+            "message": self.message,
+            "sources": [outcome.as_result() for outcome in self.outcomes],
+        }
 
 
 @dataclass(slots=True)
@@ -131,7 +139,7 @@ async def collect(
             fetched = await crawler.fetch(function, asked, source=found.source)
         except ProviderError as error:
             found.gap = Gap.of(function.name, error)
-            logger.bind(function=function.name, pages=found.pages, **found.gap.as_result()).warning("pages ended early")
+            logger.bind(function=function.name, pages=found.pages, reason=found.gap.reason).warning("pages ended early")
             return found
         page = fetched.value
         found.source = fetched.source

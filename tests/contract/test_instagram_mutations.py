@@ -19,7 +19,12 @@ from instagram.tasks.transformer import account_row, post_row
 from tests.support.instagram import Recorded, data_cases
 
 CASES = data_cases()
-ASKED: tuple[dict[str, str], ...] = ({}, {"profile_id": "5820113374"}, {"handle": "aurora.kitchen"}, {"shortcode": "CnOAG9Tl0uH"})
+ASKED: tuple[dict[str, str], ...] = (
+    {},
+    {"profile_id": "5820113374"},
+    {"handle": "aurora.kitchen"},
+    {"shortcode": "CnOAG9Tl0uH"},
+)
 
 leaves = st.one_of(
     st.none(),

@@ -406,7 +406,14 @@ def test_a_time_that_is_none_is_refused(value: str) -> None:
 
 @pytest.mark.parametrize(
     ("cursor", "flag", "has_next"),
-    [("c", True, True), ("c", None, True), ("c", False, False), ("", True, False), (None, True, False), (7, True, True)],
+    [
+        ("c", True, True),
+        ("c", None, True),
+        ("c", False, False),
+        ("", True, False),
+        (None, True, False),
+        (7, True, True),
+    ],
 )
 def test_a_next_page_needs_a_cursor_and_no_denial(cursor: Any, flag: Any, has_next: bool) -> None:
     case = recorded(JOTUCKER, "fetch_profile_posts_by_id")
