@@ -1,0 +1,231 @@
+"""Which connections the outbound client uses, and that it leaves none behind."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import gzip
+import ipaddress
+import json
+import ssl
+from pathlib import Path
+
+import pytest
+import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.support.http_client import client, settled
+from tests.support.raw_server import Seen, always, http, raw_server, until
+from utils.request import (
+    ConnectFailed,
+    ProtocolFailed,
+    RequestFailed,
+    RequestTimeout,
+    Timeouts,
+)
+
+GREETING = {"text": "नमस्ते 🌍", "pk": 3776832898280228145}
+
+
+async def test_one_connection_serves_many_requests_in_turn() -> None:
+    async with raw_server(always(http())) as server, client() as http_client:
+        for _ in range(5):
+            await http_client.request("GET", server.url)
+        assert (len(server.seen), server.connections) == (5, 1)
+
+
+async def test_no_more_connections_than_allowed_per_host() -> None:
+    async def slow(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        await asyncio.sleep(0.005)
+        writer.write(http())
+        return True
+
+    async with raw_server(slow) as one, raw_server(slow) as two, client(connections=4) as http_client:
+        await asyncio.gather(*(http_client.request("GET", server.url) for server in (one, two) for _ in range(40)))
+        assert (one.most_open, two.most_open) == (4, 4)
+        assert (one.connections, two.connections) == (4, 4)
+
+
+async def test_idle_connections_are_capped_over_all_hosts_and_expire() -> None:
+    servers = raw_server(always(http())), raw_server(always(http()))
+    async with servers[0] as one, servers[1] as two, client(max_idle=3, idle_ttl_s=0.2) as http_client:
+        await asyncio.gather(*(http_client.request("GET", server.url) for server in (one, two) for _ in range(5)))
+        await until(lambda: one.open_now + two.open_now <= 3)
+        assert one.open_now + two.open_now == 3
+        await until(lambda: one.open_now + two.open_now == 0)  # nobody asks again, and yet they are closed
+
+
+async def test_a_connection_closed_while_idle_is_not_used_again() -> None:
+    async with raw_server(always(http(), keep=False)) as server, client() as http_client:
+        for method in ("GET", "POST", "POST"):
+            assert (await http_client.request(method, server.url)).status == 200
+            await asyncio.sleep(0.02)
+        assert server.connections == 3
+
+
+async def test_a_stale_connection_is_replaced_once_for_idempotent_methods_only() -> None:
+    async def once_then_cut(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        first = sum(other.connection == seen.connection for other in server.seen) == 1
+        if first:
+            writer.write(http())
+        return first
+
+    async with raw_server(once_then_cut) as server, client() as http_client:
+        await http_client.request("GET", server.url)
+        assert (await http_client.request("GET", server.url)).status == 200
+        assert (server.connections, len(server.seen)) == (2, 3)
+        with pytest.raises(ProtocolFailed):
+            await http_client.request("POST", server.url)
+        assert (server.connections, len(server.seen)) == (2, 4)
+
+
+async def test_a_request_is_not_repeated_on_a_new_connection_or_after_the_first_byte() -> None:
+    async def cut(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if len(server.seen) == 1:
+            writer.write(http())
+            return True
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        return False
+
+    async with raw_server(cut) as server, client() as http_client:
+        await http_client.request("GET", server.url)
+        with pytest.raises(ProtocolFailed):
+            await http_client.request("GET", server.url)
+        assert len(server.seen) == 2
+    async with raw_server(always(b"", keep=False)) as server, client() as http_client:
+        with pytest.raises(ProtocolFailed):
+            await http_client.request("GET", server.url)
+        assert len(server.seen) == 1
+
+
+async def test_leftovers_of_one_answer_are_never_taken_for_the_next() -> None:
+    poisoned = http(body=b'"mine"') + http(body=b'"5ecr3t of another"')
+    async with raw_server(always(poisoned)) as server, client() as http_client:
+        for _ in range(3):
+            assert (await http_client.request("POST", server.url)).json() == "mine"
+        assert server.connections == 3
+
+
+async def test_connection_close_and_http_1_0_are_respected() -> None:
+    old = b"HTTP/1.0 200 OK\r\n\r\n{}"
+    for answer in (http(Connection="Close"), old, b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}"):
+        async with raw_server(always(answer, keep=False)) as server, client() as http_client:
+            assert (await http_client.request("GET", server.url)).json() == {}
+            assert (await http_client.request("POST", server.url)).json() == {}
+            assert server.connections == 2
+
+
+async def test_cancelled_and_timed_out_requests_leave_no_descriptor_and_a_usable_client() -> None:
+    async def stall_first(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if seen.target == "/stall":
+            await asyncio.sleep(60)
+        writer.write(http())
+        return True
+
+    async with raw_server(stall_first) as server, client(connections=10) as http_client:
+        before = await settled()
+        tasks = [asyncio.create_task(http_client.request("GET", f"{server.url}/stall")) for _ in range(100)]
+        await asyncio.sleep(0.05)
+        for task in tasks:
+            task.cancel()
+        assert all(
+            isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*tasks, return_exceptions=True)
+        )
+        short = Timeouts(read=0.05)
+        ends = await asyncio.gather(
+            *(http_client.request("GET", f"{server.url}/stall", timeouts=short) for _ in range(30)),
+            return_exceptions=True,
+        )
+        assert all(isinstance(end, RequestTimeout) for end in ends)
+        for writer in list(server.writers):
+            writer.close()
+        assert (await http_client.request("GET", server.url)).status == 200
+        await settled()
+        assert await settled() <= before + 2  # the one idle connection has two ends here
+
+
+async def test_closing_the_client_ends_what_is_under_way() -> None:
+    async with raw_server(always(b"")) as server, client() as http_client:
+        task = asyncio.create_task(http_client.request("GET", server.url))
+        await until(lambda: bool(server.seen))
+        await http_client.aclose()
+        with pytest.raises(RequestFailed):
+            await task
+
+
+def make_certificates(directory: Path) -> tuple[Path, ssl.SSLContext]:
+    """A self-signed certificate for 127.0.0.1 and a server context with it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    day = datetime.timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
+    builder = builder.add_extension(
+        x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+    )
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+    certificate = directory / "certificate.pem"
+    certificate.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    private = directory / "key.pem"
+    plain = serialization.NoEncryption()
+    private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, private)
+    return certificate, context
+
+
+async def test_tls_is_pooled_and_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
+    certificate, context = make_certificates(tmp_path)
+    async with raw_server(always(http()), tls=context) as server:
+        url = f"https://127.0.0.1:{server.port}/"
+        async with client(ca_file=str(certificate)) as http_client:
+            for _ in range(3):
+                assert (await http_client.request("GET", url)).status == 200
+            assert server.connections == 1
+        async with client() as http_client:
+            with pytest.raises(ConnectFailed, match="certificate not trusted"):
+                await http_client.request("GET", url)
+
+
+async def test_all_of_it_works_on_uvloop(tmp_path: Path) -> None:
+    """The loop that workers run on: pooling, TLS, timeouts, cancelling, and no descriptor left."""
+    certificate, context = make_certificates(tmp_path)
+    body = gzip.compress(json.dumps(GREETING).encode())
+
+    async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if seen.target == "/stall":
+            await asyncio.sleep(60)
+        writer.write(http(body=body, Content_Encoding="gzip"))
+        return seen.target != "/cut"
+
+    async def scenario() -> None:
+        async with raw_server(handle) as plain, raw_server(handle, tls=context) as secure:
+            before = await settled()
+            async with client(ca_file=str(certificate), connections=5) as http_client:
+                for url in (plain.url, f"https://127.0.0.1:{secure.port}"):
+                    answers = await asyncio.gather(*(http_client.request("GET", url) for _ in range(30)))
+                    assert all(answer.json() == GREETING for answer in answers)
+                    await http_client.request("GET", f"{url}/cut")
+                    await asyncio.sleep(0.02)
+                    assert (await http_client.request("POST", url)).json() == GREETING
+                    with pytest.raises(RequestTimeout):
+                        await http_client.request("GET", f"{url}/stall", timeouts=Timeouts(read=0.05))
+                    stalled = [asyncio.create_task(http_client.request("GET", f"{url}/stall")) for _ in range(20)]
+                    await asyncio.sleep(0.05)
+                    for task in stalled:
+                        task.cancel()
+                    await asyncio.gather(*stalled, return_exceptions=True)
+                    with pytest.raises(ConnectFailed):
+                        await http_client.request("GET", "http://127.0.0.1:1/")
+                assert plain.most_open <= 6
+            for writer in plain.writers | secure.writers:
+                writer.close()
+            assert await settled() <= before
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(scenario())
+
+    await asyncio.to_thread(run)

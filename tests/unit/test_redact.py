@@ -1,0 +1,154 @@
+"""Secrets never survive in a place where secrets are written."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utils.redact import MASK, SECRET_PARAMS, redact_headers, redact_text, redact_url
+
+URL_SECRETS = st.text(alphabet="abcdefXYZ0123456789-._~%|+/=:", min_size=1, max_size=60).map(
+    lambda text: f"5ecr3t{text}"
+)
+NAMES = st.sampled_from(sorted(SECRET_PARAMS))
+NOISE = st.text(max_size=40)
+PLAIN = st.text(alphabet="abcdefgh ,.", max_size=20)
+
+
+@given(name=NAMES, secret=URL_SECRETS, separator=st.sampled_from("?&;#"), upper=st.booleans())
+def test_no_secret_parameter_survives_in_a_url(name: str, secret: str, separator: str, upper: bool) -> None:
+    shown = name.upper() if upper else name.replace("_", "-")
+    url = f"https://host.example/path?fields=a{separator}{shown}={secret}&limit=5"
+    if separator == "?":
+        url = f"https://host.example/path?{shown}={secret}&limit=5"
+    redacted = redact_url(url)
+    assert "5ecr3t" not in redacted
+    assert redacted.endswith("limit=5")
+
+
+@given(secret=URL_SECRETS)
+def test_a_secret_inside_an_encoded_url_inside_a_url_does_not_survive(secret: str) -> None:
+    inner = quote(f"https://a.example/?x=1&access_token={secret}", safe="")
+    assert "5ecr3t" not in redact_url(f"https://host.example/login?next={inner}&y=1")
+
+
+@given(secret=URL_SECRETS, name=NAMES)
+def test_an_encoded_parameter_name_hides_nothing(secret: str, name: str) -> None:
+    encoded = "".join(f"%{ord(letter):02X}" for letter in name)
+    assert "5ecr3t" not in redact_url(f"https://host.example/?{encoded}={secret}")
+
+
+@given(secret=st.text(alphabet="abcXYZ0189-._~", min_size=1), before=PLAIN, after=PLAIN)
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "access_token={}",
+        "refresh_token = {}",
+        "client_secret='{}'",
+        "https://h.example/p?key={}&x=1",
+        "Bearer {}",
+        "bearer {}",
+        "Authorization: Token {}",
+        "authorization:{}",
+        "x-rapidapi-key: {}",
+        "X-Access-Key: {}",
+        "x-shopify-access-token: {}",
+        "api-key: {}",
+        "Cookie: a={}; b=c",
+        '{{"token": "{}"}}',
+        '{{"token":"{}","n":1}}',
+        '{{"a": "{{\\"access_token\\": \\"{}\\"}}"}}',
+        "{{'X-RapidAPI-Key': '{}'}}",
+        "{{'Authorization': 'Bearer {}'}}",
+        '{{"client_secret": "quote \\" {}"}}',
+        '{{"refresh_token": "cut {}',
+        "postgresql://beat:{}@localhost/beat",
+        "EAABsbCS1iHgBO{}abcdef01",
+    ],
+)
+def test_no_secret_survives_in_text(frame: str, secret: str, before: str, after: str) -> None:
+    planted = f"5ecr3t{secret}"
+    text = f"{before} {frame.format(planted)}\n{after}"
+    redacted = redact_text(text)
+    assert planted not in redacted
+    assert MASK in redacted
+    assert redacted.endswith(f"\n{after}") or frame.endswith("cut {}")
+
+
+@given(secret=NOISE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Authorization",
+        "cookie",
+        "Set-Cookie",
+        "X-RapidAPI-Key",
+        "x-access-key",
+        "X-Shopify-Access-Token",
+        "api-key",
+        "x-goog-api-key",
+    ],
+)
+def test_no_secret_header_survives(name: str, secret: str) -> None:
+    assert redact_headers({name: secret, "Accept": "text/html"}) == {name.lower(): MASK, "accept": "text/html"}
+
+
+def test_other_headers_stay_but_for_secrets_in_their_values() -> None:
+    headers = {"X-RapidAPI-Host": "h.example", "Location": "https://h.example/?access_token=abc&x=1"}
+    assert redact_headers(headers) == {
+        "x-rapidapi-host": "h.example",
+        "location": f"https://h.example/?access_token={MASK}&x=1",
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token has expired",
+        "Malformed access token",
+        "(190, 'Error validating access token')",
+        "cursor QVFIUm",
+        "x-ratelimit-reset: 5",
+    ],
+)
+def test_innocent_text_stays_as_it_is(text: str) -> None:
+    assert redact_text(text) == text
+
+
+FRAGMENTS = st.lists(
+    st.sampled_from(
+        [
+            "access_token=",
+            "Bearer ",
+            "token",
+            "key=",
+            "***",
+            "*",
+            '"',
+            "'",
+            ":",
+            "=",
+            "&",
+            "?",
+            "#",
+            "://",
+            "@",
+            "\\",
+            "\n",
+            "EAA",
+            "%3D",
+        ]
+    )
+    | st.text(max_size=5),
+    max_size=14,
+).map("".join)
+
+
+@given(text=NOISE | FRAGMENTS)
+def test_redaction_takes_any_text_and_changes_nothing_the_second_time(text: str) -> None:
+    for redact in (redact_text, redact_url):
+        once = redact(text)
+        assert redact(once) == once
