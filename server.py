@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -53,8 +54,13 @@ def make_app(settings: Settings) -> FastAPI:
     )
 
 
+def _leave(*_: object) -> None:
+    """Uvicorn raises the signal that stopped it once more when it has drained: stopping is no failure."""
+    raise SystemExit(0)
+
+
 def main() -> int:
-    """Serve until told to stop. Exit code 2: the settings are wrong, the message says which."""
+    """Serve until told to stop (exit code 0). Exit code 2: the settings are wrong, the message says which."""
     try:
         settings = load_settings()
         Vault.from_ring(settings.secrets.beat_keys.get_secret_value())
@@ -62,6 +68,8 @@ def main() -> int:
         print(f"server: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
         return 2
     configure(settings.general.log_level, settings.general.log_format)
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
     uvicorn.run(
         make_app(settings),
         host=settings.api.api_host,

@@ -55,6 +55,7 @@ def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: 
         max_overflow=max_overflow,
         pool_recycle=1800,
         echo=echo,
+        hide_parameters=True,  # an error text must not show a credential
         connect_args=POOLED_ARGS,
     )
     return Database(engine, async_sessionmaker(engine, expire_on_commit=False))

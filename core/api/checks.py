@@ -74,7 +74,7 @@ async def _schema(resources: Resources) -> str:
 
 
 async def _redis(resources: Resources) -> str:
-    await resources.redis.ping()  # type: ignore[misc]
+    await resources.redis.ping()
     return "answers"
 
 

@@ -56,8 +56,8 @@ class ApiError(Exception):
 
 
 def done(message: str) -> SuccessStatus:
-    """The status of a success."""
-    return SuccessStatus(message=message)
+    """The status of a success; both fields are set, for routes that leave out what is not."""
+    return SuccessStatus(type="SUCCESS", message=message)
 
 
 def http_status(code: int, *, strict: bool) -> int:

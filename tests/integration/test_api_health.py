@@ -1,0 +1,120 @@
+"""Routes for load balancers and monitors, and what every answer has in common."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from config import Settings
+from tests.support.api import running_api, with_settings
+
+NOWHERE = "127.0.0.1:9"
+"""The discard port: nothing listens there."""
+
+
+@pytest.fixture
+async def api(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+    async with running_api(settings) as client:
+        yield client
+
+
+async def test_the_heartbeat_is_off_until_it_is_put_on(api: httpx2.AsyncClient) -> None:
+    for asked, status in (("GET", 410), ("true", 200), ("GET", 200), ("false", 410), ("GET", 410)):
+        answer = await (api.get("/heartbeat") if asked == "GET" else api.put("/heartbeat", params={"beat": asked}))
+        assert (answer.status_code, answer.content) == (status, b"")
+
+
+async def test_the_heartbeat_may_be_on_from_the_start(settings: Settings) -> None:
+    async with running_api(with_settings(settings, "api", heartbeat=True)) as api:
+        assert (await api.get("/heartbeat")).status_code == 200
+
+
+async def test_a_heartbeat_that_is_no_boolean_is_refused(api: httpx2.AsyncClient) -> None:
+    for params in ({}, {"beat": "perhaps"}):
+        answer = await api.put("/heartbeat", params=params)
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["loc"] == ["query", "beat"]
+
+
+async def test_ready_names_every_check(api: httpx2.AsyncClient) -> None:
+    answer = await api.get("/readyz")
+    body = answer.json()
+    assert (answer.status_code, body["status"]["type"], body["state"]) == (200, "SUCCESS", "ready")
+    assert {name: check["ok"] for name, check in body["checks"].items()} == dict.fromkeys(
+        ("database", "schema_version", "redis", "outbox_lag", "broker"), True
+    )
+
+
+async def test_without_redis_the_server_lives_but_is_not_ready(settings: Settings) -> None:
+    away = with_settings(settings, "providers", redis_url=SecretStr(f"redis://{NOWHERE}/0"))
+    async with running_api(away) as api:
+        ready, alive = await api.get("/readyz"), await api.get("/livez")
+    assert (ready.status_code, ready.json()["status"]["message"]) == (503, "Not ready: redis")
+    assert (alive.status_code, alive.json()["status"]["type"]) == (200, "SUCCESS")
+
+
+async def test_without_a_database_nothing_is_ready_and_routes_say_so(settings: Settings) -> None:
+    away = with_settings(settings, "database", pgbouncer_url=f"postgresql://beat@{NOWHERE}/beat")
+    async with running_api(away) as api:
+        ready, task = await api.get("/readyz"), await api.get("/scrape_request_log/flow/1")
+    assert ready.status_code == 503
+    assert ready.json()["status"]["message"] == "Not ready: database, schema_version"
+    assert task.status_code == 503
+    assert task.json()["status"] == {
+        "type": "ERROR", "code": 503, "message": "The database cannot be reached, try again later",
+    }  # fmt: skip
+
+
+async def test_another_schema_version_is_not_ready(api: httpx2.AsyncClient, pg: asyncpg.Connection) -> None:
+    await pg.execute("insert into schema_migration (version, name, checksum) values (9999, 'future', '-')")
+    try:
+        answer = await api.get("/readyz")
+    finally:
+        await pg.execute("delete from schema_migration where version = 9999")
+    assert answer.status_code == 503
+    assert "version 9999" in answer.json()["checks"]["schema_version"]["detail"]
+
+
+async def test_a_missing_broker_and_old_events_degrade_but_do_not_stop(
+    settings: Settings, pg: asyncpg.Connection
+) -> None:
+    await pg.execute(
+        "insert into event_outbox (routing_key, entity_key, payload, created_at)"
+        " values ('k', '1', '{}', now() - interval '1 hour')"
+    )
+    async with running_api(with_settings(settings, "broker", rmq_url=SecretStr(f"amqp://{NOWHERE}/"))) as api:
+        answer = await api.get("/readyz")
+    assert (answer.status_code, answer.json()["state"]) == (200, "degraded")
+    assert {name for name, check in answer.json()["checks"].items() if not check["ok"]} == {"outbox_lag", "broker"}
+
+
+async def test_unknown_paths_and_methods_answer_the_envelope(api: httpx2.AsyncClient) -> None:
+    for answer, code in ((await api.get("/nowhere"), 404), (await api.delete("/heartbeat"), 405)):
+        assert answer.status_code == code
+        assert answer.json()["status"]["type"] == "ERROR"
+        assert answer.json()["status"]["code"] == code
+
+
+async def test_every_answer_names_its_request_and_a_usable_given_name_is_kept(api: httpx2.AsyncClient) -> None:
+    assert (await api.get("/livez", headers={"X-Request-Id": "abc-1"})).headers["x-request-id"] == "abc-1"
+    assert (await api.get("/nowhere", headers={"X-Request-Id": "a b\tc"})).headers["x-request-id"] != "a b\tc"
+    assert len((await api.get("/livez")).headers["x-request-id"]) == 32
+
+
+async def test_an_internal_error_answers_an_envelope_without_internals(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection
+) -> None:
+    await pg.execute("alter table scrape_request_log rename to hidden_detail")
+    try:
+        answer = await api.get("/scrape_request_log/flow/1")
+    finally:
+        await pg.execute("alter table hidden_detail rename to scrape_request_log")
+    request_id = answer.headers["x-request-id"]
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "status": {"type": "ERROR", "code": 500, "message": f"Internal error, see the log for request {request_id}"}
+    }

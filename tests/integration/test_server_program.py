@@ -1,0 +1,100 @@
+"""server.py as operators start it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.support.api import KEY_RING
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "EAABsbCS1iHgBA-not-a-real-token"
+TASK = b'{"flow": "refresh_profile_basic", "platform": "instagram", "params": {"handle": "natgeo"}}'
+BARE = ("Content-Type",)
+
+
+@asynccontextmanager
+async def started(environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "server.py",
+        cwd=ROOT,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.fixture
+def server_env(program_env: dict[str, str]) -> dict[str, str]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    return {**program_env, "BEAT_KEYS": KEY_RING, "API_PORT": str(port), "LOG_FORMAT": "json"}
+
+
+async def answering(client: aiohttp.ClientSession) -> None:
+    for _ in range(300):
+        try:
+            await client.get("/livez")
+        except aiohttp.ClientConnectionError:
+            await asyncio.sleep(0.1)
+        else:
+            return
+    raise AssertionError("the server did not start")
+
+
+async def test_it_serves_until_terminated_and_its_log_holds_no_query(server_env: dict[str, str]) -> None:
+    async with started(server_env) as process:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{server_env['API_PORT']}") as client:
+            await answering(client)
+            assert (await client.get("/readyz")).status == 200
+            await client.get("/nowhere", params={"access_token": TOKEN})
+            created = await client.post(
+                "/scrape_request_log/flow/refresh_profile_basic", data=TASK, skip_auto_headers=BARE
+            )
+            assert (await created.json())["status"]["type"] == "SUCCESS"
+        process.send_signal(signal.SIGTERM)
+        out, log = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, log
+    lines = [json.loads(line) for line in log.decode().splitlines()]
+    served = [(line["method"], line["path"], line["status"]) for line in lines if line["event"] == "request_served"]
+    assert ("GET", "/nowhere", 404) in served
+    assert lines[-1]["event"].startswith("Finished server process")
+    assert out == b""
+    assert TOKEN not in log.decode()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"API_HOST": "0.0.0.0"}, "API_OPEN=1"),  # the address is what is refused
+        ({"API_PORT": "eighty"}, "API_PORT"),
+        ({"BEAT_KEYS": ""}, "BEAT_KEYS"),
+        ({"BEAT_KEYS": "k1:tooshort"}, "BEAT_KEYS"),
+    ],
+    ids=["open host", "port", "no keys", "bad key"],
+)
+async def test_wrong_settings_stop_it_with_a_message_and_code_2(
+    server_env: dict[str, str], change: dict[str, str], said: str
+) -> None:
+    async with started({**server_env, **change}) as process:
+        _, log = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 2
+    assert log.decode().startswith("server: ")
+    assert said in log.decode()
+    assert "Traceback" not in log.decode()

@@ -1,0 +1,59 @@
+"""What a caller is told about each way in which a refresh fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.api.envelope import http_status
+from core.api.refresh import Upstream, meaning
+from core.crawler.errors import (
+    ChainFailed,
+    CredentialBusy,
+    CredentialInvalid,
+    Malformed,
+    NoSourceAvailable,
+    NotCovered,
+    NotFound,
+    NotFoundHere,
+    Outcome,
+    Private,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    SourceBusy,
+    Unavailable,
+)
+
+
+def chain(*errors: ProviderError) -> ChainFailed:
+    return ChainFailed("fetch_profile_by_handle", tuple(Outcome(f"source-{n}", e) for n, e in enumerate(errors)))
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "may_be_stale"),
+    [
+        (NotFound("gone"), 404, False),
+        (NotFoundHere("gone"), 404, False),
+        (chain(NotCovered("personal")), 404, False),
+        (chain(Unavailable("away"), NotFoundHere("empty")), 404, False),
+        (Private("closed"), 403, True),
+        (NoSourceAvailable(), 503, True),
+        (chain(Unavailable("away")), 503, True),
+        (chain(RateLimited("429 from the source")), 503, True),
+        (chain(QuotaExhausted("month used up")), 503, True),
+        (chain(SourceBusy("our own limit")), 2, True),
+        (chain(CredentialBusy("our own limit"), Unavailable("away")), 2, True),
+        (chain(Malformed("no username")), 502, True),
+        (chain(CredentialInvalid("key refused")), 502, True),
+    ],
+    ids=lambda value: value.__class__.__name__ if isinstance(value, Exception) else str(value),
+)
+def test_each_failure_has_its_answer(error: ProviderError, code: int, may_be_stale: bool) -> None:
+    said = meaning(error, "natgeo")
+    assert (said.code, isinstance(said, Upstream)) == (code, may_be_stale)
+
+
+@pytest.mark.parametrize(("code", "status"), [(2, 429), (190, 401), (404, 404), (503, 503)])
+def test_strict_mode_answers_the_real_status_and_the_other_always_200(code: int, status: int) -> None:
+    assert http_status(code, strict=True) == status
+    assert http_status(code, strict=False) == 200
