@@ -27,7 +27,9 @@ class _Group(BaseSettings):
 class DatabaseSettings(_Group):
     """PostgreSQL."""
 
-    pg_url: str = Field("postgresql://beat@127.0.0.1:5432/beat", description="Direct PostgreSQL URL: supervisors, relay, migrations.")
+    pg_url: str = Field(
+        "postgresql://beat@127.0.0.1:5432/beat", description="Direct PostgreSQL URL: supervisors, relay, migrations."
+    )
     pgbouncer_url: str | None = Field(None, description="Pooled PostgreSQL URL: workers and API; PG_URL when unset.")
     debug_sql: bool = Field(False, description="Log the SQL of the API and the flows.")
 
@@ -63,7 +65,9 @@ class ProviderSettings(_Group):
     http_total_timeout_s: Seconds = Field(30.0, description="Longest whole call to a provider.")
     http_max_body_mb: int = Field(16, ge=1, description="Largest provider answer accepted, also once unpacked.")
     rate_wait_s: float = Field(5.0, ge=0, description="Longest wait of a task for a rate window.")
-    limit_factor: float = Field(1.0, gt=0, alias="DEMO_LIMIT_FACTOR", description="Multiplies provider limits; for demos against the simulator.")
+    limit_factor: float = Field(
+        1.0, gt=0, alias="DEMO_LIMIT_FACTOR", description="Multiplies provider limits; for demos against the simulator."
+    )
     expected_processes: int = Field(136, ge=1, description="Processes that share the limits when Redis is away.")
     graph_version: str = Field("v15.0", pattern=r"^v\d{1,2}\.\d$", description="Version of the Instagram Graph API.")
     page_pause_factor: float = Field(1.0, ge=0, description="Multiplies the pauses between pages; 0 in tests.")
@@ -78,7 +82,9 @@ class ProviderSettings(_Group):
 class WorkerSettings(_Group):
     """The worker pool."""
 
-    worker_flows: Annotated[tuple[str, ...], NoDecode] = Field((), description="Run only these flows, separated by commas.")
+    worker_flows: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Run only these flows, separated by commas."
+    )
     worker_scale: float = Field(1.0, gt=0, le=10, description="Multiplies the processes per flow (at least one each).")
     single_worker: bool = Field(False, description="Run every flow in one process, for development.")
     scrape_log_max_concurrency_per_loop: int = Field(100, ge=1, description="Slots of that one process.")
@@ -87,7 +93,9 @@ class WorkerSettings(_Group):
     heartbeat_s: Seconds = Field(5.0, description="Seconds between heartbeats.")
     task_time_limit_s: Seconds = Field(600.0, description="Time limit of a task whose flow names none.")
     beat_host_id: str | None = Field(None, description="Name of this host in beat_worker; the host name when unset.")
-    beat_extra_flows: str | None = Field(None, description="Module with further flows, for tests and benches; refused in prod.")
+    beat_extra_flows: str | None = Field(
+        None, description="Module with further flows, for tests and benches; refused in prod."
+    )
 
     @field_validator("worker_flows", mode="before")
     @classmethod
@@ -107,7 +115,9 @@ class ApiSettings(_Group):
     api_host: str = Field("127.0.0.1", description="Address to listen on; other than loopback only with API_OPEN=1.")
     api_port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
     api_open: bool = Field(False, description="Listen beyond loopback although there is no access control.")
-    http_status_mode: Literal["compatible", "strict"] = Field("compatible", description="compatible: handled errors answer HTTP 200; strict: the real status.")
+    http_status_mode: Literal["compatible", "strict"] = Field(
+        "compatible", description="compatible: handled errors answer HTTP 200; strict: the real status."
+    )
     heartbeat: bool = Field(False, description="Whether /heartbeat answers 200 from the start.")
 
     LOOPBACK: ClassVar[frozenset[str]] = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -133,7 +143,9 @@ class GeneralSettings(_Group):
 
     environment: str = Field("dev", description="dev, stage or prod.")
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
-    log_format: Literal["auto", "human", "json"] = Field("auto", description="auto: human in a terminal, JSON elsewhere.")
+    log_format: Literal["auto", "human", "json"] = Field(
+        "auto", description="auto: human in a terminal, JSON elsewhere."
+    )
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -182,7 +194,9 @@ def load_settings() -> Settings:
         raise ConfigError("settings are wrong:\n" + "\n".join(problems))
     settings = Settings(**groups)
     if settings.is_production and settings.workers.beat_extra_flows:
-        raise ConfigError("settings are wrong:\n  BEAT_EXTRA_FLOWS: for tests and benches only, unset it when ENVIRONMENT=prod")
+        raise ConfigError(
+            "settings are wrong:\n  BEAT_EXTRA_FLOWS: for tests and benches only, unset it when ENVIRONMENT=prod"
+        )
     return settings
 
 

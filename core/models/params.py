@@ -21,7 +21,9 @@ class Params(BaseModel):
 def describe(error: ValidationError) -> str:
     """One line that names each wrong field and what it accepts; never quotes the value."""
     entries = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"params.{'.'.join(map(str, e['loc'])) or '*'}: {e['msg'].removeprefix('Value error, ')}" for e in entries[:10])
+    return "; ".join(
+        f"params.{'.'.join(map(str, e['loc'])) or '*'}: {e['msg'].removeprefix('Value error, ')}" for e in entries[:10]
+    )
 
 
 class NoParams(Params):
@@ -314,5 +316,5 @@ class KeywordVideosCsvParams(CsvParams):
 
 
 def reads_as_genre_search(params: Any) -> bool:
-    """Whether params of refresh_yt_posts_by_search are those of refresh_yt_posts_by_genre, as one producer sends them."""
+    """Whether params of refresh_yt_posts_by_search are those of the genre flow, as one producer sends them."""
     return isinstance(params, dict) and set(params) == {"category", "language"}

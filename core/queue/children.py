@@ -30,9 +30,11 @@ MAX_PAUSE_S = 30.0
 
 @dataclass(slots=True)
 class Child:
-    """One process. ``idle`` means that its last claim came back short and nobody has woken it since."""
+    """One process. Its ``seat`` passes to the child that replaces it; ``idle`` means that its last claim came back
+    short and nobody has woken it since."""
 
     spec: ProcessSpec
+    seat: int
     worker: int
     process: ForkServerProcess
     pid: int
@@ -70,12 +72,12 @@ class Nursery:
         self._settings = settings
         self._runtime = runtime
         self._ears = ears
-        self._early_deaths: dict[str, int] = {}
+        self._early_deaths: dict[int, int] = {}
         self._watches: set[asyncio.Task[None]] = set()
         self.children: dict[int, Child] = {}
 
-    def start(self, spec: ProcessSpec, worker: int) -> Child:
-        """Fork one child; blocks for some milliseconds, longer when the fork server has to be started first.
+    async def start(self, spec: ProcessSpec, seat: int, worker: int) -> Child:
+        """Fork one child: some milliseconds, seconds when the fork server has to be started first.
 
         Raises:
             OSError, EOFError: the fork server died meanwhile; try again.
@@ -84,7 +86,7 @@ class Nursery:
         order = Order(spec, worker, self._settings, self._runtime)
         process = self._context.Process(target=child_main, args=(order, theirs), name=f"beat {spec.name}")
         try:
-            process.start()
+            await asyncio.to_thread(process.start)  # heartbeats go on meanwhile
         except (OSError, EOFError):
             ours.close()
             raise
@@ -93,16 +95,16 @@ class Nursery:
         now = time.monotonic()
         child: Child
         link = Link(ours, lambda words: self._ears.words(child, words), lambda: self._watch(child))
-        child = Child(spec, worker, process, process.pid or 0, link, now, now)
+        child = Child(spec, seat, worker, process, process.pid or 0, link, now, now)
         self.children[worker] = child
         return child
 
     def pause_before(self, child: Child) -> float:
         """Seconds to wait before a dead child is replaced: none after a long life, growing after short ones."""
         if time.monotonic() - child.started_at >= YOUNG_S:
-            self._early_deaths.pop(child.spec.name, None)
+            self._early_deaths.pop(child.seat, None)
             return 0.0
-        deaths = self._early_deaths[child.spec.name] = self._early_deaths.get(child.spec.name, 0) + 1
+        deaths = self._early_deaths[child.seat] = self._early_deaths.get(child.seat, 0) + 1
         return 0.0 if deaths == 1 else min(MAX_PAUSE_S, 0.25 * 2 ** min(deaths, 10))
 
     def _watch(self, child: Child) -> None:

@@ -1,4 +1,4 @@
-"""The socket between a supervisor and one child: short words, message boundaries kept, and EOF when the other end dies."""
+"""The socket between a supervisor and one child: short messages, and EOF when the other end dies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
 
 
 class Link:
-    """One end, read by callbacks of the running loop. Sending never blocks: a full buffer drops a hint, never a fact."""
+    """One end, read by callbacks of the running loop. Sending never blocks; the words are hints that may be dropped."""
 
     def __init__(self, end: socket.socket, on_words: Callable[[list[str]], None], on_end: Callable[[], None]) -> None:
         self._end = end

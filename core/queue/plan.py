@@ -45,7 +45,9 @@ def plan(registry: Registry, settings: WorkerSettings) -> list[ProcessSpec]:
 def _chosen(registry: Registry, names: tuple[str, ...]) -> list[Flow]:
     for name in names:
         if name not in registry:
-            raise ConfigError(f"settings are wrong:\n  WORKER_FLOWS: there is no flow {name!r}; see docs/flows.md for the names")
+            raise ConfigError(
+                f"settings are wrong:\n  WORKER_FLOWS: there is no flow {name!r}; see docs/flows.md for the names"
+            )
         if registry[name].target is None:
             raise ConfigError(f"settings are wrong:\n  WORKER_FLOWS: {name} is not built yet")
     wanted = names or [name for name in registry if name not in ASSET_FLOWS]

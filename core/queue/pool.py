@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import multiprocessing
 import random
 import signal
@@ -37,7 +36,9 @@ OVERDUE_SLACK_S = 4.0
 class Pool:
     """A supervisor and its children. ``runtime`` is the dotted path of what builds a child's clients."""
 
-    def __init__(self, settings: Settings, registry: Registry, specs: list[ProcessSpec], *, runtime: str, host: str) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, specs: list[ProcessSpec], *, runtime: str, host: str
+    ) -> None:
         self._settings = settings
         self._registry = registry
         self._specs = [*specs, ProcessSpec(RELAY, (), 0)]
@@ -93,29 +94,26 @@ class Pool:
     # -- children -----------------------------------------------------------------------------------------------------
 
     async def _start_all(self) -> None:
-        workers = await self._insist(lambda: self._upkeep.add_workers([spec.name for spec in self._specs]))
-        for spec, worker in zip(self._specs, workers, strict=True):
-            if self._stopping:
-                self._dead.add(worker)
-            else:
-                await self._start(spec, worker)
+        for seat, spec in enumerate(self._specs):
+            await self._start(spec, seat)
 
-    async def _start(self, spec: ProcessSpec, worker: int) -> None:
-        for attempt in range(5):
+    async def _start(self, spec: ProcessSpec, seat: int) -> None:
+        while not self._stopping:
+            worker = await self._insist(lambda: self._upkeep.add_worker(spec.name))
             try:
-                child = self._nursery.start(spec, worker)
+                child = await self._nursery.start(spec, seat, worker)
                 break
             except (OSError, EOFError) as error:
                 logger.bind(error=type(error).__name__).warning("fork server was lost: starting another")
-                await asyncio.sleep(0.2 * 2**attempt)
+                self._dead.add(worker)
+                await asyncio.sleep(0.5)
         else:
-            self._dead.add(worker)
-            self._spawn(self._replace_later(spec, 5.0))
             return
         for flow in spec.flows:
             self._by_flow.setdefault(flow, deque()).append(worker)
         child.link.tell("control", self._control.as_json())
-        await asyncio.sleep(0)
+        if self._stopping:
+            child.link.tell("drain", "0")
 
     def _died(self, child: Child) -> None:
         for flow in child.spec.flows:
@@ -127,15 +125,11 @@ class Pool:
             return
         pause_s = self._nursery.pause_before(child)
         logger.bind(worker=child.worker, pid=child.pid, process=child.spec.name, pause_s=pause_s).warning("child died")
-        self._spawn(self._replace_later(child.spec, pause_s))
+        self._spawn(self._replace_later(child, pause_s))
 
-    async def _replace_later(self, spec: ProcessSpec, pause_s: float) -> None:
+    async def _replace_later(self, child: Child, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
-        (worker,) = await self._insist(lambda: self._upkeep.add_workers([spec.name]))
-        if self._stopping:
-            self._dead.add(worker)
-        else:
-            await self._start(spec, worker)
+        await self._start(child.spec, child.seat)
 
     async def _rescue_dead(self) -> None:
         async with self._rescuing:
@@ -266,8 +260,12 @@ class Pool:
         for child in list(self.children.values()):
             if child.ready and child.spec.name != RELAY and now - child.pong_at > SILENT_S:
                 limits = {flow: self._limit_s(flow) for flow in child.spec.flows}
-                if await self._upkeep.overdue(child.worker, limits, OVERDUE_SLACK_S) or now - child.pong_at > max(limits.values()):
-                    logger.bind(worker=child.worker, pid=child.pid, process=child.spec.name).error("child is wedged: killing it")
+                if await self._upkeep.overdue(child.worker, limits, OVERDUE_SLACK_S) or now - child.pong_at > max(
+                    limits.values()
+                ):
+                    logger.bind(worker=child.worker, pid=child.pid, process=child.spec.name).error(
+                        "child is wedged: killing it"
+                    )
                     child.kill()
                     await self._upkeep.time_out(child.worker, limits)
 

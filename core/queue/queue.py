@@ -97,7 +97,9 @@ class WorkerQueue:
                 [d.result for d in done],
             )
         )
-        return [_claim(row) for row in rows if row["what"] == "took"], {row["id"] for row in rows if row["what"] == "done"}
+        return [_claim(row) for row in rows if row["what"] == "took"], {
+            row["id"] for row in rows if row["what"] == "done"
+        }
 
     async def fail(self, failed: Sequence[Failed]) -> dict[int, str]:
         """End or postpone tasks; gives the new status of those that were still held."""

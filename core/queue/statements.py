@@ -166,7 +166,7 @@ select exists (select from scrape_request_log t join unnest($2::text[], $3::floa
     where t.worker = $1 and t.status = 'PROCESSING' and t.picked_at < now() - l.limit_s * interval '1 second')"""
 """Whether ``$1 worker`` holds a task for longer than ``$2 flows, $3 seconds``."""
 
-ADD_WORKERS = "insert into beat_worker (host, pid, flow) select $1, 0, f from unnest($2::text[]) f returning id"
+ADD_WORKER = "insert into beat_worker (host, pid, flow) values ($1, 0, $2) returning id"
 NAME_WORKER = "update beat_worker set pid = $2 where id = $1"
 BEAT = "update beat_worker set beat_at = now() where id = any($1::bigint[]) returning id"
 

@@ -1,4 +1,4 @@
-"""What one supervisor does for the queue on one direct connection: heartbeats, rescue, promotion, expiry, partitions."""
+"""What a supervisor does for the queue on one direct connection: heartbeats, rescue, promotion, expiry, partitions."""
 
 from __future__ import annotations
 
@@ -63,9 +63,10 @@ class Upkeep:
         self._rare_at = 0.0
         self._partitions_at = 0.0
 
-    async def add_workers(self, names: Sequence[str]) -> list[int]:
-        """Ids for processes about to start; their heartbeat begins now."""
-        return [row["id"] for row in await self._fetch(sql.ADD_WORKERS, self._host, list(names))]
+    async def add_worker(self, name: str) -> int:
+        """An id for a process about to start; its heartbeat begins now."""
+        (row,) = await self._fetch(sql.ADD_WORKER, self._host, name)
+        return int(row["id"])
 
     async def name_worker(self, worker: int, pid: int) -> None:
         """Remember the process behind an id, for people who look."""
@@ -137,7 +138,9 @@ class Upkeep:
 
     def _log_rescue(self, rows: list[asyncpg.Record]) -> None:
         if rows[0]["tasks"]:
-            logger.bind(tasks=rows[0]["tasks"], workers=rows[0]["workers"]).warning("tasks of lost workers were rescued")
+            logger.bind(tasks=rows[0]["tasks"], workers=rows[0]["workers"]).warning(
+                "tasks of lost workers were rescued"
+            )
 
     async def _fetch(self, statement: str, *args: Any) -> list[asyncpg.Record]:
         async with self._lock:

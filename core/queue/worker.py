@@ -181,7 +181,7 @@ class Worker:
         for running in list(self._running.values()):
             if held.pop((running.claim.id, running.claim.token), None) is None:
                 self.revoke(running.claim.id)
-        reported = [d.claim for d in self._done] + [f.claim for f in self._failed] + self._freed
+        reported = [*(d.claim for d in self._done), *(f.claim for f in self._failed), *self._freed]
         for claim in reported:
             held.pop((claim.id, claim.token), None)
         for claim in held.values():
@@ -190,7 +190,7 @@ class Worker:
         self._uncertain = False
 
     def _free(self) -> dict[str, int]:
-        """Slots to offer per flow: hot flows and those of tasks being reported, never more than the process has free."""
+        """Slots to offer per flow: hot flows and those of reported tasks, never more than the process has free."""
         left = self._spec.total_slots - len(self._running)
         used: dict[str, int] = {}
         for running in self._running.values():
@@ -232,7 +232,9 @@ class Worker:
         with logger.contextualize(task_id=claim.id, flow=claim.flow):
             try:
                 flow = scraper.built_flow(self._registry, claim.flow)
-                report = scraper.done(flow, claim, await self._run_flow(flow, scraper.claimed_params(flow, claim), claim))
+                report = scraper.done(
+                    flow, claim, await self._run_flow(flow, scraper.claimed_params(flow, claim), claim)
+                )
             except asyncio.CancelledError as error:
                 report = None if running.why else scraper.failed(flow, claim, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  any flow's error becomes its row's

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.consume import TASK_EVENTS, drain_queue, wait_for_empty_outbox
 from tests.support.flows import MARKS
-from tests.support.pool import RunningPool, fork_server_of, kill, queue_tasks, running_pool
+from tests.support.pool import RunningPool, fork_servers_of, kill, queue_tasks, running_pool
 
 TASKS = 10_000
 KILLS = 55
@@ -33,14 +33,17 @@ async def in_flight(pg: asyncpg.Connection, host: str | None = None, pid: int | 
     count = await pg.fetchval(
         """select count(*) from scrape_request_log s join beat_worker w on w.id = s.worker
         where s.status = 'PROCESSING' and ($1::text is null or w.host = $1) and ($2::int is null or w.pid = $2)""",
-        host, pid,
+        host,
+        pid,
     )
     return int(count)
 
 
 async def kill_a_child(pg: asyncpg.Connection) -> int:
     """Kill a random worker; how many tasks it may have taken with it (its slots)."""
-    pid = await pg.fetchval("select pid from beat_worker where flow = 'test_mark' and pid > 0 order by random() limit 1")
+    pid = await pg.fetchval(
+        "select pid from beat_worker where flow = 'test_mark' and pid > 0 order by random() limit 1"
+    )
     return 5 if pid and kill(pid) else 0
 
 
@@ -57,6 +60,7 @@ async def test_a_storm_of_kills_loses_nothing_and_completes_nothing_twice(
     await pg.execute("update scrape_request_log set max_retries = 100")
     may_rerun, kills = 0, Counter[str]()
     async with AsyncExitStack() as stack:
+
         async def start(host: str) -> RunningPool:
             return await stack.enter_async_context(running_pool(program_env, BEAT_HOST_ID=host, **POOL))
 
@@ -72,8 +76,7 @@ async def test_a_storm_of_kills_loses_nothing_and_completes_nothing_twice(
                 slots = await kill_a_child(pg)
                 may_rerun, kills["child"] = may_rerun + slots, kills["child"] + bool(slots)
             elif dice < 0.92:
-                servers = [fork_server_of(pools[host].pid)] if pools[host].alive() else []
-                kills["fork server"] += sum(kill(server) for server in servers)
+                kills["fork server"] += sum(kill(server) for server in fork_servers_of(pools[host].pid))
             else:
                 may_rerun += 30
                 kills["supervisor"] += kill(pools[host].pid)
@@ -92,7 +95,9 @@ async def test_a_storm_of_kills_loses_nothing_and_completes_nothing_twice(
     assert TASKS <= runs <= TASKS + may_rerun
 
 
-@pytest.mark.parametrize(("flows", "fenced"), [("tests.support.flows", True), ("tests.support.flows_without_fence", False)])
+@pytest.mark.parametrize(
+    ("flows", "fenced"), [("tests.support.flows", True), ("tests.support.flows_without_fence", False)]
+)
 async def test_a_frozen_host_completes_nothing_that_was_given_to_another(
     marks: asyncpg.Connection, program_env: dict[str, str], rmq_url: str, flows: str, fenced: bool
 ) -> None:

@@ -1,4 +1,4 @@
-"""A real pool: tasks from SQL to COMPLETE, time limits that hold, deaths that cost nothing, a shutdown that loses nothing."""
+"""A real pool: tasks from SQL to COMPLETE, time limits that hold, deaths and shutdowns that lose nothing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import pytest
 from tests.support.flows import MARKS
 from tests.support.pool import (
     children_of,
-    fork_server_of,
+    fork_servers_of,
     kill,
     queue_tasks,
     running_pool,
     wait_for_statuses,
 )
 
+INSERT = "insert into scrape_request_log (flow, platform, params) values ($1, 'INSTAGRAM', $2) returning id"
+OPEN = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'"
 FEW = "test_mark,test_nap,test_missing,test_broken,test_limited"
 
 
@@ -34,7 +36,9 @@ async def task(pg: asyncpg.Connection, task_id: int) -> asyncpg.Record:
     return found
 
 
-async def test_each_way_a_task_can_end_is_told_in_its_row(marks: asyncpg.Connection, program_env: dict[str, str]) -> None:
+async def test_each_way_a_task_can_end_is_told_in_its_row(
+    marks: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
     pg = marks
     async with running_pool(program_env, WORKER_FLOWS=FEW) as pool:
         await pool.wait_for_line("pool is ready")
@@ -42,18 +46,17 @@ async def test_each_way_a_task_can_end_is_told_in_its_row(marks: asyncpg.Connect
         (gone,) = await queue_tasks(pg, "test_missing", 1)
         (bug,) = await queue_tasks(pg, "test_broken", 1)
         (later,) = await queue_tasks(pg, "test_limited", 1)
-        bad = await pg.fetchval(
-            "insert into scrape_request_log (flow, platform, params) values ('test_nap', 'INSTAGRAM', '{\"ms\": \"x\", \"extra\": 1}') returning id"
-        )
-        unknown = await pg.fetchval(
-            "insert into scrape_request_log (flow, platform, params) values ('no_such_flow', 'INSTAGRAM', '{}') returning id"
-        )
+        bad = await pg.fetchval(INSERT, "test_nap", '{"ms": "x", "extra": 1}')
+        unknown = await pg.fetchval(INSERT, "no_such_flow", "{}")
         await wait_for_statuses(pg, {"COMPLETE": 1, "FAILED": 3, "PENDING": 2})
         assert await pool.stop() == 0
         assert not [line for line in pool.lines if "EAABsecret" in line]
     done = await task(pg, good)
     assert (done["data"], json.loads(done["result"])) == ("None", {"slept_ms": 0})
-    assert ((await task(pg, gone))["data"], (await task(pg, gone))["error_code"]) == ("(404, 'no such profile')", "NOT_FOUND")
+    assert ((await task(pg, gone))["data"], (await task(pg, gone))["error_code"]) == (
+        "(404, 'no such profile')",
+        "NOT_FOUND",
+    )
     wrong = await task(pg, bad)
     assert "params.ms" in wrong["data"]
     assert "params.extra" in wrong["data"]
@@ -70,7 +73,9 @@ async def test_idle_workers_share_one_insert(marks: asyncpg.Connection, program_
         await pool.wait_for_line("pool is ready")
         await queue_tasks(marks, "test_nap", 40, low_ms=3000, high_ms=3000)
         await asyncio.sleep(1.5)
-        busy = await marks.fetch("select worker, count(*) from scrape_request_log where status = 'PROCESSING' group by 1")
+        busy = await marks.fetch(
+            "select worker, count(*) from scrape_request_log where status = 'PROCESSING' group by 1"
+        )
         assert [row["count"] for row in busy] == [10, 10, 10, 10]
 
 
@@ -87,11 +92,12 @@ async def test_a_task_over_its_time_limit_fails_and_its_slot_is_free_again(
         if flow == "test_in_transaction":
             await queue_tasks(marks, flow, 1)
             await wait_for_statuses(marks, {"FAILED": 1, "COMPLETE": 1}, within_s=20)
-        idle = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'"
-        assert await marks.fetchval(idle) == 0
+        assert await marks.fetchval(OPEN) == 0
 
 
-async def test_a_task_that_kills_its_process_fails_at_the_cap(marks: asyncpg.Connection, program_env: dict[str, str]) -> None:
+async def test_a_task_that_kills_its_process_fails_at_the_cap(
+    marks: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
     async with running_pool(program_env, WORKER_FLOWS="test_suicidal,test_nap") as pool:
         await pool.wait_for_line("pool is ready")
         await marks.execute("insert into beat_flow (flow, max_retries) values ('test_suicidal', 2)")
@@ -102,7 +108,9 @@ async def test_a_task_that_kills_its_process_fails_at_the_cap(marks: asyncpg.Con
     assert await marks.fetchval("select error_code from scrape_request_log order by id limit 1") == "WORKER_LOST"
 
 
-async def test_a_paused_flow_claims_nothing_and_loses_nothing(marks: asyncpg.Connection, program_env: dict[str, str]) -> None:
+async def test_a_paused_flow_claims_nothing_and_loses_nothing(
+    marks: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
     await marks.execute("insert into beat_flow (flow, paused) values ('test_nap', true)")
     async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
         await pool.wait_for_line("pool is ready")
@@ -140,7 +148,7 @@ async def test_losing_the_fork_server_rescues_nothing_and_the_next_child_gets_a_
 ) -> None:
     async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
         await pool.wait_for_line("pool is ready")
-        server = fork_server_of(pool.pid)
+        (server,) = fork_servers_of(pool.pid)
         await queue_tasks(marks, "test_nap", 4, low_ms=2000, high_ms=2000)
         await wait_for_statuses(marks, {"PROCESSING": 4})
         before = await marks.fetch("select id, worker, picked_at from scrape_request_log order by id")
@@ -163,7 +171,8 @@ async def test_children_leave_and_hand_back_when_their_supervisor_is_killed(
         await pool.wait_for_line("pool is ready")
         await queue_tasks(marks, "test_nap", 3, low_ms=60_000, high_ms=60_000)
         await wait_for_statuses(marks, {"PROCESSING": 3})
-        orphans = children_of(fork_server_of(pool.pid))
+        (server,) = fork_servers_of(pool.pid)
+        orphans = children_of(server)
         kill(pool.pid)
         await wait_for_statuses(marks, {"PENDING": 3}, within_s=10)
         for _ in range(100):

@@ -32,7 +32,8 @@ async def other(clean_db: str) -> AsyncIterator[WorkerQueue]:
 async def insert(pg: asyncpg.Connection, n: int = 1, **columns: Any) -> list[int]:
     columns = {"flow": "flow_a", "platform": "INSTAGRAM", "params": "{}"} | columns
     marks = ", ".join(f"${i + 2}" for i in range(len(columns)))
-    statement = f"insert into scrape_request_log ({', '.join(columns)}) select {marks} from generate_series(1, $1::int) returning id"
+    names = ", ".join(columns)
+    statement = f"insert into scrape_request_log ({names}) select {marks} from generate_series(1, $1::int) returning id"
     return [row["id"] for row in await pg.fetch(statement, n, *columns.values())]
 
 
@@ -56,12 +57,16 @@ def failure(claim: Claim, rule: str, *, delay_s: float = 0, max_retries: int = 3
     return Failed(claim, "(429, 'later')", '{"why": 1}', "RATE_LIMITED", rule, delay_s, max_retries)
 
 
-async def test_a_claim_takes_the_highest_priority_and_then_the_lowest_id(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+async def test_a_claim_takes_the_highest_priority_and_then_the_lowest_id(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
     low, high = await insert(pg, 2), await insert(pg, 2, priority=9)
     assert [c.id for c in await claim(queue, 3)] == sorted([low[0], *high])
 
 
-async def test_every_tenth_step_takes_the_oldest_whatever_its_priority(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+async def test_every_tenth_step_takes_the_oldest_whatever_its_priority(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
     low, _high = await insert(pg, 2), await insert(pg, 2, priority=9)
     assert [c.id for c in await claim(queue, 2, oldest_first=True)] == low
 
@@ -79,7 +84,12 @@ async def test_one_statement_completes_and_claims_and_says_both(pg: asyncpg.Conn
     claims, accepted = await queue.step({"flow_a": 1}, [Done(held, "None", '{"posts": 3}')], oldest_first=False)
     assert (accepted, [c.id for c in claims]) == ({first}, [second])
     done = await row(pg, first)
-    assert (done["status"], done["data"], json.loads(done["result"]), done["worker"]) == ("COMPLETE", "None", {"posts": 3}, None)
+    assert (done["status"], done["data"], json.loads(done["result"]), done["worker"]) == (
+        "COMPLETE",
+        "None",
+        {"posts": 3},
+        None,
+    )
     assert await statuses_said(pg, first) == ["PENDING", "PROCESSING", "COMPLETE"]
     assert await statuses_said(pg, second) == ["PENDING", "PROCESSING"]
 
@@ -118,7 +128,9 @@ async def test_a_final_failure_ends_the_task_at_once(pg: asyncpg.Connection, que
     assert await statuses_said(pg, task_id) == ["PENDING", "PROCESSING", "FAILED"]
 
 
-async def test_backing_off_uses_up_attempts_until_the_last_one_fails(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+async def test_backing_off_uses_up_attempts_until_the_last_one_fails(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
     (task_id,) = await insert(pg)
     seen = []
     for _ in range(3):
@@ -139,19 +151,25 @@ async def test_the_rows_own_cap_goes_before_the_operators_and_that_before_the_re
     assert result == {own: "PENDING", flows: "FAILED"}
 
 
-async def test_waiting_for_a_source_uses_up_no_attempt_and_ends_with_the_day(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+async def test_waiting_for_a_source_uses_up_no_attempt_and_ends_with_the_day(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
     (fresh,) = await insert(pg)
     (old,) = await insert(pg)
     await pg.execute("update scrape_request_log set created_at = now() - interval '25 hours' where id = $1", old)
     result = await queue.fail([failure(c, "LATER", delay_s=60) for c in await claim(queue)])
     assert result == {fresh: "PENDING", old: "FAILED"}
     waiting = await row(pg, fresh)
-    delay = await pg.fetchval("select extract(epoch from run_after - now()) from scrape_request_log where id = $1", fresh)
+    delay = await pg.fetchval(
+        "select extract(epoch from run_after - now()) from scrape_request_log where id = $1", fresh
+    )
     assert waiting["retry_count"] == 1
     assert 55 < delay <= 75
 
 
-async def test_a_retry_that_could_only_start_after_its_expiry_does_not_wait(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+async def test_a_retry_that_could_only_start_after_its_expiry_does_not_wait(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
     (later,) = await insert(pg)
     (backoff,) = await insert(pg)
     await pg.execute("update scrape_request_log set expires_at = now() + interval '1 second'")
@@ -183,7 +201,7 @@ async def test_the_first_loss_of_a_worker_runs_again_at_once_and_the_cap_ends_it
 async def test_the_tasks_of_a_host_without_heartbeat_are_rescued_and_of_a_living_one_are_not(
     pg: asyncpg.Connection, clean_db: str
 ) -> None:
-    ids = [r["id"] for r in await pg.fetch(sql.ADD_WORKERS, "host", ["flow_a", "flow_a"])]
+    ids = [await pg.fetchval(sql.ADD_WORKER, "host", "flow_a") for _ in range(2)]
     await insert(pg, 2)
     queues = [WorkerQueue(clean_db, worker) for worker in ids]
     for queue in queues:

@@ -16,7 +16,6 @@ from pathlib import Path
 from scripts.migrate import migrate
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVERS = ("postgres", "pgbouncer", "redis", "rabbitmq")
 KEYS = "test:" + base64.b64encode(bytes(32)).decode()
 
 
@@ -29,7 +28,7 @@ class OwnStack:
     def run(self, *arguments: str) -> str:
         """One command of scripts/stack on this stack."""
         command = [sys.executable, "-P", "-m", "scripts.stackd", str(self.home), *arguments]
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "BEAT_CACHE_DIR": str(ROOT / ".stack" / "cache")}
         for name in ("PG_URL", "PGBOUNCER_URL", "REDIS_URL", "RMQ_URL", "S3_ENDPOINT_URL"):
             env.pop(name, None)
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
@@ -49,13 +48,12 @@ class OwnStack:
 
 @asynccontextmanager
 async def own_stack() -> AsyncIterator[OwnStack]:
-    """Postgres, PgBouncer, Redis and RabbitMQ with a migrated database; stopped and deleted at the end."""
+    """All servers, and a migrated database; stopped and deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="beat-chaos-", ignore_cleanup_errors=True) as home:
         Path(home).chmod(0o755)
         stack = OwnStack(Path(home))
         try:
-            for server in SERVERS:
-                await stack.command("start", server)
+            await stack.command("up")
             await migrate(stack.env()["PG_URL"])
             yield stack
         finally:

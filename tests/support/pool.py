@@ -59,7 +59,13 @@ class RunningPool:
 @asynccontextmanager
 async def running_pool(env: dict[str, str], **settings: str) -> AsyncIterator[RunningPool]:
     """Start main.py with these settings on top of ``env``; a supervisor left at the end is killed."""
-    full = {**env, "LOG_FORMAT": "json", "BEAT_EXTRA_FLOWS": "tests.support.flows", "PAGE_PAUSE_FACTOR": "0", **settings}
+    full = {
+        **env,
+        "LOG_FORMAT": "json",
+        "BEAT_EXTRA_FLOWS": "tests.support.flows",
+        "PAGE_PAUSE_FACTOR": "0",
+        **settings,
+    }
     with tempfile.NamedTemporaryFile(prefix="beat-pool-", suffix=".log") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "main.py", cwd=ROOT, env=full, stdout=asyncio.subprocess.DEVNULL, stderr=log
@@ -94,10 +100,9 @@ def command_of(pid: int) -> str:
         return ""
 
 
-def fork_server_of(pid: int) -> int:
-    """Process id of a supervisor's fork server."""
-    (server,) = [child for child in children_of(pid) if "forkserver" in command_of(child)]
-    return server
+def fork_servers_of(pid: int) -> list[int]:
+    """Process ids of a supervisor's fork server: one, or none while it has yet to be started."""
+    return [child for child in children_of(pid) if "forkserver" in command_of(child)]
 
 
 def kill(pid: int) -> bool:
@@ -115,7 +120,10 @@ async def queue_tasks(pg: asyncpg.Connection, flow: str, count: int, *, low_ms: 
         """insert into scrape_request_log (flow, platform, params)
         select $1, 'INSTAGRAM', jsonb_build_object('ms', $3::int + floor(random() * ($4::int - $3::int + 1))::int)
         from generate_series(1, $2::int) returning id""",
-        flow, count, low_ms, high_ms,
+        flow,
+        count,
+        low_ms,
+        high_ms,
     )
     return [row["id"] for row in rows]
 

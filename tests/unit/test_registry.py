@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pytest
 
+from core.enums import Platform
 from core.flows.registry import FLOWS, Flow, build_registry
 from core.flows.scraper import resolve
 from core.models.params import HandleParams
-from core.enums import Platform
 
 PINNED = """
 refresh_profile_custom 1x2

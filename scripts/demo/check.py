@@ -1,0 +1,112 @@
+"""Compares what Beat stored with what the simulator's universe says, row by row and column by column."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aio_pika
+import asyncpg
+
+from tests.sandbox.expected import ExpectedCreator, ExpectedPost, expected_rows
+from tests.sandbox.universe import Universe
+
+PUBLISHED = {"profile_log_events": "profile_log", "post_log_events": "post_log"}
+
+
+@dataclass
+class Verdict:
+    """What was compared, and what differs."""
+
+    rows: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def same(self, what: str, is_: object, should: object) -> None:
+        """Note a difference."""
+        if is_ != should:
+            self.problems.append(f"{what}: is {is_!r}, should be {should!r}")
+
+
+async def compare(pg: asyncpg.Connection, universe: Universe, handles: Sequence[str]) -> Verdict:
+    """Tasks, profiles, posts and audit rows against the universe."""
+    verdict = Verdict()
+    expected = expected_rows(universe, handles)
+    tasks = {
+        row["handle"]: row
+        for row in await pg.fetch("select params ->> 'handle' as handle, status, data, result from scrape_request_log")
+    }
+    profiles = {row["profile_id"]: row for row in await pg.fetch("select * from instagram_account")}
+    posts = {row["shortcode"]: row for row in await pg.fetch("select * from instagram_post")}
+    wanted: dict[str, ExpectedPost] = {}
+    for handle, creator in expected.items():
+        _compare_task(verdict, handle, creator, tasks.get(handle))
+        if creator.profile is not None:
+            _compare_columns(
+                verdict, f"profile {handle}", creator.profile, profiles.pop(creator.profile.profile_id, None)
+            )
+        if handle in tasks:
+            wanted |= creator.posts_through(_sources(tasks[handle]))
+    for shortcode, post in wanted.items():
+        _compare_columns(verdict, f"post {shortcode}", post, posts.pop(shortcode, None))
+    verdict.problems += [f"profile {profile_id} should not be there" for profile_id in profiles]
+    verdict.problems += [f"post {shortcode} should not be there" for shortcode in posts]
+    await _compare_audit(verdict, pg, sum(c.profile is not None for c in expected.values()), len(wanted))
+    return verdict
+
+
+async def compare_broker(verdict: Verdict, depths: Mapping[str, int], confirmed: Mapping[str, int]) -> None:
+    """The broker holds exactly what it has confirmed."""
+    for key, count in confirmed.items():
+        verdict.same(f"messages in {key}_q", depths.get(key, 0), count)
+
+
+async def queue_depths(rmq_url: str, keys: Sequence[str]) -> dict[str, int]:
+    """Messages waiting per routing key; 0 for a queue that does not exist yet."""
+    depths: dict[str, int] = {}
+    async with await aio_pika.connect(rmq_url) as connection:
+        for key in keys:
+            channel = await connection.channel()
+            try:
+                queue = await channel.declare_queue(f"{key}_q", passive=True)
+                depths[key] = queue.declaration_result.message_count or 0
+            except aio_pika.exceptions.ChannelNotFoundEntity:
+                depths[key] = 0
+    return depths
+
+
+def _sources(task: asyncpg.Record) -> frozenset[str]:
+    result = json.loads(task["result"]) if task["result"] else {}
+    sources = result.get("sources") or []
+    return frozenset(s for s in sources if isinstance(s, str))
+
+
+def _compare_task(verdict: Verdict, handle: str, creator: ExpectedCreator, task: asyncpg.Record | None) -> None:
+    verdict.rows += 1
+    if task is None:
+        verdict.problems.append(f"task {handle}: missing")
+        return
+    verdict.same(f"task {handle}: status", task["status"], creator.status)
+    if creator.code is not None and not (task["data"] or "").startswith(f"({creator.code}, "):
+        verdict.problems.append(f"task {handle}: data is {task['data']!r}, should begin with ({creator.code}, ")
+
+
+def _compare_columns(verdict: Verdict, what: str, expected: Any, row: asyncpg.Record | None) -> None:
+    verdict.rows += 1
+    if row is None:
+        verdict.problems.append(f"{what}: missing")
+        return
+    for column in dataclasses.fields(expected):
+        name = "publish_time" if column.name == "publish_time" else column.name
+        verdict.same(f"{what}: {name}", row[name], getattr(expected, name))
+
+
+async def _compare_audit(verdict: Verdict, pg: asyncpg.Connection, profiles: int, posts: int) -> None:
+    verdict.same("rows of profile_log", await pg.fetchval("select count(*) from profile_log"), profiles)
+    verdict.same("rows of post_log", await pg.fetchval("select count(*) from post_log"), posts)
+    confirmed = Counter({r["routing_key"]: r["confirmed"] for r in await pg.fetch("select * from event_confirmed")})
+    verdict.same("profile events confirmed", confirmed["profile_log_events"], profiles)
+    verdict.same("post events confirmed", confirmed["post_log_events"], posts)

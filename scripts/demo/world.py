@@ -1,0 +1,152 @@
+"""Everything the demo runs: a fresh database on the stack, the simulator, the API and the worker pool."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+from redis.asyncio import Redis
+
+from scripts.migrate import migrate
+from tests.support.sandbox import Sandbox, running_sandbox
+from utils.db import connect
+
+ROOT = Path(__file__).resolve().parents[2]
+LOGS = ROOT / ".stack" / "logs"
+DATABASE = "beat_demo"
+REDIS_NUMBER = "15"
+FLOWS = "refresh_profile_by_handle,refresh_profile_by_profile_id,refresh_profile_basic,refresh_post_by_shortcode"
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What is running, and where."""
+
+    env: Mapping[str, str]
+    sandbox: Sandbox
+    api_url: str
+
+    @property
+    def pg_url(self) -> str:
+        """Direct URL of the demo's database."""
+        return self.env["PG_URL"]
+
+
+def stack_env() -> dict[str, str]:
+    """The environment with the stack's variables, the environment's own ones going first.
+
+    Raises:
+        DemoError: there is no stack.
+    """
+    path = ROOT / ".stack" / "env"
+    lines = path.read_text().splitlines() if path.exists() else []
+    env = {name: value for name, _, value in (line.partition("=") for line in lines)} | dict(os.environ)
+    missing = [name for name in ("PG_URL", "PGBOUNCER_URL", "REDIS_URL", "RMQ_URL") if name not in env]
+    if missing:
+        raise DemoError(f"{', '.join(missing)} not set: run `scripts/stack up`, or set them to servers of yours")
+    return env
+
+
+@asynccontextmanager
+async def running_world(creators: int, limit_factor: float) -> AsyncIterator[World]:
+    """Start it all; everything that was started ends with the block, the stack stays."""
+    env = stack_env()
+    async with AsyncExitStack() as stack:
+        env["PG_URL"] = await _fresh_database(env["PG_URL"])
+        env["PGBOUNCER_URL"] = _with_path(env["PGBOUNCER_URL"], DATABASE)
+        env["REDIS_URL"] = await _fresh_limits(env["REDIS_URL"])
+        sandbox = await stack.enter_async_context(running_sandbox(creators=creators, limit_factor=limit_factor))
+        port = _free_port()
+        env |= {
+            "BEAT_KEYS": "demo:" + base64.b64encode(secrets.token_bytes(32)).decode(),
+            "PROVIDER_SANDBOX_URL": sandbox.url,
+            "DEMO_LIMIT_FACTOR": f"{limit_factor:g}",
+            "PAGE_PAUSE_FACTOR": "0",
+            "ENVIRONMENT": "demo",
+            "LOG_FORMAT": "json",
+            "API_PORT": str(port),
+            "HEARTBEAT": "true",
+            "WORKER_FLOWS": env.get("WORKER_FLOWS", FLOWS),
+            "WORKER_SCALE": env.get("WORKER_SCALE", "0.4"),
+        }
+        world = World(env, sandbox, f"http://127.0.0.1:{port}")
+        await stack.enter_async_context(_program("server.py", env))
+        await stack.enter_async_context(_program("main.py", env))
+        await _answers(world.api_url + "/readyz")
+        yield world
+
+
+async def _fresh_database(url: str) -> str:
+    admin = await connect(url, name="beat demo")
+    try:
+        await admin.execute(f"drop database if exists {DATABASE} with (force)")
+        await admin.execute(f"create database {DATABASE}")
+    finally:
+        await admin.close()
+    own = _with_path(url, DATABASE)
+    await migrate(own)
+    return own
+
+
+async def _fresh_limits(url: str) -> str:
+    own = _with_path(url, REDIS_NUMBER)
+    async with Redis.from_url(own) as redis:
+        async for key in redis.scan_iter("beat_*"):
+            await redis.delete(key)
+    return own
+
+
+@asynccontextmanager
+async def _program(name: str, env: Mapping[str, str]) -> AsyncIterator[None]:
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with (LOGS / f"demo-{name.removesuffix('.py')}.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, name, cwd=ROOT, env=env, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            yield
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), 45)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def _answers(url: str) -> None:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
+        for _ in range(300):
+            try:
+                async with session.get(url) as response:
+                    if response.status == 200:
+                        return
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            await asyncio.sleep(0.1)
+    raise DemoError(f"{url} does not answer 200: see {LOGS}/demo-server.log and {LOGS}/demo-main.log")
+
+
+def _with_path(url: str, path: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{path}"))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
