@@ -27,7 +27,7 @@ class Check(BaseModel):
     detail: str = Field(description="What was seen", examples=["version 1"])
 
 
-class Broken(Exception):  # noqa: N818 - named after what happened
+class Broken(Exception):
     """A check found a fault; the text says which."""
 
 

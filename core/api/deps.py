@@ -14,7 +14,7 @@ from core.runtime import Runtime
 from utils.rate_limit import RateLimiter
 
 
-class TokenRefused(Exception):  # noqa: N818 - named after what happened
+class TokenRefused(Exception):
     """A credential that its source could not use; ``field`` of the request is at fault, the text shows no value."""
 
     def __init__(self, field: str, message: str) -> None:

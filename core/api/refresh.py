@@ -12,6 +12,7 @@ from core.api.deps import Resources
 from core.api.envelope import LIMITED, ApiError
 from core.api.profile_view import ProfileRoute, StoredProfile
 from core.crawler.errors import (
+    ChainFailed,
     CredentialBusy,
     CredentialInvalid,
     Malformed,
@@ -21,6 +22,7 @@ from core.crawler.errors import (
     Private,
     ProviderError,
     SourceBusy,
+    Unsupported,
 )
 from core.flows.scraper import built_flow, read_params, resolve
 from core.runtime import FlowContext
@@ -73,7 +75,7 @@ async def refresh(resources: Resources, wish: Refresh) -> None:
     await resources.flights.run(wish, lambda: _run(resources, wish))
 
 
-class Upstream(ApiError):  # noqa: N818 - named after what happened
+class Upstream(ApiError):
     """The data sources failed: a stored profile may be served in its place."""
 
 
@@ -96,18 +98,26 @@ async def _run(resources: Resources, wish: Refresh) -> None:
 
 
 def meaning(error: ProviderError, handle: str) -> ApiError:
-    """What a caller is told when a refresh fails."""
-    if isinstance(error, NotFound | NotCovered):
+    """What a caller is told when a refresh fails.
+
+    Not found only when nobody failed: a source that does not cover the account and one that is down prove nothing.
+    """
+    kinds = [type(outcome.error) for outcome in error.outcomes] if isinstance(error, ChainFailed) else [type(error)]
+    if all(issubclass(kind, NotFound | NotCovered | Unsupported) for kind in kinds):
         return ApiError(404, f"Profile not found - {handle}")
     if isinstance(error, Private):
         return Upstream(403, f"Profile is private - {handle}")
     if isinstance(error, NoSourceAvailable):
         return Upstream(503, error.message)
+    if error.code == 429 and any(issubclass(kind, CredentialBusy | SourceBusy) for kind in kinds):
+        return Upstream(LIMITED, LIMITED_MESSAGE)
     if error.code == 429:
-        own = any(isinstance(outcome.error, CredentialBusy | SourceBusy) for outcome in error.outcomes)
-        code, message = (LIMITED, LIMITED_MESSAGE) if own else (503, f"The data sources are busy: {error.message}")
-        return Upstream(code, message)
-    if error.code == 404:
-        return ApiError(404, f"Profile not found - {handle}")
-    broken = any(isinstance(outcome.error, Malformed | CredentialInvalid) for outcome in error.outcomes)
-    return Upstream(502 if broken else 503, f"The data sources failed: {error.message}")
+        return Upstream(503, f"The data sources are busy: {error.message}")
+    broken = any(issubclass(kind, Malformed | CredentialInvalid) for kind in kinds)
+    return Upstream(502 if broken else 503, f"The data sources failed: {_failure(error).message}")
+
+
+def _failure(error: ProviderError) -> ProviderError:
+    """What went wrong, rather than that another source found nothing."""
+    failures = (o.error for o in error.outcomes if not isinstance(o.error, NotFound | NotCovered | Unsupported))
+    return next(failures, error)

@@ -25,7 +25,7 @@ SETTABLE = (TaskStatus.PENDING, TaskStatus.FAILED, TaskStatus.COMPLETE, TaskStat
 ENDED = frozenset({TaskStatus.FAILED, TaskStatus.COMPLETE, TaskStatus.CANCELLED, TaskStatus.EXPIRED})
 
 
-class TaskEnded(Exception):  # noqa: N818 - named after what happened
+class TaskEnded(Exception):
     """A task that has ended can only be queued again; ``status`` is what it ended as."""
 
     def __init__(self, task_id: int, status: str) -> None:
@@ -33,7 +33,7 @@ class TaskEnded(Exception):  # noqa: N818 - named after what happened
         self.status = status
 
 
-class KeyReused(Exception):  # noqa: N818 - named after what happened
+class KeyReused(Exception):
     """The idempotency key belongs to a task with another flow or other params."""
 
     def __init__(self, task_id: int) -> None:

@@ -32,13 +32,12 @@ BLOCKS = {
 
 @asynccontextmanager
 async def with_sources(settings: Settings, sandbox: Sandbox) -> AsyncIterator[httpx2.AsyncClient]:
-    """An API that calls the sandbox and has its credentials."""
+    """An API that calls the sandbox, with one credential a source."""
     values = {"provider_sandbox_url": sandbox.url, "page_pause_factor": 0.0}
     async with running_api(with_settings(settings, "providers", **values)) as client:
-        for credentials in sandbox.credentials.values():
-            for each in credentials:
-                body = {"source": each.source, "credentials": each.credentials, "handle": each.handle}
-                assert (await client.post("/tokens", json=body)).status_code == 200
+        for each, *_ in sandbox.credentials.values():
+            body = {"source": each.source, "credentials": each.credentials, "handle": each.handle}
+            assert (await client.post("/tokens", json=body)).status_code == 200
         yield client
 
 
@@ -273,6 +272,17 @@ async def test_without_a_stored_profile_failing_sources_are_no_missing_profile(
     assert answer.status_code == 503
     assert answer.json()["status"]["code"] == 503
     assert "not found" not in answer.json()["status"]["message"]
+
+
+async def test_an_account_that_only_failing_sources_could_know_is_not_called_missing(
+    strict_api: httpx2.AsyncClient, sandbox: Sandbox, pg: asyncpg.Connection
+) -> None:
+    first, second = some(sandbox, Kind.PERSONAL), some(sandbox, Kind.PERSONAL, 1)  # the first source covers neither
+    await put_account(pg, str(first.pk), first.handle, age="2 days")
+    for source in SOURCES[1:]:
+        await sandbox.fault(source, "server_error")
+    assert (await strict_api.get(path(first.handle))).json()["stale"] is True
+    assert (await strict_api.get(path(second.handle))).status_code == 503
 
 
 @pytest.mark.parametrize("fault", ["server_error", "html", "reset", "rate_limit", "unauthorized", "truncated_json"])

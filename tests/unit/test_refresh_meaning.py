@@ -35,7 +35,10 @@ def chain(*errors: ProviderError) -> ChainFailed:
         (NotFound("gone"), 404, False),
         (NotFoundHere("gone"), 404, False),
         (chain(NotCovered("personal")), 404, False),
-        (chain(Unavailable("away"), NotFoundHere("empty")), 404, False),
+        (chain(NotCovered("personal"), NotFoundHere("empty")), 404, False),
+        (chain(Unavailable("away"), NotFoundHere("empty")), 503, True),
+        (chain(NotCovered("personal"), Unavailable("away")), 503, True),
+        (chain(NotCovered("personal"), Malformed("no username")), 502, True),
         (Private("closed"), 403, True),
         (NoSourceAvailable(), 503, True),
         (chain(Unavailable("away")), 503, True),
@@ -51,6 +54,11 @@ def chain(*errors: ProviderError) -> ChainFailed:
 def test_each_failure_has_its_answer(error: ProviderError, code: int, may_be_stale: bool) -> None:
     said = meaning(error, "natgeo")
     assert (said.code, isinstance(said, Upstream)) == (code, may_be_stale)
+
+
+def test_the_message_is_the_failure_and_not_what_another_source_did_not_find() -> None:
+    said = meaning(chain(NotCovered("personal"), Unavailable("timed out")), "natgeo")
+    assert said.message == "The data sources failed: timed out"
 
 
 @pytest.mark.parametrize(("code", "status"), [(2, 429), (190, 401), (404, 404), (503, 503)])
