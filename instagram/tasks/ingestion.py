@@ -11,8 +11,8 @@ from instagram.models.keys import CAPTION, COLLAB_PROFILE_ID, HANDLE, KEYWORDS, 
 from instagram.tasks.keywords import keywords
 from utils.json_safe import json_safe
 
-MAX_COUNT = 2_000_000_000
-"""No count on Instagram is larger; a larger number is an error of the source and counts as not said."""
+MAX_COUNT = 2**63 - 1
+"""What a bigint holds; a larger number is an error of the source and counts as not said."""
 
 
 def merge_posts(posts: Iterable[PostLog]) -> list[PostLog]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -21,9 +22,12 @@ from core.crawler.errors import (
     Unavailable,
     Unsupported,
 )
-from instagram.functions.retriever.crawler import INSTAGRAM
+from core.crawler.provider import Asked, Credential
+from instagram.functions.retriever.crawler import INSTAGRAM, instagram_sources
+from instagram.functions.retriever.graphapi.graphapi import GraphApi
 from instagram.functions.retriever.judge import judge
 from tests.support.instagram import SAMPLES, data_cases
+from utils.request import HttpClient, HttpOptions
 
 GRAPH_FILES: list[tuple[str, type[ProviderError]]] = [
     ("fetch_profile_by_handle.error-400-110-not-found", NotCovered),
@@ -163,3 +167,36 @@ def test_tokens_in_a_message_are_masked_and_long_messages_cut() -> None:
     assert failure is not None
     assert "EAAB" not in failure.message
     assert len(failure.message) <= 300
+
+
+@pytest.mark.parametrize(
+    ("source", "keys", "missing"),
+    [
+        ("graphapi", {"user_id": "1"}, "token"),
+        ("graphapi", {"token": "t"}, "user_id"),
+        ("rapidapi-arraybobo", {"X-RapidAPI-Host": "h"}, "x-rapidapi-key"),
+        ("rapidapi-jotucker", {"x-rapidapi-key": ""}, "x-rapidapi-key"),
+    ],
+)
+async def test_a_credential_without_its_keys_is_named_and_nothing_is_sent(
+    source: str, keys: dict[str, str], missing: str
+) -> None:
+    async with aclosing(HttpClient(HttpOptions())) as http:
+        provider = INSTAGRAM.providers[source](Credential(7, source, None, keys), http)
+        with pytest.raises(CredentialInvalid, match=f"credential 7 of {source} has no {missing}"):
+            await getattr(provider, "fetch_profile_by_handle")(Asked(handle="someone"))  # noqa: B009 - not in the base
+
+
+@pytest.mark.parametrize("handle", ["a){id},b", "", "two words", "x" * 65, "наме"])
+async def test_what_is_no_handle_never_reaches_a_graph_query(handle: str) -> None:
+    async with aclosing(HttpClient(HttpOptions())) as http:
+        graph = GraphApi(Credential(7, "graphapi", None, {"token": "t", "user_id": "1"}), http)
+        with pytest.raises(NotCovered):
+            await graph.fetch_profile_by_handle(Asked(handle=handle))
+
+
+def test_the_graph_version_is_a_setting_of_the_table() -> None:
+    later = instagram_sources("v17.0").providers["graphapi"]
+    assert issubclass(later, GraphApi)
+    assert (later.version, GraphApi.version) == ("v17.0", "v15.0")
+    assert instagram_sources("v17.0") is instagram_sources("v17.0")
