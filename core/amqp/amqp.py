@@ -7,6 +7,7 @@ are idempotent. An invalid payload goes to ``error.<queue>`` at once, a failed o
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aio_pika
@@ -35,9 +36,8 @@ async def run_listener(listener: AmqpListener, url: str, database: Database, *, 
     while not stopping.is_set():
         try:
             await consumer.serve(url, stopping)
-            failures = 0
         except Exception as error:  # noqa: BLE001 - the listener outlives whatever happens to its connection
-            failures += 1
+            failures = 1 if consumer.started else failures + 1
             logger.warning("listener lost the broker: {error}", error=_reason(error), queue=listener.queue)
             await wait_any(stopping, timeout_s=pause_s(failures))
 
@@ -50,9 +50,11 @@ class Consumer:
         self._handler = listener.load()
         self._database = database
         self._running: set[asyncio.Task[Any]] = set()
+        self.started = False
 
     async def serve(self, url: str, stopping: asyncio.Event) -> None:
         """Connect, see that the queues exist, and consume until stopping or until the connection is lost."""
+        self.started = False
         connection = await aio_pika.connect(
             url, timeout=10.0, heartbeat=10, client_properties={"connection_name": f"beat {self._listener.queue}"}
         )
@@ -63,7 +65,8 @@ class Consumer:
             await channel.set_qos(prefetch_count=listener.prefetch)
             lost = await _loss_of(channel)
             queue = await channel.get_queue(listener.queue, ensure=False)
-            tag = await queue.consume(lambda message: self._receive(channel, message))
+            tag = await queue.consume(partial(self._receive, channel))
+            self.started = True
             logger.info("listener started", queue=listener.queue)
             while not (stopping.is_set() or lost.is_set()):
                 await wait_any(stopping, lost, timeout_s=60.0)

@@ -21,7 +21,7 @@ class Handler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AmqpListener:
-    """``handler`` is ``package.module:function``; each of ``workers`` processes takes ``prefetch`` messages at a time."""
+    """``handler`` is ``package.module:function``; each of ``workers`` processes takes ``prefetch`` messages at once."""
 
     exchange: str
     routing_key: str

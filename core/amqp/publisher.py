@@ -14,13 +14,13 @@ from aio_pika.abc import AbstractRobustChannel
 from aio_pika.exceptions import (
     CONNECTION_EXCEPTIONS,
     ChannelClosed,
-    ChannelInvalidStateError,
     DeliveryError,
     PublishError,
 )
 from pamqp.commands import Basic
 
-from core.amqp.topology import declare_topology
+from core.amqp.backoff import FIRST_S
+from core.amqp.topology import declare_topology, exchange_exists
 
 if TYPE_CHECKING:
     from core.amqp.outbox import Row, Scope
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CONFIRM_TIMEOUT_S = 20.0
 CONNECT_TIMEOUT_S = 10.0
 HEARTBEAT_S = 10
+LARGEST_BYTES = 100_000_000  # the broker's own limit is 134,217,728 and costs the channel
 _NAMED_EXCHANGE = re.compile(r"exchange '([^']*)'")
 
 
@@ -50,6 +51,8 @@ class Publisher:
         self._url = url
         self._connection: RobustConnection | None = None
         self._channel: AbstractRobustChannel | None = None
+        self._seen: set[str] = set()  # exchanges that exist
+        self._look = asyncio.Lock()
         self.up = False
 
     async def open(self, patience_s: float) -> None:
@@ -67,8 +70,12 @@ class Publisher:
                     await self._channel.ready()
             assert self._connection is not None
             await declare_topology(self._connection)
-        except (*CONNECTION_EXCEPTIONS, TimeoutError) as error:
+        except TimeoutError as error:
+            raise BrokerAwayError("no connection in time") from error
+        except CONNECTION_EXCEPTIONS as error:
             raise BrokerAwayError(_said(error)) from error
+        self._connection.reconnect_interval = FIRST_S
+        self._seen.clear()
         self.up = True
 
     async def _connect(self) -> None:
@@ -76,6 +83,7 @@ class Publisher:
             self._url,
             timeout=CONNECT_TIMEOUT_S,
             heartbeat=HEARTBEAT_S,
+            reconnect_interval=FIRST_S,
             client_properties={"connection_name": "beat relay"},
         )
         try:
@@ -102,6 +110,9 @@ class Publisher:
             raise HeldBackError(row.key, "the broker refused it") from error
         except TimeoutError as error:
             raise HeldBackError(row.key, f"no confirm within {CONFIRM_TIMEOUT_S:.0f} s") from error
+        except (HeldBackError, BrokerAwayError):
+            self.up = self.up and self._channel is not None and not self._channel.is_closed
+            raise
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -117,13 +128,16 @@ class Publisher:
 
     async def _send(self, row: Row) -> None:
         """On the channel below, without waiting for the socket: frames of many messages then leave in one write."""
-        if self._channel is None:
-            raise BrokerAwayError("not connected")
-        if self._channel.is_closed:
-            raise ChannelInvalidStateError("channel is closed")
+        if self._channel is None or self._channel.is_closed:
+            raise BrokerAwayError("the channel is closed")
+        body = row.body.encode()
+        if len(body) > LARGEST_BYTES:
+            raise HeldBackError(row.key, f"{len(body)} bytes are more than the broker takes")
+        if row.exchange not in self._seen:
+            await self._find(row.exchange)
         channel = cast(aiormq.Channel, await self._channel.get_underlay_channel())
         await channel.basic_publish(
-            row.body.encode(),
+            body,
             exchange=row.exchange,
             routing_key=row.routing_key,
             properties=properties_of(row),
@@ -131,8 +145,21 @@ class Publisher:
             wait=False,
         )
 
+    async def _find(self, exchange: str) -> None:
+        """Look for an exchange on a channel of its own: publishing to a missing one ends the channel of all messages.
+
+        Raises:
+            HeldBackError: there is none.
+        """
+        async with self._look:
+            if exchange in self._seen or self._connection is None:
+                return
+            if not await exchange_exists(self._connection, exchange):
+                raise HeldBackError((exchange,), f"no exchange {exchange!r}")
+            self._seen.add(exchange)
+
     def _blame(self, row: Row, error: BaseException) -> None:
-        """A missing or forbidden exchange closes the channel under all messages; its name is in the reason.
+        """An exchange that is forbidden, or was deleted since, closes the channel; its name is in the reason.
 
         Raises:
             HeldBackError: it is this row's exchange.

@@ -106,8 +106,17 @@ async def declare_consumed(connection: AbstractConnection, queue: Queue, *, retr
         await declare_queue(connection, needed)
 
 
+async def exchange_exists(connection: AbstractConnection, name: str) -> bool:
+    """Whether the broker has it; the default exchange always exists."""
+    return not name or await _exists(_underlying(connection), lambda channel: _look_for_exchange(channel, name))
+
+
+def _look_for_exchange(channel: AbstractChannel, name: str) -> Awaitable[Any]:
+    return channel.exchange_declare(name, passive=True)
+
+
 async def _declare_exchange(link: aiormq.abc.AbstractConnection, name: str) -> None:
-    if not await _exists(link, lambda channel: channel.exchange_declare(name, passive=True)):
+    if not await _exists(link, lambda channel: _look_for_exchange(channel, name)):
         await _make(link, name, lambda channel: channel.exchange_declare(name, exchange_type="direct", durable=True))
 
 

@@ -1,0 +1,198 @@
+"""The consumer: an effect is committed before its message is acknowledged, and no message is lost on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+import asyncpg
+import pytest
+from aio_pika.abc import AbstractChannel
+from pydantic import BaseModel
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.amqp.amqp import run_listener
+from core.amqp.models import AmqpListener
+from core.amqp.topology import EXCHANGES, error_queue, retry_queue
+from tests.support.relay import open_channel, take, until
+from utils.db import open_database
+
+RECORD = text("insert into task_log (name, arguments) values (:name, cast(:arguments as jsonb))")
+
+
+class Order(BaseModel):
+    """What the listener under test understands."""
+
+    name: str
+    fail_times: int = 0
+
+
+ATTEMPTS: dict[str, int] = {}
+
+
+async def handle(message: Order, *, session: AsyncSession) -> None:
+    """Write first, then fail as often as the message says."""
+    await session.execute(RECORD, {"name": message.name, "arguments": "{}"})
+    ATTEMPTS[message.name] = ATTEMPTS.get(message.name, 0) + 1
+    if ATTEMPTS[message.name] <= message.fail_times:
+        raise RuntimeError(f"no {message.name} today, token=abcdef1234567890")
+
+
+async def never_ends(message: Order, *, session: AsyncSession) -> None:
+    """Write and hang, so that the message stays unacknowledged."""
+    await session.execute(RECORD, {"name": message.name, "arguments": "{}"})
+    await asyncio.Event().wait()
+
+
+@pytest.fixture
+async def channel(rmq_url: str) -> AsyncIterator[AbstractChannel]:
+    async with open_channel(rmq_url) as channel:
+        yield channel
+
+
+@pytest.fixture
+def listener() -> AmqpListener:
+    queue = f"test.{uuid4()}"
+    return AmqpListener("beat.dx", queue, queue, f"{__name__}:handle", Order, prefetch=4, retry_delay_s=0.1)
+
+
+@asynccontextmanager
+async def running(listener: AmqpListener, rmq_url: str, pg_url: str) -> AsyncIterator[asyncio.Event]:
+    database = open_database(pg_url)
+    stopping = asyncio.Event()
+    task = asyncio.create_task(run_listener(listener, rmq_url, database, stopping=stopping))
+    try:
+        yield stopping
+        stopping.set()
+        await asyncio.wait_for(task, 20)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await database.dispose()
+
+
+async def send(channel: AbstractChannel, listener: AmqpListener, body: Any) -> None:
+    """Publish as another service does, once the queue exists."""
+
+    async def bound() -> bool:
+        other = await connection_of(channel).channel()
+        try:
+            await other.declare_queue(retry_queue(listener.queue), passive=True)
+        except aio_pika.exceptions.ChannelNotFoundEntity:
+            return False
+        return True
+
+    await until(bound)
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    await channel.default_exchange.publish(aio_pika.Message(content, message_id="m-1"), listener.queue)
+
+
+def connection_of(channel: AbstractChannel) -> Any:
+    return channel._connection  # type: ignore[attr-defined]
+
+
+async def records(pg: asyncpg.Connection, name: str) -> int:
+    count: int = await pg.fetchval("select count(*) from task_log where name = $1", name)
+    return count
+
+
+async def depth(channel: AbstractChannel, queue: str) -> int:
+    source = await channel.declare_queue(queue, passive=True)
+    return source.declaration_result.message_count or 0
+
+
+async def test_a_message_has_its_effect_and_is_gone(
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str
+) -> None:
+    async with running(listener, rmq_url, database):
+        await send(channel, listener, {"name": "one"})
+        await until(lambda: records(pg, "one"))
+    assert await depth(channel, listener.queue) == 0
+
+
+async def test_a_listener_hears_what_is_published_to_its_exchange(
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str
+) -> None:
+    async with running(listener, rmq_url, database):
+        await send(channel, listener, {"name": "first"})
+        exchange = await channel.get_exchange(EXCHANGES[0])
+        await exchange.publish(aio_pika.Message(b'{"name": "by exchange"}'), listener.routing_key)
+        await until(lambda: records(pg, "by exchange"))
+
+
+@pytest.mark.parametrize("body", [b"not json", {"nom": "x"}, {"name": {"token": "s3cr3t-value"}}, b"\xff\xfe"])
+async def test_an_invalid_payload_goes_to_the_dead_letter_queue_with_its_reason(
+    channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str, body: Any
+) -> None:
+    async with running(listener, rmq_url, database):
+        await send(channel, listener, body)
+        (dead,) = await take(channel, error_queue(listener.queue), 1)
+    assert dead.body == (body if isinstance(body, bytes) else json.dumps(body).encode())
+    assert str(dead.headers["x-reason"]).startswith("invalid payload: ")
+    assert "s3cr3t" not in str(dead.headers["x-reason"])
+    assert dead.message_id == "m-1"
+
+
+async def test_a_failure_is_tried_again_and_leaves_one_effect(
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str
+) -> None:
+    async with running(listener, rmq_url, database):
+        await send(channel, listener, {"name": "third time", "fail_times": 2})
+        await until(lambda: records(pg, "third time"))
+    assert ATTEMPTS["third time"] == 3
+    assert await records(pg, "third time") == 1
+
+
+async def test_after_two_retries_a_message_is_put_aside(
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str
+) -> None:
+    async with running(listener, rmq_url, database):
+        await send(channel, listener, {"name": "hopeless", "fail_times": 99})
+        (dead,) = await take(channel, error_queue(listener.queue), 1)
+    assert ATTEMPTS["hopeless"] == 3
+    assert dead.headers["x-retries"] == 2
+    assert "no hopeless today" in str(dead.headers["x-reason"])
+    assert "abcdef1234567890" not in str(dead.headers["x-reason"])
+    assert await records(pg, "hopeless") == 0
+
+
+async def test_a_message_whose_listener_dies_is_delivered_again(
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str
+) -> None:
+    mortal = AmqpListener(
+        listener.exchange, listener.routing_key, listener.queue, f"{__name__}:never_ends", Order, retry_delay_s=0.1
+    )
+    doomed = open_database(database)
+    task = asyncio.create_task(run_listener(mortal, rmq_url, doomed, stopping=asyncio.Event()))
+    await send(channel, listener, {"name": "again"})
+    await until(lambda: _unacknowledged(channel, listener.queue))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await doomed.dispose()
+    async with running(listener, rmq_url, database):
+        await until(lambda: records(pg, "again"))
+    assert await records(pg, "again") == 1
+
+
+async def _unacknowledged(channel: AbstractChannel, queue: str) -> bool:
+    """Nothing is ready, and somebody consumes: the message is in his hands."""
+    source = await channel.declare_queue(queue, passive=True)
+    return source.declaration_result.message_count == 0 and source.declaration_result.consumer_count == 1
+
+
+async def test_a_listener_whose_queue_is_deleted_makes_it_again(
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str
+) -> None:
+    async with running(listener, rmq_url, database):
+        await send(channel, listener, {"name": "before"})
+        await until(lambda: records(pg, "before"))
+        await channel.queue_delete(retry_queue(listener.queue))
+        await channel.queue_delete(listener.queue)
+        await send(channel, listener, {"name": "after"})
+        await until(lambda: records(pg, "after"))

@@ -1,0 +1,101 @@
+"""What must exist at the broker is made where it is missing and left alone where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
+
+from core.amqp.payloads import PUBLISHED
+from core.amqp.topology import CONSUMED, EXCHANGES, QUEUES, declare_topology, exchange_exists
+from tests.support.relay import take
+
+LIMITED = "order_log_events_q"
+
+
+@pytest.fixture
+async def connection(rmq_url: str) -> AsyncIterator[AbstractConnection]:
+    """A connection to a vhost where nothing is declared."""
+    connection = await aio_pika.connect(rmq_url)
+    async with connection:
+        channel = await connection.channel()
+        for queue in QUEUES:
+            await channel.queue_delete(queue.name)
+        for exchange in EXCHANGES:
+            await channel.exchange_delete(exchange)
+        yield connection
+
+
+async def declared_again(connection: AbstractConnection, name: str, **arguments: Any) -> bool:
+    """Whether a queue of that name has exactly these arguments."""
+    channel = await connection.channel()
+    try:
+        await channel.declare_queue(name, durable=True, arguments=arguments)
+    except ChannelPreconditionFailed:
+        return False
+    return True
+
+
+async def test_every_event_finds_the_queue_its_consumers_read(connection: AbstractConnection) -> None:
+    await declare_topology(connection)
+    channel = await connection.channel(on_return_raises=True)
+    exchange = await channel.get_exchange("beat.dx")
+    for routing_key in PUBLISHED:
+        await exchange.publish(aio_pika.Message(routing_key.encode()), routing_key)
+        queue = "sentiment_analysis_q" if routing_key == "post_activity_log_bulk" else f"{routing_key}_q"
+        (message,) = await take(channel, queue, 1)
+        assert message.body == routing_key.encode()
+
+
+async def test_every_queue_beat_reads_is_bound_to_its_exchange(connection: AbstractConnection) -> None:
+    await declare_topology(connection)
+    channel = await connection.channel(on_return_raises=True)
+    for queue in CONSUMED:
+        exchange = await channel.get_exchange(queue.exchange)
+        await exchange.publish(aio_pika.Message(b"{}"), queue.routing_key)
+        assert len(await take(channel, queue.name, 1)) == 1
+
+
+async def test_queues_of_neighbours_are_durable_without_arguments(connection: AbstractConnection) -> None:
+    await declare_topology(connection)
+    assert await declared_again(connection, "post_log_events_q")
+    assert await declared_again(connection, "sentiment_analysis_q")
+
+
+async def test_dead_letter_queues_of_beat_are_quorum_queues(connection: AbstractConnection) -> None:
+    await declare_topology(connection)
+    assert await declared_again(connection, "error.keyword_collection_q", **{"x-queue-type": "quorum"})
+    assert not await declared_again(connection, "error.keyword_collection_q")
+
+
+async def test_a_queue_that_its_owner_made_in_his_way_is_left_alone_and_bound(connection: AbstractConnection) -> None:
+    channel = await connection.channel(on_return_raises=True)
+    await channel.declare_queue(LIMITED, durable=True, arguments={"x-max-length": 9})
+    await declare_topology(connection)
+    await declare_topology(connection)
+    assert await declared_again(connection, LIMITED, **{"x-max-length": 9})
+    exchange = await channel.get_exchange("beat.dx")
+    await exchange.publish(aio_pika.Message(b"{}"), "order_log_events")
+    assert len(await take(channel, LIMITED, 1)) == 1
+
+
+async def test_declaring_again_keeps_the_messages(connection: AbstractConnection) -> None:
+    await declare_topology(connection)
+    channel = await connection.channel()
+    await channel.default_exchange.publish(aio_pika.Message(b"kept"), "profile_log_events_q")
+    await declare_topology(connection)
+    assert [message.body for message in await take(channel, "profile_log_events_q", 1)] == [b"kept"]
+
+
+async def test_asking_for_an_exchange_does_not_make_it(connection: AbstractConnection) -> None:
+    assert not await exchange_exists(connection, "coffee.dx")
+    assert not await exchange_exists(connection, "coffee.dx")
+    channel = await connection.channel()
+    with pytest.raises(ChannelNotFoundEntity):
+        await channel.declare_exchange("coffee.dx", passive=True)
+    await declare_topology(connection)
+    assert await exchange_exists(connection, "coffee.dx")

@@ -1,0 +1,64 @@
+"""Whatever a provider sends becomes JSON that jsonb accepts, and plain JSON stays what it is."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.enums import Platform
+from utils.json_safe import json_safe, json_text
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("aé漢😀\n"),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text("ab"), inner),
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.text(st.characters(categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner) | st.tuples(inner, inner),
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (float("nan"), None),
+        (float("-inf"), None),
+        ("a\x00b", "ab"),
+        ("half \ud83d", "half \ufffd"),
+        ("\ud83d\ude00", "😀"),
+        (datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone(timedelta(hours=2))), "2026-01-02 01:04:05"),
+        (datetime(2026, 1, 2, 3, 4, 5), "2026-01-02 03:04:05"),  # noqa: DTZ001 - a naive time is what is tried here
+        (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02 00:00:00"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (Decimal(12), 12),
+        (Decimal("1.5"), 1.5),
+        (Decimal("NaN"), None),
+        (2**80, 2**80),
+        (("a", Platform.YOUTUBE), ["a", "YOUTUBE"]),
+        ({1: {"k\x00": None}}, {"1": {"k": None}}),
+        (True, True),
+    ],
+)
+def test_a_value_becomes_json(value: Any, expected: Any) -> None:
+    made = json_safe(value)
+    assert made == expected
+    assert type(made) is type(expected)
+
+
+@given(PLAIN)
+def test_plain_json_is_not_changed(value: Any) -> None:
+    assert json_safe(value) == value
+
+
+@given(ANYTHING)
+def test_anything_has_a_strict_utf8_text_without_nul(value: Any) -> None:
+    text = json_text(json_safe(value))
+    text.encode()
+    assert "\\u0000" not in text
+    assert json_safe(json.loads(text)) == json.loads(text)
