@@ -30,7 +30,7 @@ async def refresh_profile_by_profile_id(params: ProfileIdParams, ctx: FlowContex
 async def refresh_profile_basic(params: ProfileParams, ctx: FlowContext) -> dict[str, Any]:
     """The profile with the posts that come along with it; no further calls."""
     fetched = await retrieve_profile(crawler_of(ctx), params.profile_id, params.handle)
-    return await _store(ctx, fetched, [], refreshed=False)
+    return await _store(ctx, fetched, {}, refreshed=False)
 
 
 async def refresh_profile(ctx: FlowContext, profile_id: str | None, handle: str | None) -> dict[str, Any]:
@@ -45,26 +45,27 @@ async def refresh_profile(ctx: FlowContext, profile_id: str | None, handle: str 
     return await _store(ctx, fetched, collected, refreshed=True)
 
 
-async def _recent(crawler: Fetches, page: ProfilePage, ctx: FlowContext) -> list[Collected]:
+async def _recent(crawler: Fetches, page: ProfilePage, ctx: FlowContext) -> dict[str, Collected]:
     profile = page.profile
     if profile.dimensions.get(IS_PRIVATE):
-        return [Collected(gap=Gap("posts", "private", message="the account is private: its posts were not asked for"))]
+        gap = Gap("posts", "private", message="the account is private: its posts were not asked for")
+        return {"posts": Collected(gap=gap)}
     asked = Asked(profile_id=profile.profile_id, handle=profile.dimensions.get(HANDLE))
-    collected = [await recent_posts(crawler, asked, ctx.started_at)]
+    collected = {"posts": await recent_posts(crawler, asked, ctx.started_at)}
     if profile.metrics.get(MEDIA_COUNT, 0) > 0:
-        collected.append(await recent_reels(crawler, asked, ctx.started_at))
+        collected["reels"] = await recent_reels(crawler, asked, ctx.started_at)
     return collected
 
 
 async def _store(
-    ctx: FlowContext, fetched: Fetched[ProfilePage], collected: list[Collected], *, refreshed: bool
+    ctx: FlowContext, fetched: Fetched[ProfilePage], collected: dict[str, Collected], *, refreshed: bool
 ) -> dict[str, Any]:
     profile = complete_profile(fetched.value.profile)
-    found: list[PostLog] = [*fetched.value.posts, *(log for part in collected for log in part.posts)]
+    found: list[PostLog] = [*fetched.value.posts, *(log for part in collected.values() for log in part.posts)]
     posts = await asyncio.to_thread(lambda: complete_posts(merge_posts(found), profile))  # keywords take milliseconds
     async with ctx.runtime.database.sessions() as session:
         await upsert_profile(session, profile, posts, refreshed=refreshed)
-    gaps = [part.gap for part in collected if part.gap is not None]
+    gaps = [part.gap for part in collected.values() if part.gap is not None]
     if lost := nameless(found):
         gaps.append(Gap("posts", "malformed", message=f"{lost} posts do not say their shortcode"))
     return {
@@ -72,6 +73,6 @@ async def _store(
         "profile_id": profile.profile_id,
         "handle": profile.dimensions.get(HANDLE),
         "posts": len(posts),
-        "sources": sorted({part.source for part in collected if part.source is not None} | {fetched.source}),
+        "sources": {"profile": fetched.source} | {step: part.source for step, part in collected.items() if part.source},
         "gaps": [gap.as_result() for gap in gaps],
     }

@@ -49,7 +49,7 @@ async def compare(pg: asyncpg.Connection, universe: Universe, handles: Sequence[
                 verdict, f"profile {handle}", creator.profile, profiles.pop(creator.profile.profile_id, None)
             )
         if handle in tasks:
-            wanted |= creator.posts_through(_sources(tasks[handle]))
+            wanted |= creator.posts_through(*_sources(tasks[handle]))
     for shortcode, post in wanted.items():
         _compare_columns(verdict, f"post {shortcode}", post, posts.pop(shortcode, None))
     verdict.problems += [f"profile {profile_id} should not be there" for profile_id in profiles]
@@ -58,7 +58,7 @@ async def compare(pg: asyncpg.Connection, universe: Universe, handles: Sequence[
     return verdict
 
 
-async def compare_broker(verdict: Verdict, depths: Mapping[str, int], confirmed: Mapping[str, int]) -> None:
+def compare_broker(verdict: Verdict, depths: Mapping[str, int], confirmed: Mapping[str, int]) -> None:
     """The broker holds exactly what it has confirmed."""
     for key, count in confirmed.items():
         verdict.same(f"messages in {key}_q", depths.get(key, 0), count)
@@ -78,10 +78,10 @@ async def queue_depths(rmq_url: str, keys: Sequence[str]) -> dict[str, int]:
     return depths
 
 
-def _sources(task: asyncpg.Record) -> frozenset[str]:
-    result = json.loads(task["result"]) if task["result"] else {}
-    sources = result.get("sources") or []
-    return frozenset(s for s in sources if isinstance(s, str))
+def _sources(task: asyncpg.Record) -> tuple[str, str]:
+    """Which sources the task says it got the profile and the posts from."""
+    sources = (json.loads(task["result"]) if task["result"] else {}).get("sources", {})
+    return sources.get("profile", ""), sources.get("posts", "")
 
 
 def _compare_task(verdict: Verdict, handle: str, creator: ExpectedCreator, task: asyncpg.Record | None) -> None:
@@ -100,8 +100,7 @@ def _compare_columns(verdict: Verdict, what: str, expected: Any, row: asyncpg.Re
         verdict.problems.append(f"{what}: missing")
         return
     for column in dataclasses.fields(expected):
-        name = "publish_time" if column.name == "publish_time" else column.name
-        verdict.same(f"{what}: {name}", row[name], getattr(expected, name))
+        verdict.same(f"{what}: {column.name}", row[column.name], getattr(expected, column.name))
 
 
 async def _compare_audit(verdict: Verdict, pg: asyncpg.Connection, profiles: int, posts: int) -> None:

@@ -6,27 +6,29 @@ Nothing of Beat is imported here: this is the other side of the comparison.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from tests.sandbox.posts import DAY, Media, Post, posts_of, reels_of
 from tests.sandbox.universe import GRAPH_KINDS, OPEN_KINDS, Creator, Kind, Universe, as_number
 
 POSTS_MORE_THAN, REELS_MORE_THAN, RECENT_DAYS = 50, 10, 30
+GRAPH = "graphapi"
 JOTUCKER, ARRAYBOBO = "rapidapi-jotucker", "rapidapi-arraybobo"
 POSTS_PAGE = {JOTUCKER: 50, ARRAYBOBO: 12}
+EMBEDDED = 25  # media that come with a profile of Graph
 REELS_PAGE = 10
 _POST_TYPE = {Media.IMAGE: "image", Media.CAROUSEL: "carousel", Media.REEL: "reels", Media.VIDEO: "reels"}
 
 
 @dataclass(frozen=True)
 class ExpectedProfile:
-    """Columns of instagram_account. ``is_private`` None: the first source that covers it (Graph) does not say."""
+    """Columns of instagram_account. None: the first source that covers it (Graph) leaves it out."""
 
     profile_id: str
     handle: str
-    full_name: str
-    biography: str
+    full_name: str | None
+    biography: str | None
     followers: int
     following: int
     media_count: int
@@ -52,7 +54,10 @@ class ExpectedPost:
 
 @dataclass(frozen=True)
 class ExpectedCreator:
-    """The end of one refresh. ``posts``: source of the posts loop -> shortcode -> row, as pages differ by source."""
+    """The end of one refresh. ``posts``: source of the posts loop -> shortcode -> row, as pages differ by source.
+
+    ``embedded`` rows are there besides when the profile came from Graph, with what else the loops say of the same posts.
+    """
 
     asked: str
     index: int | None
@@ -61,6 +66,12 @@ class ExpectedCreator:
     code: int | None
     profile: ExpectedProfile | None
     posts: dict[str, dict[str, ExpectedPost]]
+    embedded: dict[str, ExpectedPost] = field(default_factory=dict)
+
+    def posts_through(self, profile_source: str, posts_source: str) -> dict[str, ExpectedPost]:
+        """Rows when these sources answered the profile call and the posts loop."""
+        embedded = self.embedded if profile_source == GRAPH else {}
+        return embedded | self.posts.get(posts_source, {})
 
     @property
     def usual_posts(self) -> dict[str, ExpectedPost]:
@@ -89,7 +100,8 @@ def _expected(universe: Universe, asked: str) -> ExpectedCreator:
     posts = (
         _no_posts() if who.kind not in OPEN_KINDS else {source: _posts(universe, who, source) for source in POSTS_PAGE}
     )
-    return ExpectedCreator(asked, who.index, who.kind, "COMPLETE", None, _profile(universe, who, by_handle), posts)
+    profile = _profile(universe, who, by_handle)
+    return ExpectedCreator(asked, who.index, who.kind, "COMPLETE", None, profile, posts, _embedded(universe, who))
 
 
 def _no_posts() -> dict[str, dict[str, ExpectedPost]]:
@@ -101,8 +113,8 @@ def _profile(universe: Universe, who: Creator, by_handle: bool) -> ExpectedProfi
     return ExpectedProfile(
         profile_id=str(who.pk),
         handle=who.handle,
-        full_name=who.full_name,
-        biography=who.biography,
+        full_name=who.full_name or None if from_graph else who.full_name,
+        biography=who.biography or None if from_graph else who.biography,
         followers=who.followers,
         following=who.following,
         media_count=len(posts_of(universe, who)),
@@ -118,6 +130,14 @@ def _posts(universe: Universe, who: Creator, source: str) -> dict[str, ExpectedP
     found = {post.shortcode: _post(universe, post, plays=source == JOTUCKER) for post in timeline}
     found.update({post.shortcode: _post(universe, post, plays=True) for post in reels})
     return found
+
+
+def _embedded(universe: Universe, who: Creator) -> dict[str, ExpectedPost]:
+    """The newest media as Graph tells them: neither plays nor views."""
+    if who.kind not in GRAPH_KINDS:
+        return {}
+    newest = posts_of(universe, who)[:EMBEDDED]
+    return {post.shortcode: replace(_post(universe, post, plays=False), views=None) for post in newest}
 
 
 def _loop(universe: Universe, posts: Sequence[Post], page: int, more_than: int) -> Sequence[Post]:

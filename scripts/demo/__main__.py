@@ -1,0 +1,128 @@
+"""``scripts/demo.sh [--keep] [--creators N] [--limit-factor F]``: exit 0 only when everything compared is right."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import asyncpg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from scripts.demo.check import compare, compare_broker, queue_depths
+from scripts.demo.load import queue_through_rest, queue_through_sql, register_credentials
+from scripts.demo.report import gather, show, show_where
+from scripts.demo.world import LOGS, DemoError, World, running_world
+from utils.db import connect
+
+PATIENCE_S = 600.0
+KEYS = ("post_log_events", "profile_log_events", "scrape_request_log_events")
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="scripts/demo.sh", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
+    parser.add_argument("--creators", type=int, default=400, help="how many to refresh (even number, default 400)")
+    parser.add_argument("--limit-factor", type=float, default=30.0, help="multiplies the providers' limits, default 30")
+    return parser.parse_args()
+
+
+async def demo(chosen: argparse.Namespace, console: Console) -> int:
+    """Run it; the exit code."""
+    console.print(
+        f"provider limits are multiplied by {chosen.limit_factor:g} in workers and simulator alike (--limit-factor)"
+    )
+    async with running_world(max(chosen.creators, 100), chosen.limit_factor) as world:
+        console.print(f"API {world.api_url}  simulator {world.sandbox.url}  database {world.pg_url}")
+        console.print(f"{await register_credentials(world)} credentials registered through POST /tokens")
+        before = await queue_depths(world.env["RMQ_URL"], KEYS)
+        pg = await connect(world.pg_url, name="beat demo")
+        try:
+            handles = [world.sandbox.universe.creator(i).asked_handle for i in range(chosen.creators)]
+            await queue(world, pg, handles, console)
+            await follow(pg, len(handles), console)
+            code = await judge(world, pg, handles, before, console)
+        finally:
+            await pg.close()
+        show_where(console, world, handles[0], kept=chosen.keep)
+        if chosen.keep:
+            console.print("\nrunning until Ctrl-C ...")
+            await asyncio.Event().wait()
+    return code
+
+
+async def queue(world: World, pg: asyncpg.Connection, handles: Sequence[str], console: Console) -> None:
+    """Half of the tasks through each door."""
+    half = len(handles) // 2
+    await queue_through_rest(world, handles[:half])
+    await queue_through_sql(pg, handles[half:])
+    console.print(f"{half} tasks queued through REST, {len(handles) - half} through SQL INSERT")
+
+
+async def follow(pg: asyncpg.Connection, total: int, console: Console) -> None:
+    """Show progress until every task has ended and every event is out.
+
+    Raises:
+        DemoError: that takes too long.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        ended = progress.add_task("tasks ended", total=total)
+        sent = progress.add_task("events confirmed", total=None)
+        while True:
+            done, waiting, confirmed = await pg.fetchrow(
+                """select (select count(*) from scrape_request_log where status in ('COMPLETE', 'FAILED', 'EXPIRED')),
+                    (select count(*) from event_outbox), (select coalesce(sum(confirmed), 0)::bigint from event_confirmed)"""
+            ) or (0, 0, 0)
+            progress.update(ended, completed=done)
+            progress.update(sent, completed=confirmed, total=confirmed + waiting)
+            if done == total and not waiting:
+                return
+            if time.monotonic() > deadline:
+                raise DemoError(f"{total - done} tasks and {waiting} events are not through: see {LOGS}/demo-main.log")
+            await asyncio.sleep(0.2)
+
+
+async def judge(
+    world: World, pg: asyncpg.Connection, handles: Sequence[str], before: Mapping[str, int], console: Console
+) -> int:
+    """Compare, show the table; 0 when nothing differs."""
+    verdict = await compare(pg, world.sandbox.universe, handles)
+    after = await queue_depths(world.env["RMQ_URL"], KEYS)
+    depths = {key: after[key] - before[key] for key in KEYS}
+    stats = await world.sandbox.stats()
+    result = await gather(pg, stats["by_source"], depths)
+    compare_broker(verdict, depths, result.confirmed)
+    show(console, result, verdict)
+    console.print("[green]all of it is true[/green]" if not verdict.problems else "[red]not all of it is true[/red]")
+    return 1 if verdict.problems else 0
+
+
+def main() -> int:
+    """One demo at a time per checkout."""
+    chosen, console = options(), Console()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with (LOGS / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another demo runs in this checkout: end it first", file=sys.stderr)
+            return 1
+        with suppress(KeyboardInterrupt):
+            try:
+                return asyncio.run(demo(chosen, console))
+            except DemoError as error:
+                console.print(f"[red]{error}[/red]")
+                return 1
+    return 130 if not chosen.keep else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""What the demo shows: progress while it runs, and the table at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import asyncpg
+from rich.console import Console
+from rich.table import Table
+
+from scripts.demo.check import Verdict
+from scripts.demo.world import FLOWS, World
+
+MOST_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class Result:
+    """What happened: ``seconds`` from the first task picked up to the last one ended."""
+
+    statuses: Mapping[str, int]
+    seconds: float
+    rows: Mapping[str, int]
+    confirmed: Mapping[str, int]
+    depths: Mapping[str, int]
+    requests: Mapping[str, int]
+
+    @property
+    def tasks_per_s(self) -> float:
+        """Tasks ended per second."""
+        return sum(self.statuses.values()) / self.seconds if self.seconds else 0.0
+
+
+async def gather(pg: asyncpg.Connection, requests: Mapping[str, int], depths: Mapping[str, int]) -> Result:
+    """Read the figures of a finished run."""
+    statuses = await pg.fetch("select status, count(*) from scrape_request_log group by 1 order by 1")
+    seconds = await pg.fetchval("select extract(epoch from max(scraped_at) - min(picked_at)) from scrape_request_log")
+    tables = ("instagram_account", "instagram_post", "profile_log", "post_log")
+    rows = {table: await pg.fetchval(f"select count(*) from {table}") for table in tables}  # noqa: S608  constants
+    confirmed = await pg.fetch("select routing_key, confirmed from event_confirmed order by 1")
+    return Result(
+        {row["status"]: row["count"] for row in statuses},
+        float(seconds or 0),
+        rows,
+        {row["routing_key"]: row["confirmed"] for row in confirmed},
+        depths,
+        requests,
+    )
+
+
+def show(console: Console, result: Result, verdict: Verdict) -> None:
+    """The table."""
+    table = Table(title="Beat demo", title_justify="left")
+    table.add_column("what")
+    table.add_column("which")
+    table.add_column("count", justify="right")
+    for status, count in result.statuses.items():
+        table.add_row("tasks", status, f"{count:,}")
+    table.add_row("tasks per second", FLOWS.partition(",")[0], f"{result.tasks_per_s:.1f}", end_section=True)
+    names = {"instagram_account": "profiles", "instagram_post": "posts", "profile_log": "audit", "post_log": "audit"}
+    for relation, count in result.rows.items():
+        table.add_row(names[relation], relation, f"{count:,}", end_section=relation == "post_log")
+    for key, count in result.confirmed.items():
+        table.add_row("events confirmed / at the broker", key, f"{count:,} / {result.depths.get(key, 0):,}")
+    table.add_section()
+    for source, count in result.requests.items():
+        table.add_row("requests", source, f"{count:,}")
+    table.add_section()
+    table.add_row("compared with the simulator", "rows", f"{verdict.rows:,}")
+    table.add_row("differences", "", f"{len(verdict.problems):,}")
+    console.print(table)
+    for problem in verdict.problems[:MOST_PROBLEMS]:
+        console.print(f"  [red]differs[/red] {problem}", highlight=False)
+
+
+def show_where(console: Console, world: World, handle: str, *, kept: bool) -> None:
+    """How to look further."""
+    console.print("\nLook further:")
+    console.print(f"  psql '{world.pg_url}' -c 'select handle, followers, media_count from instagram_account limit 5'")
+    console.print(f"  psql '{world.pg_url}' -c \"select id, status, data from scrape_request_log where status = 'FAILED'\"")
+    if kept:
+        console.print(f"  curl '{world.api_url}/profiles/instagram/byhandle/{handle}?full_refresh=true'")
+        console.print(f"  curl '{world.api_url}/scrape_request_log/flow/1'")
+        console.print(f"  {world.api_url}/docs    {world.api_url}/readyz    {world.sandbox.url}/_sandbox/stats")
+    else:
+        console.print("  scripts/demo.sh --keep    leaves the API and the workers running, too")
+    console.print("  logs: .stack/logs/demo-*.log; the servers stay up until `scripts/stack down`")
