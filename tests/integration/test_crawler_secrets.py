@@ -152,6 +152,16 @@ async def test_a_key_that_no_header_can_carry_is_not_quoted(
     assert not server.calls
 
 
+def test_what_an_error_was_raised_beside_is_cut_as_well() -> None:
+    error = Unavailable("down")
+    error.__context__ = ValueError("harmless")
+    error.__context__.__context__ = ValueError(TELLING)
+    scrub_error(error, {"x-key": SECRET})
+    assert_no_trace("".join(traceback.format_exception(error)))
+    assert str(error.__context__) == "harmless"
+    assert error.__context__.__context__ is None
+
+
 def test_a_cause_that_gives_nothing_away_is_kept() -> None:
     error = Unavailable("down")
     error.__cause__ = OSError("connection refused")

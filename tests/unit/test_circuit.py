@@ -97,9 +97,12 @@ def test_a_trial_that_was_cancelled_counts_as_nothing(circuit: Circuit, clock: C
     assert not circuit.is_open
 
 
-def test_failures_of_calls_that_began_before_it_opened_do_not_lengthen_the_pause(circuit: Circuit) -> None:
+def test_failures_of_calls_that_began_before_it_opened_do_not_lengthen_the_pause(
+    circuit: Circuit, clock: Clock
+) -> None:
     late = [circuit.enter() for _ in range(3)]
     fail(circuit, 5)
+    clock.now += 10
     for turn in late:
         turn.failed()
-    assert refused_for(circuit) == 30
+    assert refused_for(circuit) == 20
