@@ -45,6 +45,7 @@ def parse() -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start what does not run; repeatable")
+    up.add_argument("servers", nargs="*", metavar="SERVER", help="only these")
     up.add_argument("--fast", action="store_true", help="Postgres without fsync: unit tests only, refused by benches")
     down = commands.add_parser("down", help="stop everything")
     down.add_argument("--purge", action="store_true", help="and delete the data")
@@ -79,7 +80,7 @@ def look(stack: Stack, arguments: argparse.Namespace) -> int:
 def change(stack: Stack, arguments: argparse.Namespace) -> int:
     """Commands that start or stop servers."""
     if arguments.command == "up":
-        return OK if stack.up(fast=arguments.fast) else FAILED
+        return OK if stack.up(known(arguments.servers), fast=arguments.fast) else FAILED
     if arguments.command == "down":
         stack.down(purge=arguments.purge)
         return OK
@@ -92,6 +93,14 @@ def change(stack: Stack, arguments: argparse.Namespace) -> int:
         timed_start(server)
     print(f"{server.name} {'stopped' if arguments.command == 'stop' else 'running'}")
     return OK
+
+
+def known(names: list[str]) -> list[str]:
+    """The names, refused when one is no server (argparse cannot check a list that may be empty)."""
+    for name in names:
+        if name not in SERVERS:
+            raise StackError(f"no server is called {name!r}: {', '.join(SERVERS)}")
+    return names
 
 
 def uses_foreign_servers() -> bool:

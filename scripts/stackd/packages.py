@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.stackd.errors import MissingPackagesError
@@ -33,8 +34,6 @@ def server_environ(layout: Layout) -> dict[str, str]:
         libraries = root / "usr/lib" / (sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu")
         environ["PATH"] = ":".join([*(f"{root}{path}" for path in SYSTEM_BIN), environ["PATH"]])
         environ["LD_LIBRARY_PATH"] = f"{libraries}:{root}/lib/{libraries.name}"
-        if (root / "usr/lib/erlang").is_dir():
-            environ["ERL_ROOTDIR"] = str(root / "usr/lib/erlang")
     return environ
 
 
@@ -49,7 +48,14 @@ def ensure_packages(layout: Layout) -> None:
     wanted = missing_packages(layout)
     if not wanted:
         return
-    print(f"getting {' '.join(wanted)}", flush=True)
+    get_packages(wanted, layout)
+    if still := missing_packages(layout):
+        raise MissingPackagesError(_advice(still, ""))
+
+
+def get_packages(wanted: list[str], layout: Layout) -> None:
+    """Install, or without privileges unpack, these packages and what they need."""
+    print(f"getting {' '.join(wanted)}", file=sys.stderr, flush=True)
     try:
         if is_root():
             _install(wanted)
@@ -57,8 +63,6 @@ def ensure_packages(layout: Layout) -> None:
             _unpack(wanted, layout)
     except (OSError, subprocess.CalledProcessError) as error:
         raise MissingPackagesError(_advice(wanted, getattr(error, "stderr", "") or str(error))) from error
-    if still := missing_packages(layout):
-        raise MissingPackagesError(_advice(still, ""))
 
 
 def _advice(packages: list[str], reason: str) -> str:
@@ -120,11 +124,17 @@ def _no_main_cluster() -> Iterator[None]:
 def _unpack(packages: list[str], layout: Layout) -> None:
     """Download the packages with what they need and unpack them, no privileges asked."""
     folder = layout.home / "debs"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     plan = _apt("install", "-s", "--no-install-recommends", *packages)
     names = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
     _apt("download", *names, cwd=folder)
     for package in folder.glob("*.deb"):
         subprocess.run(["dpkg", "-x", package, layout.unpacked], check=True, capture_output=True, text=True)
-    with suppress(OSError):
-        shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    _relocate_erlang(layout.unpacked)
+
+
+def _relocate_erlang(root: Path) -> None:
+    """Debian's start script of Erlang knows no place but its own."""
+    for script in (root / "usr/lib/erlang").glob("**/bin/erl"):
+        script.write_text(script.read_text().replace("ROOTDIR=/usr/lib", f'ROOTDIR="{root}"/usr/lib'))

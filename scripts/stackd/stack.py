@@ -60,13 +60,14 @@ class Stack:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def up(self, *, fast: bool) -> bool:
-        """Start what does not run; returns whether all servers answer. A second call finds them and does nothing."""
+    def up(self, names: Sequence[str] = (), *, fast: bool = False) -> bool:
+        """Start what does not run of the named servers (all when none is named); returns whether they answer."""
         ensure_packages(self.layout)
         self.layout.create()
         raise_file_limit()
-        services = self.services(self._ports(), fast=fast)
-        self._write_env(services, fast=fast)
+        everything = self.services(self._ports(), fast=fast)
+        self._write_env(everything, fast=fast)
+        services = [service for service in everything if not names or service.name in names]
         with ThreadPoolExecutor(len(services)) as pool:
             started = [pool.submit(timed_start, service) for service in services]
         answers = [reported(service, future) for service, future in zip(services, started, strict=True)]
