@@ -10,7 +10,7 @@ from dataclasses import dataclass
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-class CredentialRefused(Exception):  # noqa: N818 - named after what happened
+class CredentialRefused(Exception):
     """A credential that cannot be stored; the message names what is missing and shows no value."""
 
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 
-class CircuitOpen(Exception):  # noqa: N818 - named after what happened
+class CircuitOpen(Exception):
     """The source failed too often in a row; ``retry_after_s`` until a call may be tried."""
 
     def __init__(self, retry_after_s: float) -> None:

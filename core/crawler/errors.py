@@ -22,7 +22,7 @@ attributes, never the text. ``str(error)`` is the form that other services match
 ``(429, 'message')``. Every error can be pickled.
 """
 
-# ruff: noqa: N818 - an error is named after what happened
+
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ FAILED = 1
 WRONG_USE = 2
 
 
-class CommandFailed(Exception):  # noqa: N818 - named after what happened
+class CommandFailed(Exception):
     """The command could not do what was asked; the message is for the operator."""
 
 

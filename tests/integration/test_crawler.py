@@ -342,7 +342,7 @@ async def test_a_source_that_recovered_is_asked_again_after_one_trial(rig: Rig) 
     crawler = rig.over("alpha", "beta", rule=CircuitRule(threshold=2, pause_s=0.1))
     rig.server.say("alpha", error("Unavailable"), error("Unavailable"), data("alpha"))
     assert [(await crawler.fetch(FIND, ASKED)).source for _ in range(2)] == ["beta", "beta"]
-    while (await crawler.fetch(FIND, ASKED)).source == "beta":  # noqa: ASYNC110 - only a fetch tells
+    while (await crawler.fetch(FIND, ASKED)).source == "beta":
         await asyncio.sleep(0.02)
     assert (await crawler.fetch(FIND, ASKED)).source == "alpha"
     assert rig.server.counts["alpha"] == 4
