@@ -22,8 +22,6 @@ attributes, never the text. ``str(error)`` is the form that other services match
 ``(429, 'message')``. Every error can be pickled.
 """
 
-
-
 from __future__ import annotations
 
 from dataclasses import dataclass
