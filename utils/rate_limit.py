@@ -84,7 +84,7 @@ class Level:
     limit: Limit
 
 
-class LimitExceeded(Exception):  # noqa: N818 - named after what happened
+class LimitExceeded(Exception):
     """No room, and waiting for it would take longer than the caller wants."""
 
     def __init__(self, level_key: str, retry_after_s: float) -> None:

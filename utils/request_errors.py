@@ -17,7 +17,7 @@ def where(method: str, url: str) -> str:
     return f"{method} {redact_url(url)}"
 
 
-class RequestFailed(Exception):  # noqa: N818 - named after what happened, as its family is
+class RequestFailed(Exception):
     """No usable response. ``request`` is the method and the redacted URL."""
 
     def __init__(self, reason: str, request: str) -> None:

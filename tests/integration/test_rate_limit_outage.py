@@ -127,7 +127,7 @@ async def test_redis_is_tried_by_one_caller_in_a_while_and_no_other_waits_for_it
     assert (first, arrivals) == (1, 1)
     clock.now += 10
     probe = asyncio.create_task(limiter.acquire([level], max_wait_s=0))
-    while arrivals < 2:  # noqa: ASYNC110 - the probe is on its way
+    while arrivals < 2:
         await asyncio.sleep(0.01)
     assert await admitted(limiter, level, 200) == 200
     assert not probe.done()

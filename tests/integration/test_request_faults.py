@@ -224,8 +224,9 @@ async def test_a_thousand_faults_leave_no_descriptor() -> None:
     answers = [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"junk\r\n\r\n", http(body=b"x" * 99)]
 
     async def rotate(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
-        writer.write(answers[len(server.seen) % len(answers)])
-        return False
+        number = len(server.seen) % len(answers)
+        writer.write(answers[number])
+        return number > 1  # here it is the client that must leave
 
     def open_files() -> int:
         return sum(1 for _ in Path("/proc/self/fd").iterdir())

@@ -18,6 +18,7 @@ class Seen:
     headers: dict[str, str]
     body: bytes
     connection: int
+    reader: asyncio.StreamReader = field(repr=False)
 
 
 Handler = Callable[[Seen, asyncio.StreamWriter], Awaitable[bool]]
@@ -41,9 +42,15 @@ class RawServer:
         return f"http://127.0.0.1:{self.port}"
 
 
+async def stall(seen: Seen) -> bool:
+    """Answer nothing until the client leaves."""
+    await seen.reader.read()
+    return False
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Come back when it is true; the test's own time limit is the bound."""
-    while not condition():  # noqa: ASYNC110 - what a server saw has no event to wait for
+    while not condition():
         await asyncio.sleep(0.01)
 
 
@@ -111,7 +118,7 @@ async def _conversation(
         method, target, _ = head[0].split(" ")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-        seen = Seen(method, target, headers, body, number)
+        seen = Seen(method, target, headers, body, number, reader)
         state.seen.append(seen)
         keep = await handler(seen, writer)
         await writer.drain()
