@@ -43,7 +43,7 @@ async def own_broker() -> AsyncIterator[OwnBroker]:
         stack = OwnStack(Path(home))
         stack.home.chmod(0o755)
         try:
-            await stack.command("start", NAME)
+            await stack.command("up", NAME)
             lines = (line.partition("=") for line in stack.run("env").splitlines())
             yield OwnBroker(stack, {name: value for name, _, value in lines}["RMQ_URL"])
         finally:
