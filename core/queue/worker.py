@@ -26,6 +26,9 @@ CANCEL_TRIES = 3
 FAIRNESS = 10
 """Every so many steps claims go by age alone."""
 
+ECHO_S = (2.0, 10.0, 40.0)
+"""A statement given up by this process may still wait in the pooler and claim tasks later: when to look for them."""
+
 FULL_AGAIN_S = 0.05
 """How often a process that finds more work than it can take says so, for another one to be woken."""
 
@@ -120,7 +123,9 @@ class Worker:
                 await self._turn()
                 pause = 0.1
             except QueueUnavailable as error:
-                self._uncertain = True
+                self._doubt()
+                for delay_s in ECHO_S:
+                    asyncio.get_running_loop().call_later(delay_s, self._doubt)
                 logger.bind(error=str(error), pause_s=pause).warning("queue was unavailable")
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
@@ -171,6 +176,11 @@ class Worker:
         del self._failed[: len(reported)]
         self._count_fenced([f.claim for f in reported], set(stored))
         self._tell("events")
+
+    def _doubt(self) -> None:
+        """Look again at what the database thinks this process is running."""
+        self._uncertain = True
+        self._wake.set()
 
     async def _adopt(self) -> None:
         """After a lost connection: run what was claimed but never heard of, forget what is no longer ours."""

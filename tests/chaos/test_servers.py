@@ -78,7 +78,7 @@ async def test_a_database_that_restarts_under_load_leaves_no_task_stuck(stack: O
         late = await queue_tasks(pg, "test_nap", 50)
         await wait_for_statuses(pg, {"COMPLETE": 3050})
         await wait_for_empty_outbox(pg)
-        assert await pg.fetchval("select max(retry_count) from scrape_request_log") == 1
+        assert await pg.fetchval("select max(retry_count) from scrape_request_log") == 1, pool.lines
         assert await pool.stop() == 0
     await pg.close()
     await assert_every_task_was_told_in_order(stack, [*ids, *late])
