@@ -17,6 +17,7 @@ class Window:
     count: int
     per_s: float
     calendar: bool = False
+    sliding: bool = False
 
 
 @dataclass(slots=True)

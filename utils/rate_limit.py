@@ -4,7 +4,8 @@ The budgets of a provider are stacked (per second, minute, day; per source and p
 must not use up the others. asyncio-redis-rate-limit counts each level by itself and counts refused attempts too, so
 that a waiting caller eats the day's budget; therefore stacked levels are one Lua call here, and the library serves
 limits of a single level (``SingleLimiter``). Both use fixed windows that begin with the first request, and the same
-keys.
+keys. A provider's window may begin at any moment, and two bursts around the border of one of ours would pass its limit
+and burn the key: towards providers windows slide, and whoever may wait is given a place instead of another try.
 """
 
 from __future__ import annotations
@@ -59,6 +60,37 @@ return {0, 0}
 """
 
 
+# Sliding windows. KEYS: a list per level, newest admission first, in ms; ARGV: longest wait in ms, then for each level
+# its count and window in ms. Admissions never go back in time, so a place is the latest of what the levels allow. Returns
+# {0, ms until the place that was taken} or {number of the level that opens last, ms until then} with nothing counted.
+_RESERVE = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local worst, place = 1, now
+for i, key in ipairs(KEYS) do
+  local count, window = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
+  local opens = tonumber(redis.call('LINDEX', key, 0) or now)
+  if count < 1 then
+    opens = now + 2 * window + tonumber(ARGV[1])
+  elseif redis.call('LLEN', key) >= count then
+    opens = math.max(opens, tonumber(redis.call('LINDEX', key, count - 1)) + window)
+  end
+  if opens > place then worst, place = i, opens end
+end
+if place - now > tonumber(ARGV[1]) then return {worst, place - now} end
+for i, key in ipairs(KEYS) do
+  local count, window = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
+  redis.call('LPUSH', key, place)
+  redis.call('LTRIM', key, 0, count - 1)
+  redis.call('PEXPIRE', key, place - now + window)
+end
+return {0, place - now}
+"""
+
+_BUNCHING_S = 0.1
+"""Requests sent apart may arrive closer together: sliding windows are longer by this."""
+
+
 class By(StrEnum):
     """Whose budget a limit is."""
 
@@ -68,12 +100,16 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """``count`` requests in ``per_s`` seconds; ``calendar`` windows begin at multiples of it (a day: midnight UTC)."""
+    """``count`` requests in ``per_s`` seconds.
+
+    ``calendar`` windows begin at multiples of ``per_s`` (a day: midnight UTC). ``sliding``: in any ``per_s`` seconds.
+    """
 
     count: int
     per_s: float
     by: By = By.SOURCE
     calendar: bool = False
+    sliding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +169,8 @@ class RateLimiter:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = redis
-        self._script = redis.register_script(_ACQUIRE)
+        self._acquire = redis.register_script(_ACQUIRE)
+        self._reserve = redis.register_script(_RESERVE)
         self._prefix = prefix
         self._factor = factor
         self._now = now
@@ -147,13 +184,19 @@ class RateLimiter:
 
         Raises:
             LimitExceeded: the wait would pass ``max_wait_s`` (0 never waits); nothing was counted.
+            ValueError: sliding and fixed windows in one call.
         """
         if not levels:
             return
         windows = [self._window(level) for level in levels]
+        if len({window.sliding for window in windows}) > 1:
+            raise ValueError("sliding and fixed windows cannot be acquired together")
         deadline = self._now() + max_wait_s
-        while (refused := await self._try(windows)) is not None:
-            index, wait_s = refused
+        while True:
+            index, wait_s = await self._try(windows, max(0.0, deadline - self._now()))
+            if index is None:
+                await asyncio.sleep(wait_s)
+                return
             left_s = deadline - self._now()
             if wait_s > left_s or max_wait_s <= 0:
                 raise LimitExceeded(levels[index].key, wait_s)
@@ -167,37 +210,45 @@ class RateLimiter:
     def _window(self, level: Level) -> Window:
         limit = level.limit
         count = max(1, int(limit.count * self._factor)) if limit.count > 0 else 0
-        return Window(redis_key(self._prefix, level.key, count, limit.per_s), count, limit.per_s, limit.calendar)
+        key = redis_key(self._prefix, level.key, count, limit.per_s)
+        if limit.sliding:
+            return Window(f"{key}:sliding", count, limit.per_s + _BUNCHING_S, sliding=True)
+        return Window(key, count, limit.per_s, limit.calendar)
 
-    async def _try(self, windows: Sequence[Window]) -> tuple[int, float] | None:
-        """None when admitted, else which level refused and for how many seconds."""
+    async def _try(self, windows: Sequence[Window], max_wait_s: float) -> tuple[int | None, float]:
+        """None and the seconds until the place that was taken, or which level refused and for how many seconds."""
         if not self._failures:
             async with self._turn:
                 if not self._failures:  # it may have gone away while others had their turn
-                    return await self._try_redis(windows)
+                    return await self._try_redis(windows, max_wait_s)
         if self._now() < self._probe_at:
-            return self._local.admit(windows, self._now())
+            return self._local.admit(windows, self._now()) or (None, 0.0)
         self._back_off()  # before the probe: other callers must not wait for its outcome
-        return await self._try_redis(windows)
+        return await self._try_redis(windows, max_wait_s)
 
-    async def _try_redis(self, windows: Sequence[Window]) -> tuple[int, float] | None:
+    async def _try_redis(self, windows: Sequence[Window], max_wait_s: float) -> tuple[int | None, float]:
         try:
-            refused = await self._ask_redis(windows)
+            level, wait_s = await self._ask_redis(windows, max_wait_s)
         except (RedisError, OSError) as error:
             self._redis_failed(error)
-            return self._local.admit(windows, self._now())
+            return self._local.admit(windows, self._now()) or (None, 0.0)
         if self._failures:
             self._failures = 0
             logger.info("Redis is back, limits are shared again")
-        if refused is None:
-            self._local.note(windows, self._now())
-        return refused
+        if level is None:
+            self._local.note(windows, self._now() + wait_s)
+        return level, wait_s
 
-    async def _ask_redis(self, windows: Sequence[Window]) -> tuple[int, float] | None:
-        args = [part for w in windows for part in (w.count, max(1, round(w.per_s * 1000)), int(w.calendar))]
+    async def _ask_redis(self, windows: Sequence[Window], max_wait_s: float) -> tuple[int | None, float]:
+        keys, spans = [w.key for w in windows], [max(1, round(w.per_s * 1000)) for w in windows]
         async with asyncio.timeout(_TIMEOUT_S):  # pool, connect and answer together; TimeoutError is an OSError
-            worst, wait_ms = await self._script(keys=[w.key for w in windows], args=args)
-        return None if worst == 0 else (worst - 1, (wait_ms + 1) / 1000)
+            if windows[0].sliding:
+                counts = [part for w, span in zip(windows, spans, strict=True) for part in (w.count, span)]
+                worst, wait_ms = await self._reserve(keys=keys, args=[round(max_wait_s * 1000), *counts])
+            else:
+                args = [p for w, span in zip(windows, spans, strict=True) for p in (w.count, span, int(w.calendar))]
+                worst, wait_ms = await self._acquire(keys=keys, args=args)
+        return (None, wait_ms / 1000) if worst == 0 else (worst - 1, (wait_ms + 1) / 1000)
 
     def _redis_failed(self, error: Exception) -> None:
         if not self._failures:

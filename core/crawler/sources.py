@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.crawler.provider import Credential, Provider
 from utils.rate_limit import By, Level
@@ -62,6 +62,9 @@ class SourceTable:
 
 
 def levels(provider: type[Provider], credential: Credential) -> list[Level]:
-    """The limits of one call: those of the source under its name, those of the credential under source and id."""
+    """The limits of one call: those of the source under its name, those of the credential under source and id.
+
+    Their windows slide: nobody knows where the provider's begin.
+    """
     keys = {By.SOURCE: provider.source, By.CREDENTIAL: f"{provider.source}:{credential.id}"}
-    return [Level(keys[limit.by], limit) for limit in provider.limits]
+    return [Level(keys[limit.by], replace(limit, sliding=True)) for limit in provider.limits]

@@ -1,10 +1,14 @@
-"""What parsers give: one profile with the posts that came along, or one page of posts."""
+"""What parsers give: a profile with the posts that came along, one page of something, or numbers about something."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from core.models.logs import PostLog, ProfileLog
+
+Number = int | float
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +21,101 @@ class ProfilePage:
 
 @dataclass(frozen=True, slots=True)
 class PostsPage:
-    """Posts in the order of the answer. Without a next page ``cursor`` is null, and the other way round."""
+    """Posts or stories in the order of the answer. Without a next page ``cursor`` is null, and the other way round.
+
+    ``beside`` is what a source wants back together with the cursor.
+    """
 
     posts: list[PostLog]
     has_next_page: bool = False
     cursor: str | None = None
+    beside: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody in a list of followers, followed accounts or likers."""
+
+    profile_id: str
+    handle: str | None = None
+    full_name: str | None = None
+    is_private: bool | None = None
+    is_verified: bool | None = None
+    profile_pic_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeoplePage:
+    """Followers, followed accounts or likers in the order of the answer."""
+
+    people: list[Person]
+    has_next_page: bool = False
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """One top-level comment; ``publish_time`` in epoch seconds. ``replies``: how many there are."""
+
+    comment_id: str
+    text: str | None = None
+    profile_id: str | None = None
+    handle: str | None = None
+    likes: int | None = None
+    publish_time: int | None = None
+    replies: int | None = None
+    profile_pic_url: str | None = None
+    is_verified: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommentsPage:
+    """Comments in the order of the answer."""
+
+    comments: list[Comment]
+    has_next_page: bool = False
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Insights:
+    """Lifetime numbers of one post or story; what the source did not say is absent."""
+
+    metrics: Mapping[str, Number]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesValue:
+    """One value of a series; ``end_time`` in epoch seconds."""
+
+    value: Number
+    end_time: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric of an account over time."""
+
+    name: str
+    period: str | None
+    values: list[SeriesValue]
+
+
+@dataclass(frozen=True, slots=True)
+class InsightsSeries:
+    """The metrics of an account over time."""
+
+    series: list[Series]
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who follows an account, in the source's own flat keys (``F.25-34``, city text, ISO-2 country, locale)."""
+
+    city: Mapping[str, Number] | None = None
+    country: Mapping[str, Number] | None = None
+    gender_age: Mapping[str, Number] | None = None
+    locale: Mapping[str, Number] | None = None
 
 
 def posts_page(posts: list[PostLog], cursor: str | None, *, more: bool | None = True) -> PostsPage:

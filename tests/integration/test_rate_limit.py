@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -199,3 +200,38 @@ async def test_more_callers_than_connections_queue_instead_of_failing(server: Ow
     assert (await admitted(limiter, [level], 300))["admitted"] == 150
     assert await counted(redis, level) == 150
     await limiter.aclose()
+
+
+async def test_a_sliding_window_admits_no_more_than_its_count_in_any_window(redis: Redis) -> None:
+    limiter, level = RateLimiter(redis), Level("source", Limit(5, 0.4, sliding=True))
+    key, places, waiting = redis_key("beat_", "source", 5, 0.4) + ":sliding", [], []
+    for _ in range(30):
+        waiting.append(asyncio.create_task(limiter.acquire([level], max_wait_s=30)))
+        await asyncio.sleep(random.uniform(0, 0.05))
+        places += [int(place) for place in reversed(await redis.lrange(key, 0, -1)) if int(place) not in places]
+    await asyncio.gather(*waiting)
+    assert len(places) >= 6
+    assert all(later - earlier >= 400 for earlier, later in zip(places, places[5:], strict=False))
+
+
+async def test_whoever_may_wait_for_a_sliding_window_asks_once(redis: Redis) -> None:
+    limiter, level = RateLimiter(redis), Level("source", Limit(10, 0.2, sliding=True))
+    await redis.config_resetstat()
+    assert (await admitted(limiter, [level], 40, max_wait_s=30))["admitted"] == 40
+    assert await script_calls(redis) <= 41
+
+
+async def test_a_sliding_window_refuses_what_may_not_wait_and_counts_nothing(redis: Redis) -> None:
+    limiter = RateLimiter(redis)
+    wide, narrow = (Level(key, Limit(n, 60, sliding=True)) for key, n in (("wide", 100), ("narrow", 2)))
+    ends = await admitted(limiter, [wide, narrow], 20)
+    assert ends == {"admitted": 2, "narrow": 18}
+    key = redis_key("beat_", "wide", 100, 60) + ":sliding"
+    assert await redis.llen(key) == 2
+    closed = Level("closed", Limit(0, 60, sliding=True))
+    assert (await admitted(limiter, [closed], 3))["closed"] == 3
+
+
+async def test_sliding_and_fixed_windows_are_not_mixed(redis: Redis) -> None:
+    with pytest.raises(ValueError, match="together"):
+        await RateLimiter(redis).acquire([Level("a", Limit(1, 1)), Level("b", Limit(1, 1, sliding=True))], max_wait_s=0)
