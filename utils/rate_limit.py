@@ -61,7 +61,7 @@ return {0, 0}
 
 
 # Sliding windows. KEYS: a list per level, newest admission first, in ms; ARGV: longest wait in ms, then for each level
-# its count and window in ms. Admissions never go back in time, so a place is the latest of what the levels allow. Returns
+# its count and window in ms. Admissions never go back in time, so a place is the latest of what the levels allow. Gives
 # {0, ms until the place that was taken} or {number of the level that opens last, ms until then} with nothing counted.
 _RESERVE = """
 local clock = redis.call('TIME')
