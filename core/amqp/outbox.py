@@ -26,9 +26,17 @@ from unnest(:exchanges, :routing_keys, :entity_keys, :payloads)
 order by e.position
 """).bindparams(*(bindparam(name, type_=ARRAY(Text)) for name in _COLUMNS))
 
+# The first three: a host that vanishes gives its lock back after 25 s, not two hours. The others: a list of what is
+# held back looks very selective to the planner, which then reads and sorts the whole table instead of its first rows.
+_PREPARE = """
+select set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
+       set_config('tcp_keepalives_count', '3', false),
+       set_config('enable_seqscan', 'off', false), set_config('max_parallel_workers_per_gather', '0', false)
+"""
+
 # Always from the oldest row: a transaction that took its id early may commit late. `$2` holds whole exchanges, routes
 # (exchange, routing key) and keys (exchange, routing key, entity key) that are held back, joined as `scope_text` does.
-_UNSENT = r"""
+UNSENT = r"""
 select id, exchange, routing_key, entity_key, payload::text as body, payload->>'event_id' as event_id, created_at
 from event_outbox
 where id <> all($1::bigint[])
@@ -115,11 +123,16 @@ async def add(session: AsyncSession, events: Sequence[Event]) -> None:
         )
 
 
+async def prepare(conn: asyncpg.Connection) -> None:
+    """Settings of the session that reads the outbox (a direct one: they stay with it)."""
+    await conn.execute(_PREPARE)
+
+
 async def unsent(
     conn: asyncpg.Connection, *, besides: Collection[int], held: Collection[Scope], limit: int
 ) -> list[Row]:
     """The oldest unsent rows except those in hand and those held back, in id order."""
-    rows = await conn.fetch(_UNSENT, list(besides), [scope_text(scope) for scope in held], limit)
+    rows = await conn.fetch(UNSENT, list(besides), [scope_text(scope) for scope in held], limit)
     return [Row(*row) for row in rows]
 
 

@@ -34,12 +34,6 @@ LINGER_S = 0.2  # longest wait with a confirmed row not yet deleted
 STOP_S = 5.0
 LAG_EVERY_S, LAG_ALARM_S = 15.0, 60.0
 
-# A host that vanishes gives the lock back after 25 s instead of two hours.
-_KEEPALIVE = """
-select set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
-       set_config('tcp_keepalives_count', '3', false)
-"""
-
 
 async def run_relay(settings: Settings, *, woken: asyncio.Event, stopping: asyncio.Event) -> None:
     """Send what the outbox holds until ``stopping`` is set; ``woken`` says that there may be something new.
@@ -55,7 +49,7 @@ async def run_relay(settings: Settings, *, woken: asyncio.Event, stopping: async
             try:
                 conn = await connect(settings.database.pg_url, name="beat relay")
                 try:
-                    await conn.execute(_KEEPALIVE)
+                    await outbox.prepare(conn)
                     if await _elected(conn, stopping):
                         failures = 0
                         await relay.serve(conn)

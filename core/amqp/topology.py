@@ -138,10 +138,10 @@ async def _make(
     try:
         await declare(channel)
     except ChannelPreconditionFailed:  # made by its owner, in his way, since we looked
-        logger.info("queue or exchange was made by another service meanwhile", name=name)
+        logger.debug("queue or exchange was made by another service meanwhile", name=name)
         return
     await channel.close()
-    logger.info("queue or exchange was declared", name=name)
+    logger.debug("queue or exchange was declared", name=name)
 
 
 def _underlying(connection: AbstractConnection) -> aiormq.abc.AbstractConnection:

@@ -82,6 +82,22 @@ async def test_unsent_rows_come_oldest_first_without_those_in_hand_or_held(pg: a
     assert await found(held=[("x",), ("beat.dx", "r", "b")]) == [1, 3, 4]
 
 
+async def test_reading_touches_only_the_first_rows_of_a_long_outbox(pg: asyncpg.Connection) -> None:
+    """Also when much is held back, and whatever the statistics say of a table that was empty a moment ago."""
+    await outbox.prepare(pg)
+    await pg.execute(
+        "insert into event_outbox (routing_key, entity_key, payload) "
+        "select 'r', 'k' || n, jsonb_build_object('text', repeat('x', 500)) from generate_series(1, 30000) n"
+    )
+    held = [outbox.scope_text(("beat.dx", "r", f"k{number}")) for number in range(400, 900)]
+    for _ in range(2):
+        found = await pg.fetchval(f"explain (analyze, format json) {outbox.UNSENT}", list(range(1, 300)), held, 500)
+        plan = json.loads(found)[0]["Plan"]["Plans"][0]
+        assert (plan["Node Type"], plan["Index Name"]) == ("Index Scan", "event_outbox_pkey")
+        assert plan["Actual Rows"] + plan["Rows Removed by Filter"] <= 1300
+        await pg.execute("analyze event_outbox")
+
+
 async def test_a_row_that_is_forgotten_twice_is_counted_once(pg: asyncpg.Connection) -> None:
     for key in ("posts", "posts", "profiles"):
         await pg.execute("insert into event_outbox (routing_key, entity_key, payload) values ($1, 'e', '{}')", key)
