@@ -8,6 +8,8 @@ import json
 import asyncpg
 import pytest
 
+from core.enums import TaskStatus
+from core.queue.tasks import update
 from tests.support.flows import MARKS
 from tests.support.pool import (
     children_of,
@@ -17,9 +19,11 @@ from tests.support.pool import (
     running_pool,
     wait_for_statuses,
 )
+from utils.db import open_database
 
 INSERT = "insert into scrape_request_log (flow, platform, params) values ($1, 'INSTAGRAM', $2) returning id"
 OPEN = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'"
+RUNNING = "select count(*) from scrape_request_log where status = 'PROCESSING'"
 FEW = "test_mark,test_nap,test_missing,test_broken,test_limited"
 
 
@@ -120,6 +124,43 @@ async def test_a_paused_flow_claims_nothing_and_loses_nothing(
         await wait_for_statuses(marks, {"PENDING": 5}, within_s=1)
         await marks.execute("update beat_flow set paused = false")
         await wait_for_statuses(marks, {"COMPLETE": 5}, within_s=10)
+
+
+async def test_one_process_for_all_flows_claims_no_more_than_its_slots(
+    marks: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    settings = {"WORKER_FLOWS": "test_nap,test_mark", "SINGLE_WORKER": "1", "SCRAPE_LOG_MAX_CONCURRENCY_PER_LOOP": "6"}
+    await queue_tasks(marks, "test_nap", 30, low_ms=300, high_ms=300)
+    await queue_tasks(marks, "test_mark", 30, low_ms=300, high_ms=300)
+    most = 0
+    async with running_pool(program_env, **settings):
+        while await marks.fetchval("select count(*) from scrape_request_log where status = 'COMPLETE'") < 60:
+            most = max(most, await marks.fetchval(RUNNING))
+            await asyncio.sleep(0.02)
+        assert await marks.fetchval("select count(*) from beat_worker where flow = 'all flows'") == 1
+    assert most == 6
+
+
+async def test_a_task_that_is_cancelled_stops_running_and_frees_its_slot(
+    marks: asyncpg.Connection, program_env: dict[str, str], database: str
+) -> None:
+    async with running_pool(program_env, WORKER_FLOWS="test_in_transaction", TASK_TIME_LIMIT_S="600") as pool:
+        await pool.wait_for_line("pool is ready")
+        await marks.execute("insert into beat_flow (flow, timeout_s) values ('test_in_transaction', 600)")
+        await asyncio.sleep(1.5)
+        (task_id,) = await queue_tasks(marks, "test_in_transaction", 1, low_ms=60_000, high_ms=60_000)
+        await wait_for_statuses(marks, {"PROCESSING": 1})
+        db = open_database(database)
+        async with db.sessions.begin() as session:
+            await update(session, task_id, TaskStatus.CANCELLED, 1)
+        await db.dispose()
+        for _ in range(50):
+            if await marks.fetchval(OPEN) == 0:
+                break
+            await asyncio.sleep(0.1)
+        assert await marks.fetchval(OPEN) == 0
+    cancelled = await task(marks, task_id)
+    assert (cancelled["status"], cancelled["worker"], cancelled["retry_count"]) == ("CANCELLED", None, 1)
 
 
 async def test_sigterm_lets_tasks_finish_and_a_second_one_hands_them_back(

@@ -1,0 +1,53 @@
+"""Which processes a pool runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from config import ConfigError, WorkerSettings
+from core.enums import Platform
+from core.flows.registry import ASSET_FLOWS, FLOWS, Flow, Registry, build_registry
+from core.models.params import NoParams
+from core.queue.plan import plan
+
+REGISTRY: Registry = {
+    "one": Flow("one", Platform.INSTAGRAM, NoParams, 10, 5, "m:f"),
+    "two": Flow("two", Platform.INSTAGRAM, NoParams, 1, 15, "m:f"),
+    "unbuilt": Flow("unbuilt", Platform.INSTAGRAM, NoParams, 4, 5),
+}
+
+
+def counts(**settings: object) -> Counter[str]:
+    return Counter(spec.name for spec in plan(REGISTRY, WorkerSettings.model_validate(settings)))
+
+
+def test_a_pool_runs_the_registrys_counts_and_nothing_that_is_not_built() -> None:
+    assert counts() == {"one": 10, "two": 1}
+
+
+@pytest.mark.parametrize(("scale", "ones"), [(0.1, 1), (0.25, 3), (0.01, 1), (2, 20)])
+def test_scaling_keeps_at_least_one_process_per_flow(scale: float, ones: int) -> None:
+    assert counts(worker_scale=scale) == {"one": ones, "two": max(1, round(scale))}
+
+
+def test_worker_flows_narrows_the_pool() -> None:
+    assert counts(worker_flows="two") == {"two": 1}
+
+
+@pytest.mark.parametrize("name", ["three", "unbuilt"])
+def test_a_flow_that_cannot_run_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"WORKER_FLOWS.*{name}"):
+        counts(worker_flows=f"one,{name}")
+
+
+def test_a_single_worker_serves_every_flow_with_its_own_slots_and_a_total() -> None:
+    (spec,) = plan(REGISTRY, WorkerSettings(single_worker=True, scrape_log_max_concurrency_per_loop=8))
+    assert (dict(spec.slots), spec.total_slots) == ({"one": 5, "two": 15}, 8)
+
+
+def test_the_registrys_pool_leaves_asset_flows_to_the_asset_pool() -> None:
+    specs = plan(build_registry(), WorkerSettings())
+    built = {flow.name for flow in FLOWS if flow.target}
+    assert {spec.name for spec in specs} == built - ASSET_FLOWS
