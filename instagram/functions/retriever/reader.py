@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -109,6 +110,17 @@ class Reader:
         if value is None:
             raise self.wrong(path, "an id", None)
         return value
+
+    def first_id(self, paths: Iterable[str]) -> str | None:
+        """The id under the first of several names that has one."""
+        return next((value for path in paths if (value := self.id(path)) is not None), None)
+
+    def need_object(self, path: str) -> Reader:
+        """An object that must be there."""
+        found = self.object(path)
+        if found is None:
+            raise self.wrong(path, "an object", None)
+        return found
 
     def need_word(self, path: str) -> str:
         """Text that must be there and not be empty."""

@@ -88,18 +88,11 @@ def _person(edge: Reader, path: str) -> dict[str, str | None]:
 
 def page(timeline: Reader, payload: Payload) -> PostsPage:
     """``{page_info, edges[].node}`` -> one page of the account asked for."""
-    nodes = [_node(edge) for edge in timeline.array("edges") or ()]
+    nodes = [edge.need_object("node") for edge in timeline.array("edges") or ()]
     posts = [media(node, payload) for node in nodes]
     check_named(posts, "shortcode")
     check_owner(posts, [_accounts(node, log) for node, log in zip(nodes, posts, strict=True)], payload.asked)
     return posts_page(posts, timeline.cursor("page_info.end_cursor"), more=timeline.flag("page_info.has_next_page"))
-
-
-def _node(edge: Reader) -> Reader:
-    node = edge.object("node")
-    if node is None:
-        raise edge.wrong("node", "an object", None)
-    return node
 
 
 def _accounts(node: Reader, log: PostLog) -> frozenset[str]:

@@ -1,0 +1,45 @@
+"""Lists of people (followers, followed accounts, likers) in the mobile and the web dialect.
+
+A container that is null or missing is for the source's own parser to refuse; an empty list is an answer.
+"""
+
+from __future__ import annotations
+
+from instagram.functions.retriever.checks import entries
+from instagram.functions.retriever.reader import Reader
+from instagram.models.pages import PeoplePage, Person
+
+_MOBILE_IDS = ("pk", "pk_id", "id")
+_WEB_IDS = ("id", "pk")
+
+
+def person(user: Reader, ids: tuple[str, ...] = _MOBILE_IDS) -> Person:
+    """A short user object -> Person. Mandatory: one of ``ids``."""
+    return Person(
+        profile_id=user.first_id(ids) or user.need_id(ids[0]),
+        handle=user.word("username"),
+        full_name=user.text("full_name"),
+        is_private=user.flag("is_private"),
+        is_verified=user.flag("is_verified"),
+        profile_pic_url=user.word("profile_pic_url"),
+    )
+
+
+def v1_page(body: Reader) -> PeoplePage:
+    """``{users[], next_max_id, big_list}`` -> one page; likers have neither cursor nor flag."""
+    people = [person(user) for user in entries(body, "users")]
+    more = body.flag("more_available")
+    return people_page(people, body.cursor("next_max_id"), more=body.flag("big_list") if more is None else more)
+
+
+def web_page(connection: Reader) -> PeoplePage:
+    """``{page_info, edges[].node}`` -> one page."""
+    people = [person(edge.need_object("node"), _WEB_IDS) for edge in entries(connection, "edges")]
+    more = connection.flag("page_info.has_next_page")
+    return people_page(people, connection.cursor("page_info.end_cursor"), more=more)
+
+
+def people_page(people: list[Person], cursor: str | None, *, more: bool | None = True) -> PeoplePage:
+    """A page whose source gave ``cursor`` and a flag: both are needed, and a flag that was not given counts as true."""
+    has_next = cursor is not None and more is not False
+    return PeoplePage(people, has_next, cursor if has_next else None)
