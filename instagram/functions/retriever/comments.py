@@ -38,7 +38,7 @@ def web_comment(node: Reader) -> Comment:
 
 
 def v1_page(body: Reader) -> CommentsPage:
-    """``{comments[], next_min_id}`` -> one page. The cursor decides alone: ``has_more_comments`` is about the other way."""
+    """``{comments[], next_min_id}`` -> one page. The cursor decides alone, not ``has_more_comments``."""
     found = [v1_comment(item) for item in entries(body, "comments")]
     return comments_page(found, body.cursor("next_min_id"))
 
