@@ -232,6 +232,7 @@ class ChainFailed(ProviderError):
         super().__init__(deciding.message, status=deciding.code, retry_after_s=min(waits, default=0.0) or None)
         self.function = function
         self.outcomes = outcomes
+        self.reason = deciding.word
         self.transient = bool(waits)
         self.hopeless = all(o.error.retry is Retry.NEVER for o in outcomes)
 

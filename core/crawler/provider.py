@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from core.crawler.errors import ProviderError, RateLimited, Unavailable
+from core.crawler.errors import ProviderError, QuotaExhausted, Retry, Unavailable
 from utils.rate_limit import Limit
 from utils.request import HttpClient, NotJson, RequestFailed, Response
 from utils.times import utc_now
 
 T_co = TypeVar("T_co", covariant=True)
+
+_LONGEST_S = 31 * 86400.0
+"""More than this of a Retry-After is not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,9 @@ class Unusable:
 class CredentialSource(Protocol):
     """Who may call a source now, and what became of it."""
 
-    async def pick(self, source: str, *, handle: str | None = None, exclude: Collection[int] = ()) -> Credential | Unusable:
+    async def pick(
+        self, source: str, *, handle: str | None = None, exclude: Collection[int] = ()
+    ) -> Credential | Unusable:
         """A random usable credential of the source (of that handle, when given), none of ``exclude``."""
 
     async def rest(self, credential: Credential, *, reason: str, retry_after_s: float | None = None) -> datetime:
@@ -134,20 +140,25 @@ class Provider:
         try:
             data = response.json()
         except NotJson as error:
-            by_status = cls.judge(response.status, response.headers, None)
-            raise by_status or Unavailable(str(error)) from error
-        failure = cls.judge(response.status, response.headers, data)
-        if failure is not None:
-            failure = cls.judge_call(function, failure, data)
-            if isinstance(failure, RateLimited) and failure.retry_after_s is None:
-                failure.retry_after_s = _retry_after_s(response.headers)
-            raise failure
-        return data
+            failure = cls.judge(response.status, response.headers, None) or Unavailable(str(error))
+            failure.__cause__ = error
+        else:
+            found = cls.judge(response.status, response.headers, data)
+            if found is None:
+                return data
+            failure = cls.judge_call(function, found, data)
+        if failure.retry is Retry.LATER and failure.retry_after_s is None:
+            failure.retry_after_s = _retry_after_s(response.headers, quota=isinstance(failure, QuotaExhausted))
+        raise failure
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    for name in ("retry-after", "x-ratelimit-requests-reset"):
-        text = headers.get(name, "").strip()
-        if text.isascii() and text.isdigit():
-            return float(text)
-    return None
+def _retry_after_s(headers: Mapping[str, str], *, quota: bool) -> float | None:
+    """What the answer says about when to come back; RapidAPI's ``reset`` is that of the plan's quota, not of a rate."""
+    text = headers.get("retry-after", "").strip() or (headers.get("x-ratelimit-requests-reset", "") if quota else "")
+    if text.isascii() and text.isdigit():
+        return min(float(text), _LONGEST_S)
+    try:
+        left_s = (parsedate_to_datetime(text) - utc_now()).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a time zone
+        return None
+    return min(max(left_s, 0.0), _LONGEST_S)

@@ -11,16 +11,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.crawler.errors import ChainFailed, ProviderError, Retry, retry_rule
-from core.flows.registry import Flow, Registry
+from core.flows.registry import ASSET_FLOWS, Flow, Registry
 from core.models.params import MAX_PARAMS_BYTES, CsvParams, Params, describe
 from core.queue.queue import Claim, Done, Failed
 from core.runtime import FlowContext
+from utils.json_safe import json_safe, json_text
 from utils.redact import redact_text
 
 FlowFunction = Callable[[Any, FlowContext], Awaitable[Any]]
 
 DEFAULT_LATER_S = 30.0
 """Pause before a task meets an unavailable source again, when nothing says how long."""
+
+_LONGEST = 4000
 
 
 class BadTask(Exception):
@@ -73,9 +76,15 @@ def claimed_params(flow: Flow, claim: Claim) -> Params:
     Raises:
         BadTask: as ``read_params``, or the row names another platform than the flow's.
     """
-    if claim.params is None or len(claim.params) > MAX_PARAMS_BYTES:
-        raise BadTask(f"params: at most {MAX_PARAMS_BYTES} bytes of JSON, got {len(claim.params or '')}")
-    raw = json.loads(claim.params)
+    if (claim.platform or "").upper() != flow.platform and flow.name not in ASSET_FLOWS:
+        raise BadTask(f"platform: {flow.name} is a flow of {flow.platform}")
+    size_bytes = len((claim.params or "").encode())
+    if not 0 < size_bytes <= MAX_PARAMS_BYTES:
+        raise BadTask(f"params: at most {MAX_PARAMS_BYTES} bytes of JSON, got {size_bytes}")
+    try:
+        raw = json.loads(claim.params or "")
+    except (ValueError, RecursionError) as error:
+        raise BadTask("params: nested too deeply, or a number has too many digits") from error
     if isinstance(raw, dict) and issubclass(flow.params, CsvParams):
         raw["scrape_id"] = claim.id
     return read_params(flow, raw)
@@ -83,20 +92,21 @@ def claimed_params(flow: Flow, claim: Claim) -> Params:
 
 def done(flow: Flow, claim: Claim, result: Any) -> Done:
     """The report of a flow that returned. Callers of csv flows read the result as text in ``data``."""
-    text = None if result is None else json.dumps(result, default=str, ensure_ascii=False).replace("\\u0000", "")
-    return Done(claim, str(result) if issubclass(flow.params, CsvParams) else "None", text)
+    text = None if result is None else json_text(json_safe(result))
+    return Done(claim, json_safe(str(result)) if issubclass(flow.params, CsvParams) else "None", text)
 
 
 def failed(flow: Flow | None, claim: Claim, error: BaseException) -> Failed:
     """The report of a flow that raised."""
     max_retries = flow.max_retries if flow else 1
     if isinstance(error, BadTask):
-        return Failed(claim, str(error), None, error.code, Retry.NEVER.name, 0, max_retries)
+        return Failed(claim, str(error)[:_LONGEST], None, error.code, Retry.NEVER.name, 0, max_retries)
     if isinstance(error, ProviderError):
-        details = [o.as_result() for o in error.outcomes] if isinstance(error, ChainFailed) else []
-        result = json.dumps({"sources": details}) if details else None
+        details = [outcome.as_result() for outcome in error.outcomes]
+        result = json_text(json_safe({"sources": details})) if details else None
         rule, delay_s = retry_rule(error), error.retry_after_s or DEFAULT_LATER_S
-        return Failed(claim, _clean(str(error)), result, error.word.upper(), rule.name, delay_s, max_retries)
+        code = error.reason if isinstance(error, ChainFailed) else error.word
+        return Failed(claim, _clean(str(error)), result, code.upper(), rule.name, delay_s, max_retries)
     text = _clean(str(error)) or type(error).__name__
     return Failed(claim, text, None, type(error).__name__, Retry.BACKOFF.name, 0, max_retries)
 
@@ -107,4 +117,5 @@ def timed_out(claim: Claim, limit_s: float) -> Failed:
 
 
 def _clean(text: str) -> str:
-    return redact_text(text).replace("\x00", "")[:4000]
+    """Without secrets, and without what the database cannot store."""
+    return str(json_safe(redact_text(text)))[:_LONGEST]

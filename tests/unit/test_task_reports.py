@@ -1,0 +1,111 @@
+"""What a task's row gets: params that are read or refused by name, and reports that the database can always store."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from core.crawler.errors import ChainFailed, NotFound, Outcome, ProviderError, RateLimited, Unavailable
+from core.flows.registry import build_registry
+from core.flows.scraper import BadTask, claimed_params, done, failed
+from core.queue.queue import Claim
+
+FLOWS = build_registry()
+HANDLE = FLOWS["refresh_profile_by_handle"]
+UNSTORABLE = "nul \x00 and half a pair \ud83d"
+
+
+def claim(params: str | None = '{"handle": "natgeo"}', platform: str | None = "INSTAGRAM") -> Claim:
+    return Claim(7, HANDLE.name, platform, params, 1, datetime(2025, 1, 1, tzinfo=UTC), None)
+
+
+@pytest.mark.parametrize("platform", ["INSTAGRAM", "instagram", "Instagram"])
+def test_the_platform_may_be_written_in_any_case(platform: str) -> None:
+    assert claimed_params(HANDLE, claim(platform=platform)).model_dump() == {"handle": "natgeo"}
+
+
+def test_assets_of_every_platform_go_through_one_flow() -> None:
+    params = {"entity_type": "POST", "entity_id": "1", "asset_type": "IMAGE", "original_url": "https://a.example/1.jpg"}
+    asked = claim(json.dumps({**params, "platform": "YOUTUBE", "hash": 2**63}), "YOUTUBE")
+    assert claimed_params(FLOWS["asset_upload_flow"], asked).model_dump()["hash"] == 2**63
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (claim(platform="YOUTUBE"), "platform: refresh_profile_by_handle is a flow of INSTAGRAM"),
+        (claim(platform=None), "platform: "),
+        (claim(None), "params: at most 262144 bytes of JSON, got 0"),
+        (claim('{"handle": "' + "é" * 200_000 + '"}'), "params: at most 262144 bytes of JSON, got 400014"),
+        (claim("[" * 100_000 + "]" * 100_000), "params: nested too deeply"),
+        (claim('{"handle": ' + "1" * 5000 + "}"), "or a number has too many digits"),
+        (claim('["natgeo"]'), "params: must be a JSON object, is list"),
+        (claim('"natgeo"'), "params: must be a JSON object, is str"),
+        (claim("{}"), "params.handle: "),
+        (claim('{"handle": null}'), "params.handle: "),
+        (claim('{"handle": "a", "colour": 1}'), "params.colour: "),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_task_that_cannot_run_is_refused_with_the_field_named(asked: Claim, said: str) -> None:
+    with pytest.raises(BadTask) as refusal:
+        claimed_params(HANDLE, asked)
+    report = failed(HANDLE, asked, refusal.value)
+    assert said in report.data
+    assert (report.code, report.rule, report.result) == ("BAD_INPUT", "NEVER", None)
+
+
+def test_a_key_of_a_quarter_megabyte_does_not_fill_the_row() -> None:
+    with pytest.raises(BadTask) as refusal:
+        claimed_params(HANDLE, claim(json.dumps({"x" * 250_000: 1})))
+    assert len(failed(HANDLE, claim(), refusal.value).data) == 4000
+
+
+def test_a_final_answer_tells_what_the_sources_before_it_said() -> None:
+    answer = NotFound("no such user")
+    answer.outcomes = (Outcome("graphapi", Unavailable("away")), Outcome("rapidapi-jotucker", NotFound("no such user")))
+    report = failed(HANDLE, claim(), answer)
+    assert (report.data, report.code, report.rule) == ("(404, 'no such user')", "NOT_FOUND", "NEVER")
+    assert [(one["source"], one["class"]) for one in json.loads(report.result or "")["sources"]] == [
+        ("graphapi", "upstream"),
+        ("rapidapi-jotucker", "not_found"),
+    ]
+
+
+def test_a_failed_chain_has_the_word_of_the_source_that_decided_it() -> None:
+    chain = ChainFailed("f", (Outcome("a", RateLimited("slow")), Outcome("b", Unavailable("away"))))
+    assert failed(HANDLE, claim(), chain).code == "RATE_LIMITED"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ChainFailed("f", (Outcome("a", Unavailable(UNSTORABLE)),)),
+        Unavailable(UNSTORABLE),
+        ValueError(UNSTORABLE),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_failure_that_quotes_unstorable_text_can_be_stored(error: ProviderError | ValueError) -> None:
+    report = failed(HANDLE, claim(), error)
+    assert_storable(report.data, report.result)
+
+
+@pytest.mark.parametrize(
+    "result", [{"name": UNSTORABLE}, {UNSTORABLE: float("nan")}, [datetime(2025, 1, 1, tzinfo=UTC)]]
+)
+def test_a_result_that_holds_anything_can_be_stored(result: Any) -> None:
+    for flow in (HANDLE, FLOWS["fetch_channels_csv"]):
+        report = done(flow, claim(), result)
+        assert_storable(report.data, report.result)
+
+
+def assert_storable(*texts: str | None) -> None:
+    for text in texts:
+        assert "\x00" not in (text or "")
+        assert "\\u0000" not in (text or "")
+        assert "NaN" not in (text or "").replace("nan", "")
+        (text or "").encode()
