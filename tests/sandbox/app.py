@@ -135,7 +135,7 @@ class Sandbox:
 
     def _injected(self, what: Understood, fault: FaultIn) -> Answer:
         wait_s = 1.0 if fault.seconds is None else fault.seconds
-        refusal = Refusal(fault.kind.value, wait_s, "", fault.status, fault.message, what.subject)
+        refusal = Refusal(fault.kind.value, wait_s, "", fault.status, fault.message, what.subject, fault.code)
         return what.host.error(refusal)
 
     def _count(self, what: Understood, status: str, fault: FaultIn | None) -> None:

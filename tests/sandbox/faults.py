@@ -6,6 +6,7 @@ import itertools
 import random
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -64,6 +65,9 @@ class FaultIn(BaseModel):
     subject: str | None = Field(None, description="Only requests about this handle, id or shortcode.")
     status: int | None = Field(None, ge=400, le=599, description="HTTP status instead of the usual one.")
     message: str | None = Field(None, max_length=500, description="Text of error_in_200.")
+    code: Literal[1, 2, 4, 10, 17, 32, 110, 190, 200] | None = Field(
+        None, description="Graph's error of this number instead of the usual one."
+    )
 
 
 @dataclass

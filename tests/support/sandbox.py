@@ -41,6 +41,14 @@ class Sandbox:
         """Put a fault in force; ``conditions`` are the other fields of tests.sandbox.faults.FaultIn."""
         await self._call("POST", "faults", {"source": source, "kind": kind, **conditions})
 
+    async def hits(self) -> Mapping[str, int]:
+        """source -> requests that a fault in force has hit."""
+        found: dict[str, int] = {}
+        for one in await self._call("GET", "faults"):
+            source = one["fault"]["source"]
+            found[source] = found.get(source, 0) + one["hits"]
+        return found
+
     async def clear(self) -> None:
         """End all faults, forget statistics and the requests counted against limits."""
         await self._call("DELETE", "faults")

@@ -69,6 +69,7 @@ class Refusal:
     status: int | None = None
     message: str | None = None
     subject: str = field(default="nobody")
+    code: int | None = None
 
 
 class Host(ABC):

@@ -92,7 +92,8 @@ class Graph(Host):
             return _nonexistent(unknown, "IGUser") or Call("fetch_profile_by_id", "fbid", own, extra=(own, text))
         below = discovery.below or {}
         handle = discovery.modifiers.get("username", "").strip()
-        function = "fetch_profile_posts_by_handle" if "media" in below else "fetch_profile_by_handle"
+        paged = "media" in below and bool(below["media"].modifiers)  # without a limit or cursor it rides along
+        function = "fetch_profile_posts_by_handle" if paged else "fetch_profile_by_handle"
         if "stories" in below:
             function = "fetch_stories_posts"
         unknown = sorted(set(below) - USER_FIELDS - {"media", "stories"})

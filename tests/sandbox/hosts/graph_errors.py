@@ -7,6 +7,17 @@ from tests.sandbox.templates import Json, sample
 
 _S = "graphapi"
 _PROFILE = "fetch_profile_by_handle.error"
+_BY_CODE = {
+    1: "500-1",
+    2: "500-2",
+    4: "403-4",
+    10: "403-10",
+    17: "403-17",
+    32: "403-32",
+    110: "400-110-not-found",
+    190: "400-190-invalid",
+    200: "403-200",
+}
 
 
 def documented(name: str) -> Json:
@@ -59,6 +70,8 @@ def refused(refusal: Refusal) -> Answer:
     if refusal.kind == "error_in_200":
         error = documented(f"{_PROFILE}-500-2")
         return answer({**error, "message": refusal.message or error["message"]}, 200)
+    if refusal.code is not None:
+        return sampled(f"{_PROFILE}-{_BY_CODE[refusal.code]}")
     names = {
         "rate_limit": f"{_PROFILE}-403-4",
         "user_limit": f"{_PROFILE}-403-17",
