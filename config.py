@@ -6,7 +6,9 @@ the environment. The table in the README is generated from here.
 
 from datetime import timedelta
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -16,6 +18,24 @@ Seconds = Annotated[float, Field(gt=0)]
 
 class ConfigError(Exception):
     """Start-up is refused: the message names each variable and how to mend it."""
+
+
+def _checked_url(value: str, example: str, *, host: bool = True) -> str:
+    """The URL, when it has the scheme of one of the examples (or a variant of it) and a port that is a number.
+
+    Raises:
+        ValueError: it has not; the text shows the example and never the value, which may hold a password.
+    """
+    wanted = example.partition("://")[0]
+    schemes = {"postgresql": ("postgresql+asyncpg",), "redis": ("rediss",), "amqp": ("amqps",), "http": ("https",)}
+    try:
+        parts = urlsplit(value)
+        usable = parts.port != 0 and (parts.hostname is not None or not host)
+    except ValueError:
+        usable = False
+    if not usable or parts.scheme not in (wanted, *schemes[wanted]):
+        raise ValueError(f"write it as {example}")
+    return value
 
 
 class _Group(BaseSettings):
@@ -36,9 +56,8 @@ class DatabaseSettings(_Group):
     @field_validator("pg_url", "pgbouncer_url")
     @classmethod
     def _is_postgres(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("postgresql://", "postgresql+asyncpg://")):
-            raise ValueError("write it as postgresql://user:password@host:port/database")
-        return value
+        example = "postgresql://user:password@host:port/database"
+        return None if value is None else _checked_url(value, example, host=False)
 
     @property
     def pooled_url(self) -> str:
@@ -53,6 +72,12 @@ class BrokerSettings(_Group):
     relay_in_flight: int = Field(64, ge=1, le=1000, description="Publishes awaiting their confirm at a time.")
     relay_batch: int = Field(500, ge=1, description="Outbox rows read at a time.")
     relay_poll_s: Seconds = Field(5.0, description="Seconds between looks at the outbox when nothing woke the relay.")
+
+    @field_validator("rmq_url")
+    @classmethod
+    def _is_amqp(cls, value: SecretStr) -> SecretStr:
+        _checked_url(value.get_secret_value(), "amqp://user:password@host:port/vhost")
+        return value
 
 
 class ProviderSettings(_Group):
@@ -72,6 +97,17 @@ class ProviderSettings(_Group):
     graph_version: str = Field("v15.0", pattern=r"^v\d{1,2}\.\d$", description="Version of the Instagram Graph API.")
     page_pause_factor: float = Field(1.0, ge=0, description="Multiplies the pauses between pages; 0 in tests.")
 
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: SecretStr) -> SecretStr:
+        _checked_url(value.get_secret_value(), "redis://user:password@host:port/number")
+        return value
+
+    @field_validator("provider_sandbox_url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        return None if value is None else _checked_url(value, "http://host:port")
+
     @model_validator(mode="after")
     def _limits_hold_in_production(self) -> "ProviderSettings":
         if self.limit_factor != 1.0 and self.provider_sandbox_url is None:
@@ -86,6 +122,9 @@ class WorkerSettings(_Group):
         (), description="Run only these flows, separated by commas."
     )
     worker_scale: float = Field(1.0, gt=0, le=10, description="Multiplies the processes per flow (at least one each).")
+    worker_processes: int | None = Field(
+        None, ge=1, description="Pack all flows into at most so many processes, each flow keeping its slots."
+    )
     single_worker: bool = Field(False, description="Run every flow in one process, for development.")
     scrape_log_max_concurrency_per_loop: int = Field(100, ge=1, description="Slots of that one process.")
     worker_grace_s: Seconds = Field(30.0, description="Seconds that running tasks get to finish after SIGTERM.")
@@ -101,6 +140,17 @@ class WorkerSettings(_Group):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("beat_extra_flows")
+    @classmethod
+    def _is_a_module(cls, value: str | None) -> str | None:
+        try:
+            known = value is None or find_spec(value) is not None
+        except (ImportError, ValueError):
+            known = False
+        if not known:
+            raise ValueError("there is no such module: write it as package.module")
+        return value
 
     @model_validator(mode="after")
     def _lease_outlives_beats(self) -> "WorkerSettings":

@@ -29,6 +29,7 @@ def build_runtime(settings: Settings, *, pool_size: int = 2, limit_prefix: str =
     """Clients of one process; call it inside the running loop, after any fork. No connection is opened yet."""
     database = open_database(settings.database.pooled_url, pool_size=pool_size, echo=settings.database.debug_sql)
     providers = settings.providers
+    vault = Vault.from_ring(settings.secrets.beat_keys.get_secret_value())
     return Runtime(
         settings=settings,
         database=database,
@@ -39,5 +40,5 @@ def build_runtime(settings: Settings, *, pool_size: int = 2, limit_prefix: str =
             factor=providers.limit_factor,
             expected_processes=providers.expected_processes,
         ),
-        credentials=CredentialManager(database.sessions, Vault.from_ring(settings.secrets.beat_keys.get_secret_value())),
+        credentials=CredentialManager(database.sessions, vault),
     )

@@ -19,7 +19,6 @@ from tests.support.s3 import S3Access, own_bucket
 from tests.support.stack import stack_environment, with_path
 from utils.db import connect
 
-
 pytest_plugins = ["tests.support.fixtures_sandbox"]
 
 TEST_KEYS = "test:" + base64.b64encode(bytes(32)).decode()

@@ -35,10 +35,28 @@ def plan(registry: Registry, settings: WorkerSettings) -> list[ProcessSpec]:
     if settings.single_worker:
         slots = tuple((flow.name, flow.concurrency) for flow in flows)
         return [ProcessSpec("all flows", slots, settings.scrape_log_max_concurrency_per_loop)]
+    processes = {flow.name: max(1, math.floor(flow.workers * settings.worker_scale + 0.5)) for flow in flows}
+    if settings.worker_processes is not None and settings.worker_processes < sum(processes.values()):
+        return _packed(flows, processes, settings.worker_processes)
     return [
         ProcessSpec(flow.name, ((flow.name, flow.concurrency),), flow.concurrency)
         for flow in flows
-        for _ in range(max(1, math.floor(flow.workers * settings.worker_scale + 0.5)))
+        for _ in range(processes[flow.name])
+    ]
+
+
+def _packed(flows: list[Flow], processes: dict[str, int], count: int) -> list[ProcessSpec]:
+    """The same slots per flow in fewer processes, dealt out like cards so that every process gets its share."""
+    shares: list[dict[str, int]] = [{} for _ in range(count)]
+    dealt = 0
+    for flow in flows:
+        for _ in range(processes[flow.name] * flow.concurrency):
+            share = shares[dealt % count]
+            share[flow.name] = share.get(flow.name, 0) + 1
+            dealt += 1
+    return [
+        ProcessSpec(f"packed {number} of {count}", tuple(share.items()), sum(share.values()))
+        for number, share in enumerate(shares, 1)
     ]
 
 

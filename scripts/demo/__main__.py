@@ -79,7 +79,8 @@ async def follow(pg: asyncpg.Connection, total: int, console: Console) -> None:
         while True:
             done, waiting, confirmed = await pg.fetchrow(
                 """select (select count(*) from scrape_request_log where status in ('COMPLETE', 'FAILED', 'EXPIRED')),
-                    (select count(*) from event_outbox), (select coalesce(sum(confirmed), 0)::bigint from event_confirmed)"""
+                    (select count(*) from event_outbox),
+                    (select coalesce(sum(confirmed), 0)::bigint from event_confirmed)"""
             ) or (0, 0, 0)
             progress.update(ended, completed=done)
             progress.update(sent, completed=confirmed, total=confirmed + waiting)

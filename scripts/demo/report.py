@@ -37,7 +37,7 @@ async def gather(pg: asyncpg.Connection, requests: Mapping[str, int], depths: Ma
     statuses = await pg.fetch("select status, count(*) from scrape_request_log group by 1 order by 1")
     seconds = await pg.fetchval("select extract(epoch from max(scraped_at) - min(picked_at)) from scrape_request_log")
     tables = ("instagram_account", "instagram_post", "profile_log", "post_log")
-    rows = {table: await pg.fetchval(f"select count(*) from {table}") for table in tables}  # noqa: S608  constants
+    rows = {table: await pg.fetchval(f"select count(*) from {table}") for table in tables}
     confirmed = await pg.fetch("select routing_key, confirmed from event_confirmed order by 1")
     return Result(
         {row["status"]: row["count"] for row in statuses},
@@ -77,8 +77,9 @@ def show(console: Console, result: Result, verdict: Verdict) -> None:
 def show_where(console: Console, world: World, handle: str, *, kept: bool) -> None:
     """How to look further."""
     console.print("\nLook further:")
-    console.print(f"  psql '{world.pg_url}' -c 'select handle, followers, media_count from instagram_account limit 5'")
-    console.print(f"  psql '{world.pg_url}' -c \"select id, status, data from scrape_request_log where status = 'FAILED'\"")
+    psql = f"psql '{world.pg_url}' -c"
+    console.print(f'  {psql} "select handle, followers, media_count from instagram_account limit 5"', soft_wrap=True)
+    console.print(f"  {psql} \"select id, data from scrape_request_log where status = 'FAILED'\"", soft_wrap=True)
     if kept:
         console.print(f"  curl '{world.api_url}/profiles/instagram/byhandle/{handle}?full_refresh=true'")
         console.print(f"  curl '{world.api_url}/scrape_request_log/flow/1'")

@@ -104,7 +104,7 @@ class Postgres(Service):
 
     def complete(self) -> None:
         client = ["psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", "postgres", "-qAtX", "-c"]
-        found = self.run([*client, f"select 1 from pg_database where datname = '{DATABASE}'"])  # noqa: S608
+        found = self.run([*client, f"select 1 from pg_database where datname = '{DATABASE}'"])
         if not found.strip():
             self.run([*client, f"create database {DATABASE}"])
 

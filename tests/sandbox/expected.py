@@ -56,7 +56,7 @@ class ExpectedPost:
 class ExpectedCreator:
     """The end of one refresh. ``posts``: source of the posts loop -> shortcode -> row, as pages differ by source.
 
-    ``embedded`` rows are there besides when the profile came from Graph, with what else the loops say of the same posts.
+    ``embedded`` rows are there besides when the profile came from Graph, with what the loops add to the same posts.
     """
 
     asked: str

@@ -51,3 +51,19 @@ def test_the_registrys_pool_leaves_asset_flows_to_the_asset_pool() -> None:
     specs = plan(build_registry(), WorkerSettings())
     built = {flow.name for flow in FLOWS if flow.target}
     assert {spec.name for spec in specs} == built - ASSET_FLOWS
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 7])
+def test_packing_keeps_every_slot_of_every_flow(count: int) -> None:
+    specs = plan(REGISTRY, WorkerSettings(worker_processes=count))
+    slots: Counter[str] = Counter()
+    for spec in specs:
+        slots.update(dict(spec.slots))
+        assert spec.total_slots == sum(dict(spec.slots).values())
+    assert slots == {"one": 50, "two": 15}
+    assert len(specs) == count
+    assert max(spec.total_slots for spec in specs) - min(spec.total_slots for spec in specs) <= 1
+
+
+def test_packing_into_more_processes_than_there_are_changes_nothing() -> None:
+    assert plan(REGISTRY, WorkerSettings(worker_processes=50)) == plan(REGISTRY, WorkerSettings())
