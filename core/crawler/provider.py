@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -65,6 +65,8 @@ class Asked:
     post_id: str | None = None
     hashtag: str | None = None
     cursor: str | None = None
+    beside: Mapping[str, Any] | None = None
+    """What the page before gave together with its cursor, for sources that want it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,21 @@ class Provider:
         Raises:
             ProviderError: whatever the answer, or the lack of one, means.
         """
+        request = self.http.request("GET", self.base_url + path, params=params, headers=self.headers())
+        return await self._answer(function, asked, request)
+
+    async def post(self, function: str, asked: Asked, path: str, body: Mapping[str, Any]) -> Payload:
+        """POST a JSON body and judge; the answer is returned unread.
+
+        Raises:
+            ProviderError: whatever the answer, or the lack of one, means.
+        """
+        request = self.http.request("POST", self.base_url + path, json=body, headers=self.headers())
+        return await self._answer(function, asked, request)
+
+    async def _answer(self, function: str, asked: Asked, request: Awaitable[Response]) -> Payload:
         try:
-            response = await self.http.request("GET", self.base_url + path, params=params, headers=self.headers())
+            response = await request
         except RequestFailed as error:
             raise Unavailable(str(error)) from error
         return Payload(self.source, function, asked, self.decode(response, function), utc_now())
