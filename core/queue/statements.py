@@ -21,7 +21,8 @@ def _step(order: str) -> str:
     ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data, $7 results``. Gives one row per claimed task
     ('took') and one per accepted report ('done'); a reported id that is missing lost its claim. ``done`` must run before
     ``pick``: claiming first could lock a row that another process completes while it waits for ours. The dependency
-    stands in WHERE because in LIMIT it would make the planner sort the backlog. Reads srl_claim or srl_fifo.
+    stands in WHERE because in LIMIT it would make the planner sort the backlog. ``took`` asks for an array of ids because
+    a join with ``pick``, whose size the planner cannot know, reads the whole table. Reads srl_claim or srl_fifo.
     """
     return f"""
 with done as (
@@ -39,7 +40,7 @@ pick as materialized (
     where (select count(*) from done) >= 0),
 took as (
     update scrape_request_log t set status = 'PROCESSING', picked_at = clock_timestamp(), worker = $3
-    from pick where t.id = pick.id
+    where t.id = any(array(select id from pick))
     returning t.*),
 said as (
     {_SAY.format(rows="(select * from done union all select * from took)")})
