@@ -79,8 +79,10 @@ async def queue_depths(rmq_url: str, keys: Sequence[str]) -> dict[str, int]:
 
 
 def _sources(task: asyncpg.Record) -> tuple[str, str]:
-    """Which sources the task says it got the profile and the posts from."""
-    sources = (json.loads(task["result"]) if task["result"] else {}).get("sources", {})
+    """Which sources a complete task says it got the profile and the posts from."""
+    if task["status"] != "COMPLETE":
+        return "", ""
+    sources = json.loads(task["result"])["sources"]
     return sources.get("profile", ""), sources.get("posts", "")
 
 
