@@ -23,13 +23,15 @@ class ProfilePage:
 class PostsPage:
     """Posts or stories in the order of the answer. Without a next page ``cursor`` is null, and the other way round.
 
-    ``beside`` is what a source wants back together with the cursor.
+    ``beside`` is what a source wants back together with the cursor. ``steady_cursor``: the source gives the same cursor
+    on every page, so that a repeated one is no sign of a circle.
     """
 
     posts: list[PostLog]
     has_next_page: bool = False
     cursor: str | None = None
     beside: Mapping[str, Any] = field(default_factory=dict)
+    steady_cursor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,13 @@ class CommentsPage:
 
 @dataclass(frozen=True, slots=True)
 class Insights:
-    """Lifetime numbers of one post or story; what the source did not say is absent."""
+    """Lifetime numbers of one post or story; what the source did not say is absent.
+
+    ``gaps``: calls that failed while others gave numbers, and why.
+    """
 
     metrics: Mapping[str, Number]
+    gaps: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +109,30 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class InsightsSeries:
-    """The metrics of an account over time."""
+    """The metrics of an account over time; ``gaps`` as in ``Insights``."""
 
     series: list[Series]
+    gaps: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who follows an account, in the source's own flat keys (``F.25-34``, city text, ISO-2 country, locale)."""
+    """Who follows an account, in the source's own flat keys (``F.25-34``, city text, ISO-2 country, locale).
+
+    ``reached`` and ``engaged`` are the same about those who saw it and those who reacted; null when the source did not
+    speak of them. ``gaps``: parts that are missing, and why; what is stored of them stays as it is.
+    """
 
     city: Mapping[str, Number] | None = None
     country: Mapping[str, Number] | None = None
     gender_age: Mapping[str, Number] | None = None
     locale: Mapping[str, Number] | None = None
+    reached: Audience | None = None
+    engaged: Audience | None = None
+    gaps: Mapping[str, str] = field(default_factory=dict)
 
 
-def posts_page(posts: list[PostLog], cursor: str | None, *, more: bool | None = True) -> PostsPage:
+def posts_page(posts: list[PostLog], cursor: str | None, more: bool | None = True) -> PostsPage:
     """A page whose source gave ``cursor`` and a flag: both are needed, and a flag that was not given counts as true."""
     has_next = cursor is not None and more is not False
     return PostsPage(posts, has_next, cursor if has_next else None)

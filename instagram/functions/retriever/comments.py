@@ -10,9 +10,9 @@ from instagram.models.pages import Comment, CommentsPage
 def v1_comment(item: Reader) -> Comment:
     """A comment object of the mobile API -> Comment. Mandatory: ``pk``."""
     return Comment(
-        comment_id=item.first_id(("pk", "id")) or item.need_id("pk"),
+        comment_id=item.need_id("pk"),
         text=item.text("text"),
-        profile_id=item.first_id(("user.pk", "user.pk_id", "user.id", "user_id")),
+        profile_id=item.first_id(("user.pk", "user_id")),
         handle=item.word("user.username"),
         likes=item.count("comment_like_count"),
         publish_time=item.epoch("created_at_utc") or item.epoch("created_at"),

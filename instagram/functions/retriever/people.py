@@ -9,14 +9,11 @@ from instagram.functions.retriever.checks import entries
 from instagram.functions.retriever.reader import Reader
 from instagram.models.pages import PeoplePage, Person
 
-_MOBILE_IDS = ("pk", "pk_id", "id")
-_WEB_IDS = ("id", "pk")
 
-
-def person(user: Reader, ids: tuple[str, ...] = _MOBILE_IDS) -> Person:
-    """A short user object -> Person. Mandatory: one of ``ids``."""
+def person(user: Reader, id_path: str = "pk") -> Person:
+    """A short user object -> Person. Mandatory: the id, ``pk`` in the mobile dialect and ``id`` in that of the web."""
     return Person(
-        profile_id=user.first_id(ids) or user.need_id(ids[0]),
+        profile_id=user.need_id(id_path),
         handle=user.word("username"),
         full_name=user.text("full_name"),
         is_private=user.flag("is_private"),
@@ -34,7 +31,7 @@ def v1_page(body: Reader) -> PeoplePage:
 
 def web_page(connection: Reader) -> PeoplePage:
     """``{page_info, edges[].node}`` -> one page."""
-    people = [person(edge.need_object("node"), _WEB_IDS) for edge in entries(connection, "edges")]
+    people = [person(edge.need_object("node"), "id") for edge in entries(connection, "edges")]
     more = connection.flag("page_info.has_next_page")
     return people_page(people, connection.cursor("page_info.end_cursor"), more=more)
 

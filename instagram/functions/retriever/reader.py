@@ -72,11 +72,13 @@ class Reader:
     def array(self, path: str) -> list[Reader] | None:
         """The objects of the list at ``path``; None when there is no list."""
         value = self.raw(path)
-        if value is None:
-            return None
-        if not isinstance(value, list):
-            raise self.wrong(path, "a list", value)
-        readers = [Reader(item, f"{self.where(path)}.{index}") for index, item in enumerate(value)]
+        return None if value is None else Reader(value, self.where(path)).items()
+
+    def items(self) -> list[Reader]:
+        """The objects of a list."""
+        if not isinstance(self.value, list):
+            raise self.wrong("", "a list", self.value)
+        readers = [Reader(item, self.where(str(index))) for index, item in enumerate(self.value)]
         for reader in readers:
             if not isinstance(reader.value, dict):
                 raise reader.wrong("", "an object", reader.value)
@@ -110,6 +112,23 @@ class Reader:
         if value is None:
             raise self.wrong(path, "an id", None)
         return value
+
+    def values(self) -> dict[str, Reader]:
+        """The objects of an object whose keys are data, such as ids; a null one is left out."""
+        readers = {name: Reader(item, self.where(name)) for name, item in self.value.items() if item is not None}
+        for reader in readers.values():
+            if not isinstance(reader.value, dict):
+                raise reader.wrong("", "an object", reader.value)
+        return readers
+
+    def ids(self, path: str) -> list[str] | None:
+        """A list of ids as text."""
+        values = self.raw(path)
+        if values is None:
+            return None
+        if not isinstance(values, list):
+            raise self.wrong(path, "a list", values)
+        return [self.need_id(f"{path}.{index}") for index in range(len(values))]
 
     def first_id(self, paths: Iterable[str]) -> str | None:
         """The id under the first of several names that has one."""

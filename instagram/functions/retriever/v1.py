@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from core.crawler.provider import Payload
 from core.enums import Platform, PostType, ProfileType
 from core.models.logs import PostLog, ProfileLog
-from instagram.functions.retriever.checks import check_named, check_owner, check_profile
+from instagram.functions.retriever.checks import check_named, check_owner, check_profile, entries
 from instagram.functions.retriever.reader import Reader, said
 from instagram.models import keys as k
 from instagram.models.pages import PostsPage, posts_page
@@ -68,9 +69,13 @@ def _is_professional(is_business: bool | None, account_type: int | None) -> bool
 
 
 def media(item: Reader, payload: Payload) -> PostLog:
-    """A media object -> PostLog. Mandatory: ``pk``. Nested media, users and audio are other entities: not read."""
+    """A media object -> PostLog. Mandatory: ``pk``. Nested media, users and audio are other entities: not read.
+
+    The account stands under ``user``, in single posts of some sources under ``owner``.
+    """
     kind = item.count("media_type")
-    owner = item.id("user.pk")
+    account = item.object("user") or item.object("owner") or Reader(None)
+    owner = account.id("pk")
     return PostLog(
         platform=Platform.INSTAGRAM,
         shortcode=item.word("code"),
@@ -81,7 +86,7 @@ def media(item: Reader, payload: Payload) -> PostLog:
             {
                 k.MEDIA_PK: item.need_id("pk"),
                 k.PROFILE_ID: owner,
-                k.HANDLE: item.word("user.username"),
+                k.HANDLE: account.word("username"),
                 k.POST_TYPE: _post_type(item, kind),
                 k.PRODUCT_TYPE: item.word("product_type"),
                 k.TAKEN_AT: item.epoch("taken_at"),
@@ -131,22 +136,48 @@ def _people(item: Reader) -> dict[str, Any]:
     tagged = item.array("usertags.in")
     sponsors = item.array("sponsor_tags")
     return {
-        k.USER_TAGS: None if tagged is None else [_person(tag.object("user")) for tag in tagged],
-        k.USER_SPONSORS: [_person(tag.object("sponsor") or tag) for tag in sponsors] if sponsors else None,
+        k.USER_TAGS: None if tagged is None else [short_person(user) for tag in tagged if (user := tag.object("user"))],
+        k.USER_SPONSORS: [short_person(tag.object("sponsor") or tag) for tag in sponsors] if sponsors else None,
         k.IS_SPONSOR: None if sponsors is None else bool(sponsors),
     }
 
 
-def _person(user: Reader | None) -> dict[str, str | None]:
-    return {k.PROFILE_ID: user.id("pk") if user else None, k.HANDLE: user.word("username") if user else None}
+def short_person(user: Reader) -> dict[str, str | None]:
+    """Somebody named in a post."""
+    return {k.PROFILE_ID: user.id("pk"), k.HANDLE: user.word("username")}
 
 
-def page(items: list[Reader], payload: Payload, cursor: str | None, *, more: bool | None) -> PostsPage:
+def page(items: list[Reader], payload: Payload, cursor: str | None, more: bool | None) -> PostsPage:
     """Media objects -> one page of the account asked for."""
+    found = feed(items, payload, cursor, more=more)
+    owners = [_accounts(item, log) for item, log in zip(items, found.posts, strict=True)]
+    check_owner(found.posts, owners, payload.asked)
+    return found
+
+
+def feed(items: list[Reader], payload: Payload, cursor: str | None, more: bool | None) -> PostsPage:
+    """Media objects of anybody -> one page."""
     posts = [media(item, payload) for item in items]
     check_named(posts, "code")
-    check_owner(posts, [_accounts(item, log) for item, log in zip(items, posts, strict=True)], payload.asked)
     return posts_page(posts, cursor, more=more)
+
+
+def sections(body: Reader, payload: Payload) -> PostsPage:
+    """A hashtag's ``sections[].layout_content`` -> one page; the source wants ``beside`` back with the cursor."""
+    items = [media for section in entries(body, "sections") for media in _section(section)]
+    found = feed(items, payload, body.cursor("next_max_id"), more=body.flag("more_available"))
+    beside = {"next_page": body.count("next_page"), "next_media_ids": body.ids("next_media_ids")}
+    return replace(found, beside=beside)
+
+
+_LAYOUTS = ("one_by_two_item.clips.items", "fill_items", "medias")
+
+
+def _section(section: Reader) -> list[Reader]:
+    """The media of one block of a grid: one large reel and small ones, or small ones alone."""
+    layout = section.object("layout_content") or Reader({})
+    slots = [slot for path in _LAYOUTS for slot in layout.array(path) or ()]
+    return [slot.need_object("media") for slot in slots]
 
 
 def _accounts(item: Reader, log: PostLog) -> frozenset[str]:

@@ -6,15 +6,66 @@ from typing import Any
 
 from core.crawler.provider import Payload
 from core.enums import Platform, PostType
-from core.models.logs import PostLog
-from instagram.functions.retriever.checks import check_named, check_owner
+from core.models.logs import PostLog, ProfileLog
+from instagram.functions.retriever.checks import check_named, check_owner, check_profile, entries
 from instagram.functions.retriever.reader import Reader, said
 from instagram.models import keys as k
-from instagram.models.pages import PostsPage, posts_page
+from instagram.models.pages import PostsPage, ProfilePage, posts_page
 
-_POST_TYPES = {"GraphImage": PostType.IMAGE, "GraphVideo": PostType.REELS, "GraphSidecar": PostType.CAROUSEL}
+_POST_TYPES = {
+    "GraphImage": PostType.IMAGE,
+    "GraphVideo": PostType.REELS,
+    "GraphSidecar": PostType.CAROUSEL,
+    "GraphStoryImage": PostType.STORY,
+    "GraphStoryVideo": PostType.STORY,
+}
 _LIKES = ("edge_media_preview_like.count", "edge_liked_by.count")
 _COMMENTS = ("edge_media_to_parent_comment.count", "edge_media_to_comment.count")
+
+
+def profile(user: Reader, payload: Payload) -> ProfilePage:
+    """A user object -> ProfilePage with the posts of its timeline. Mandatory: ``id``, ``username``."""
+    log = ProfileLog(
+        platform=Platform.INSTAGRAM,
+        profile_id=user.need_id("id"),
+        source=payload.source,
+        timestamp=payload.fetched_at,
+        dimensions=said(
+            {
+                k.PROFILE_ID: user.need_id("id"),
+                k.HANDLE: user.need_word("username"),
+                k.FULL_NAME: user.text("full_name"),
+                k.BIO: user.text("biography"),
+                k.PROFILE_PIC_URL: user.word("profile_pic_url"),
+                k.FBID: user.id("fbid"),
+                k.CATEGORY: user.word("category_name"),
+                k.BUSINESS_CATEGORY: user.word("business_category_name"),
+                k.EXTERNAL_URL: user.word("external_url"),
+                k.PUBLIC_EMAIL: user.word("business_email"),
+                k.CONTACT_PHONE: user.word("business_phone_number"),
+                k.IS_PRIVATE: user.flag("is_private"),
+                k.IS_VERIFIED: user.flag("is_verified"),
+                k.IS_BUSINESS: user.flag("is_business_account"),
+                k.IS_PROFESSIONAL: user.flag("is_professional_account"),
+                k.IS_BUSINESS_OR_CREATOR: _either(user, "is_business_account", "is_professional_account"),
+            }
+        ),
+        metrics=said(
+            {
+                k.FOLLOWERS: user.count("edge_followed_by.count"),
+                k.FOLLOWING: user.count("edge_follow.count"),
+                k.MEDIA_COUNT: user.count("edge_owner_to_timeline_media.count"),
+            }
+        ),
+    )
+    edges = user.array("edge_owner_to_timeline_media.edges") or []
+    return ProfilePage(check_profile(log, payload.asked), [media(edge.need_object("node"), payload) for edge in edges])
+
+
+def _either(user: Reader, *paths: str) -> bool | None:
+    """Whether any of the flags is set; null when none was said."""
+    flags = [flag for path in paths if (flag := user.flag(path)) is not None]
+    return any(flags) if flags else None
 
 
 def media(node: Reader, payload: Payload) -> PostLog:
@@ -76,23 +127,46 @@ def _people(node: Reader) -> dict[str, Any]:
     tagged = node.array("edge_media_to_tagged_user.edges")
     sponsors = node.array("edge_media_to_sponsor_user.edges")
     return {
-        k.USER_TAGS: None if tagged is None else [_person(edge, "node.user") for edge in tagged],
-        k.USER_SPONSORS: [_person(edge, "node.sponsor") for edge in sponsors] if sponsors else None,
+        k.USER_TAGS: None if tagged is None else _named(tagged, "node.user"),
+        k.USER_SPONSORS: _named(sponsors, "node.sponsor") if sponsors else None,
         k.IS_SPONSOR: None if sponsors is None else bool(sponsors),
     }
 
 
-def _person(edge: Reader, path: str) -> dict[str, str | None]:
-    return {k.PROFILE_ID: edge.id(f"{path}.id"), k.HANDLE: edge.word(f"{path}.username")}
+def _named(edges: list[Reader], path: str) -> list[dict[str, str | None]]:
+    people = [user for edge in edges if (user := edge.object(path))]
+    return [{k.PROFILE_ID: user.id("id"), k.HANDLE: user.word("username")} for user in people]
 
 
 def page(timeline: Reader, payload: Payload) -> PostsPage:
     """``{page_info, edges[].node}`` -> one page of the account asked for."""
-    nodes = [edge.need_object("node") for edge in timeline.array("edges") or ()]
+    edges = entries(timeline, "edges")
+    found = latest(edges, payload)
+    return posts_page(found.posts, *_paging(timeline))
+
+
+def feed(timeline: Reader, payload: Payload) -> PostsPage:
+    """``{page_info, edges[].node}`` -> one page of posts of anybody."""
+    nodes = [edge.need_object("node") for edge in entries(timeline, "edges")]
+    return posts_page(_posts(nodes, payload), *_paging(timeline))
+
+
+def latest(edges: list[Reader], payload: Payload) -> PostsPage:
+    """A bare list of ``{node}``, all there is, of the account asked for."""
+    nodes = [edge.need_object("node") for edge in edges]
+    posts = _posts(nodes, payload)
+    check_owner(posts, [_accounts(node, log) for node, log in zip(nodes, posts, strict=True)], payload.asked)
+    return PostsPage(posts)
+
+
+def _posts(nodes: list[Reader], payload: Payload) -> list[PostLog]:
     posts = [media(node, payload) for node in nodes]
     check_named(posts, "shortcode")
-    check_owner(posts, [_accounts(node, log) for node, log in zip(nodes, posts, strict=True)], payload.asked)
-    return posts_page(posts, timeline.cursor("page_info.end_cursor"), more=timeline.flag("page_info.has_next_page"))
+    return posts
+
+
+def _paging(timeline: Reader) -> tuple[str | None, bool | None]:
+    return timeline.cursor("page_info.end_cursor"), timeline.flag("page_info.has_next_page")
 
 
 def _accounts(node: Reader, log: PostLog) -> frozenset[str]:
