@@ -39,7 +39,7 @@ async def call(provider: Provider, function: Function[T], asked: Asked, sink: Ma
         payload = await getattr(provider, function.name)(asked)
         return Fetched(provider.parsers[function.name](payload), provider.source, payload)
     except Exception as error:  # noqa: BLE001 - whatever a payload provokes is one source's failure, not the task's
-        failure = _as_provider_error(error, "ask" if payload is None else "read")
+        failure = as_provider_error(error, "ask" if payload is None else "read")
         if failure is not error:
             failure.__cause__ = error
         scrub_error(failure, provider.credential.keys)
@@ -48,7 +48,8 @@ async def call(provider: Provider, function: Function[T], asked: Asked, sink: Ma
     raise failure
 
 
-def _as_provider_error(error: Exception, stage: str) -> ProviderError:
+def as_provider_error(error: Exception, stage: str) -> ProviderError:
+    """The error itself, or what an error of another kind means; never quotes the payload."""
     if isinstance(error, ProviderError):
         return error
     if isinstance(error, RequestFailed):

@@ -11,46 +11,71 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
-
-from config import ConfigError
-from credentials.keys import CredentialRefused
-from credentials.vault import VaultError
 from scripts.beatctl import commands
 from scripts.beatctl.cli import FAILED, CommandFailed
 
-_EXPECTED = (CommandFailed, ConfigError, CredentialRefused, VaultError)
 
-
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of every noun in scripts/beatctl/commands."""
+def build_parser(noun: str | None = None) -> argparse.ArgumentParser:
+    """The parser of one noun in scripts/beatctl/commands; of all when it is none of them."""
     parser = argparse.ArgumentParser(prog="python -m scripts.beatctl", description="Operate Beat.")
     nouns = parser.add_subparsers(metavar="NOUN", required=True)
-    for found in sorted(pkgutil.iter_modules(commands.__path__), key=lambda module: module.name):
-        module = importlib.import_module(f"{commands.__name__}.{found.name}")
-        noun = nouns.add_parser(found.name.replace("_", "-"), help=module.HELP, description=module.HELP)
-        module.add_verbs(noun.add_subparsers(metavar="VERB", required=True))
+    known = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+    wanted = [name for name in known if _spoken(name) == noun]
+    for name in wanted or known:
+        module = importlib.import_module(f"{commands.__name__}.{name}")
+        one = nouns.add_parser(_spoken(name), help=module.HELP, description=module.HELP)
+        if hasattr(module, "add_verbs"):
+            module.add_verbs(one.add_subparsers(metavar="VERB", required=True))
+        else:
+            module.add_arguments(one)
     return parser
+
+
+def _spoken(module: str) -> str:
+    return module.replace("_", "-")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an expected failure is one line on stderr, never a traceback."""
-    arguments = build_parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = build_parser(given[0] if given else None).parse_args(given)
     try:
-        return asyncio.run(_run(arguments))
-    except _EXPECTED as error:
-        return _say(str(error))
-    except OSError as error:
-        return _say(f"PostgreSQL cannot be reached (PG_URL): {error.strerror or type(error).__name__}")
-    except DBAPIError as error:
-        return _say(f"PostgreSQL refused the command: {str(error.orig).splitlines()[0]}")
+        return _run(arguments)
     except KeyboardInterrupt:
         return _say("interrupted")
+    except BrokenPipeError:
+        return FAILED
+    except Exception as error:
+        message = _explanation(error)
+        if message is None:
+            raise
+        return _say(message)
 
 
-async def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     result: Any = arguments.run(arguments)
-    return int(await result if inspect.isawaitable(result) else result)
+    return int(asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result)
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+def _explanation(error: Exception) -> str | None:
+    """What an expected failure means to the operator; None for a bug."""
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - commands without a database start without its libraries
+
+    from config import ConfigError  # noqa: PLC0415
+    from credentials.keys import CredentialRefused  # noqa: PLC0415
+    from credentials.vault import VaultError  # noqa: PLC0415
+
+    if isinstance(error, CommandFailed | ConfigError | CredentialRefused | VaultError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"PostgreSQL cannot be reached (PG_URL): {error.strerror or type(error).__name__}"
+    if isinstance(error, DBAPIError):
+        return f"PostgreSQL refused the command: {str(error.orig).splitlines()[0]}"
+    return None
 
 
 def _say(message: str) -> int:

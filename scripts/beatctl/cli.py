@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from config import Settings, load_settings
-from utils.db import Database, open_database
-
 if TYPE_CHECKING:
+    from config import Settings
+    from utils.db import Database
+
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 Run = Callable[[argparse.Namespace], int | Awaitable[int]]
@@ -27,6 +27,9 @@ class CommandFailed(Exception):
 @asynccontextmanager
 async def database(settings: Settings | None = None) -> AsyncIterator[Database]:
     """The direct database for the length of a command."""
+    from config import load_settings  # noqa: PLC0415 - commands without a database start without its libraries
+    from utils.db import open_database  # noqa: PLC0415
+
     opened = open_database((settings or load_settings()).database.pg_url, pool_size=1)
     try:
         yield opened
