@@ -63,10 +63,14 @@ class Asked:
     handle: str | None = None
     shortcode: str | None = None
     post_id: str | None = None
+    comment_id: str | None = None
     hashtag: str | None = None
     cursor: str | None = None
     beside: Mapping[str, Any] | None = None
     """What the page before gave together with its cursor, for sources that want it back."""
+    post_type: str | None = None
+    product_type: str | None = None
+    """What is known about the post, for sources that ask each kind for other numbers."""
 
 
 @dataclass(frozen=True, slots=True)
