@@ -6,6 +6,8 @@ Nothing here may create an event loop, a connection or a thread: they would be c
 import gc
 import importlib
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from core.flows.registry import FLOWS
 
 MODULES = (
@@ -19,6 +21,7 @@ MODULES = (
     "yake",
     "core.amqp.relay",
     "core.queue.child",
+    "core.queue.pool",
     "credentials.runtime",
 )
 
@@ -28,6 +31,7 @@ def preload() -> None:
     gc.disable()
     for name in (*MODULES, *sorted({flow.target.partition(":")[0] for flow in FLOWS if flow.target})):
         importlib.import_module(name)
+    AESGCM(bytes(32))  # OpenSSL sets itself up at first use: 3 MB that children share this way
     gc.collect()
     gc.freeze()
     gc.enable()
