@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import fcntl
+import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import asyncpg
 from rich.console import Console
@@ -116,13 +118,22 @@ def main() -> int:
         except BlockingIOError:
             print("another demo runs in this checkout: end it first", file=sys.stderr)
             return 1
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt, asyncio.CancelledError):
             try:
-                return asyncio.run(demo(chosen, console))
+                return asyncio.run(until_told(demo(chosen, console)))
             except DemoError as error:
                 console.print(f"[red]{error}[/red]")
                 return 1
-    return 130 if not chosen.keep else 0
+    console.print("stopped")
+    return 0 if chosen.keep else 130
+
+
+async def until_told(body: Coroutine[Any, Any, int]) -> int:
+    """Run it; SIGTERM and Ctrl-C end it with everything that it started, however the demo itself was started."""
+    task = asyncio.ensure_future(body)
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
+    return await task
 
 
 if __name__ == "__main__":

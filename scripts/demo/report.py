@@ -81,9 +81,10 @@ def show_where(console: Console, world: World, handle: str, *, kept: bool) -> No
     console.print(f'  {psql} "select handle, followers, media_count from instagram_account limit 5"', soft_wrap=True)
     console.print(f"  {psql} \"select id, data from scrape_request_log where status = 'FAILED'\"", soft_wrap=True)
     if kept:
-        console.print(f"  curl '{world.api_url}/profiles/instagram/byhandle/{handle}?full_refresh=true'")
-        console.print(f"  curl '{world.api_url}/scrape_request_log/flow/1'")
-        console.print(f"  {world.api_url}/docs    {world.api_url}/readyz    {world.sandbox.url}/_sandbox/stats")
+        api = world.api_url
+        console.print(f"  curl '{api}/profiles/instagram/byhandle/{handle}?full_refresh=true'", soft_wrap=True)
+        console.print(f"  curl '{api}/scrape_request_log/flow/1'", soft_wrap=True)
+        console.print(f"  {api}/docs    {api}/readyz    {world.sandbox.url}/_sandbox/stats", soft_wrap=True)
     else:
         console.print("  scripts/demo.sh --keep    leaves the API and the workers running, too")
     console.print("  logs: .stack/logs/demo-*.log; the servers stay up until `scripts/stack down`")
