@@ -62,6 +62,16 @@ def check_post(log: PostLog, asked: Asked) -> PostLog:
     return log
 
 
+def check_said(said: str | None, asked: str | None, what: str) -> None:
+    """Refuse an answer whose container names another one than asked for; most containers name none.
+
+    Raises:
+        NotFoundHere: it does.
+    """
+    if said is not None and asked is not None and said != asked:
+        raise NotFoundHere(f"the answer is about another {what}")
+
+
 def check_owner(posts: Sequence[PostLog], owners: Sequence[frozenset[str]], asked: Asked) -> None:
     """Refuse a page on which no post belongs to the account asked for, as owner or as coauthor.
 

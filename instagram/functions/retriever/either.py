@@ -37,12 +37,14 @@ def _first(payload: Payload, paths: tuple[str, ...]) -> Reader:
     """
     body = container(Reader(payload.data), "")
     for path in paths[:-1]:
-        if path.partition(".")[0] in body.value and (found := body.object(path)) is not None:
-            return _filled(found)
-    return _filled(container(body, paths[-1]))
-
-
-def _filled(found: Reader) -> Reader:
-    if not any(found.raw(key) is not None for key in ("pk", "id", "username", "code", "shortcode")):
+        found = body.object(path) if path.partition(".")[0] in body.value else None if path else body
+        if found is not None and _is_filled(found):
+            return found
+    found = container(body, paths[-1])
+    if not _is_filled(found):
         raise NotFoundHere(f"the answer has nothing at {found.where('')}")
     return found
+
+
+def _is_filled(found: Reader) -> bool:
+    return any(found.raw(key) is not None for key in ("pk", "id", "username", "code", "shortcode"))

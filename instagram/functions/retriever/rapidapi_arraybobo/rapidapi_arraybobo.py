@@ -39,3 +39,42 @@ class RapidApiArraybobo(RapidApiProvider):
 
     async def fetch_post_by_shortcode(self, asked: Asked) -> Payload:
         return await self.get("fetch_post_by_shortcode", asked, "/ig/post_info/", given(shortcode=asked.shortcode))
+
+    async def fetch_tagged_posts(self, asked: Asked) -> Payload:
+        params = given(id_user=asked.profile_id, end_cursor=asked.cursor)
+        return await self.get("fetch_tagged_posts", asked, "/ig/tagged/", params)
+
+    async def fetch_story_posts_by_profile_id(self, asked: Asked) -> Payload:
+        params = given(id_user=asked.profile_id)
+        return await self.get("fetch_story_posts_by_profile_id", asked, "/ig/stories/", params)
+
+    async def fetch_hashtag_posts(self, asked: Asked) -> Payload:
+        return await self.get("fetch_hashtag_posts", asked, "/ig/hashtag/", _of_hashtag(asked))
+
+    async def fetch_followers(self, asked: Asked) -> Payload:
+        params = given(id_user=asked.profile_id, next_max_id=asked.cursor)
+        return await self.get("fetch_followers", asked, "/ig/followers/", params)
+
+    async def fetch_following(self, asked: Asked) -> Payload:
+        params = given(id_user=asked.profile_id, next_max_id=asked.cursor)
+        return await self.get("fetch_following", asked, "/ig/following/", params)
+
+    async def fetch_post_likes(self, asked: Asked) -> Payload:
+        params = given(shortcode=asked.shortcode, end_cursor=asked.cursor)
+        return await self.get("fetch_post_likes", asked, "/ig/likes/", params)
+
+    async def fetch_post_comments(self, asked: Asked) -> Payload:
+        params = given(shortcode=asked.shortcode, end_cursor=asked.cursor)
+        return await self.get("fetch_post_comments", asked, "/ig/comments/", params)
+
+
+def _of_hashtag(asked: Asked) -> dict[str, str | int]:
+    """The cursor goes back with the page number and the media ids that came beside it."""
+    beside = (asked.beside or {}) if asked.cursor is not None else {}
+    ids = beside.get("next_media_ids")
+    return given(
+        hashtag=asked.hashtag,
+        next_max_id=asked.cursor,
+        next_page=beside.get("next_page"),
+        next_media_ids=None if ids is None else f"[{','.join(ids)}]",
+    )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from core.crawler.errors import NotFoundHere
-from core.crawler.provider import Asked, Parser, Payload
+from core.crawler.provider import Parser, Payload
 from core.models.logs import PostLog
 from instagram.functions.retriever import comments, either, people, stories, v1, web
-from instagram.functions.retriever.checks import container, entries
+from instagram.functions.retriever.checks import check_said, container, entries
 from instagram.functions.retriever.reader import Reader
 from instagram.models.pages import CommentsPage, PeoplePage, PostsPage, ProfilePage
 
@@ -55,7 +54,7 @@ def parse_stories(payload: Payload) -> PostsPage:
 def parse_relationships(payload: Payload) -> PeoplePage:
     """``collector[]`` of the account whose ``id`` stands beside it."""
     body = _body(payload)
-    _check_account(body, payload.asked)
+    check_said(body.id("id"), payload.asked.profile_id, "profile")
     return parse_people(payload)
 
 
@@ -86,12 +85,6 @@ def _mobile_paging(body: Reader) -> tuple[str | None, bool | None]:
     if body.object("paging_info") is not None:
         return body.cursor("paging_info.max_id"), body.flag("paging_info.more_available")
     return body.cursor("next_max_id"), body.flag("more_available")
-
-
-def _check_account(body: Reader, asked: Asked) -> None:
-    account = body.id("id")
-    if asked.profile_id is not None and account is not None and account != asked.profile_id:
-        raise NotFoundHere("the people are those of another profile")
 
 
 PARSERS: Mapping[str, Parser] = {

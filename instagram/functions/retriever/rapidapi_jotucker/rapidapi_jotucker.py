@@ -1,4 +1,7 @@
-"""Instagram Scraper by JoTucker: profiles and posts as the mobile API gives them. Budget: 5 calls a second."""
+"""Instagram Scraper by JoTucker: profiles and posts of the mobile API, lists of people and comments of the web site.
+
+Budget: 5 calls a second.
+"""
 
 from __future__ import annotations
 
@@ -31,3 +34,31 @@ class RapidApiJoTucker(RapidApiProvider):
 
     async def fetch_post_by_shortcode(self, asked: Asked) -> Payload:
         return await self.get("fetch_post_by_shortcode", asked, "/media_info_v2", given(short_code=asked.shortcode))
+
+    async def fetch_story_posts_by_profile_id(self, asked: Asked) -> Payload:
+        params = given(user_id=asked.profile_id)
+        return await self.get("fetch_story_posts_by_profile_id", asked, "/stories", params)
+
+    async def fetch_hashtag_posts(self, asked: Asked) -> Payload:
+        params = given(hash_tag=asked.hashtag, batch_size=PAGE, next_cursor=asked.cursor)
+        return await self.get("fetch_hashtag_posts", asked, "/hash_tag_medias_v2", params)
+
+    async def fetch_followers(self, asked: Asked) -> Payload:
+        return await self.get("fetch_followers", asked, "/followers", _of_account(asked))
+
+    async def fetch_following(self, asked: Asked) -> Payload:
+        return await self.get("fetch_following", asked, "/following", _of_account(asked))
+
+    async def fetch_post_likes(self, asked: Asked) -> Payload:
+        return await self.get("fetch_post_likes", asked, "/media_likers", _of_post(asked))
+
+    async def fetch_post_comments(self, asked: Asked) -> Payload:
+        return await self.get("fetch_post_comments", asked, "/media_comments", _of_post(asked))
+
+
+def _of_account(asked: Asked) -> dict[str, str | int]:
+    return given(user_id=asked.profile_id, batch_size=PAGE, next_cursor=asked.cursor)
+
+
+def _of_post(asked: Asked) -> dict[str, str | int]:
+    return given(short_code=asked.shortcode, batch_size=PAGE, next_cursor=asked.cursor)
