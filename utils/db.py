@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from utils.json_safe import stored_json
+
 POOLED_ARGS = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "command_timeout": 30}
 """What keeps asyncpg clear of named statements, which a transaction pooler cannot carry."""
 
@@ -56,6 +58,7 @@ def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: 
         pool_recycle=1800,
         echo=echo,
         hide_parameters=True,  # an error text must not show a credential
+        json_deserializer=stored_json,
         connect_args=POOLED_ARGS,
     )
     return Database(engine, async_sessionmaker(engine, expire_on_commit=False))

@@ -11,6 +11,9 @@ from typing import Any
 
 from utils.times import event_time
 
+DEEPEST = 100
+"""Levels of nesting that are read back; encoders refuse a few hundred."""
+
 _PLAIN = frozenset({int, bool, type(None)})
 
 
@@ -38,6 +41,34 @@ def json_safe(value: Any) -> Any:
 def json_text(value: Any) -> str:
     """A value that ``json_safe`` made, as JSON text."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def stored_json(text: str) -> Any:
+    """What a jsonb column holds, decoded; a text in its place when no encoder could write it again.
+
+    Whoever may insert rows may nest a value, or lengthen a number, beyond what Python reads.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return "unreadable: nested too deeply, or a number has too many digits"
+    if text.count("[") + text.count("{") > DEEPEST and _depth_exceeds(value, DEEPEST):
+        return "unreadable: nested too deeply"
+    return value
+
+
+def _depth_exceeds(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return any(isinstance(one, dict | list) for one in level)
 
 
 def _text(value: str) -> str:

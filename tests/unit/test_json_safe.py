@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.enums import Platform
-from utils.json_safe import json_safe, json_text
+from utils.json_safe import DEEPEST, json_safe, json_text, stored_json
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("aé漢😀\n"),
@@ -62,3 +62,24 @@ def test_anything_has_a_strict_utf8_text_without_nul(value: Any) -> None:
     text.encode()
     assert "\\u0000" not in text
     assert json_safe(json.loads(text)) == json.loads(text)
+
+
+@given(PLAIN)
+def test_what_was_stored_is_read_back(value: Any) -> None:
+    assert stored_json(json.dumps(value)) == value
+
+
+def nested(levels: int) -> str:
+    return '{"a": [' * (levels // 2) + "]}" * (levels // 2)
+
+
+def test_what_is_nested_too_deeply_to_be_sent_on_is_a_text() -> None:
+    assert stored_json(nested(DEEPEST)) == json.loads(nested(DEEPEST))
+    for levels in (DEEPEST + 2, 900, 10_000):
+        assert str(stored_json(nested(levels))).startswith("unreadable: nested too deeply")
+    many = json.dumps([{"a": [1]}] * DEEPEST)
+    assert stored_json(many) == json.loads(many)
+
+
+def test_a_number_of_too_many_digits_is_a_text() -> None:
+    assert str(stored_json('{"handle": ' + "9" * 5000 + "}")).startswith("unreadable: ")
