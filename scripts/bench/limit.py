@@ -1,0 +1,91 @@
+"""What the machine could do at best: raw asyncpg, batched claim and batched complete, default durability, no semantics.
+
+``python -m scripts.bench.limit URL N`` is one such worker: it says "ready", waits for a line, drains, says how many
+statements that took, and leaves when its input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+
+import asyncpg
+import uvloop
+
+from scripts.bench import load
+from scripts.bench.place import ROOT, BenchError
+
+CLAIM = f"""
+update {load.LIMIT} set status = 'PROCESSING', picked_at = clock_timestamp()
+where id = any(array(select id from {load.LIMIT} where status = 'PENDING' order by id limit $1 for update skip locked))
+returning id, params"""
+COMPLETE = f"update {load.LIMIT} set status = 'COMPLETE', scraped_at = now() where id = any($1::bigint[])"
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """One drain of a table full of jobs."""
+
+    jobs_per_s: float
+    statements_per_job: float
+    cost: load.Meter
+
+
+async def drain(pg: asyncpg.Connection, url: str, *, processes: int, batch: int, jobs: int) -> Drained:
+    """Drain that many jobs with that many limit workers."""
+    await pg.execute(load.MAKE_LIMIT)
+    await load.fill(pg, load.LIMIT, "limit", jobs)
+    workers = [await _start(url, batch) for _ in range(processes)]
+    try:
+        pids = [worker.pid for worker in workers]
+        before = await load.read_meter(pg, pids)
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write(b"go\n")
+        statements = sum(await asyncio.gather(*(_statements(worker) for worker in workers)))
+        cost = (await load.read_meter(pg, pids)).per_job_since(before, jobs)
+    finally:
+        for worker in workers:
+            await worker.communicate(b"")  # ends its input
+    done = await load.span(pg, load.LIMIT)
+    if done.jobs != jobs:
+        raise BenchError(f"the limit harness completed {done.jobs} of {jobs} jobs")
+    return Drained(done.per_s, statements / jobs, cost)
+
+
+async def _start(url: str, batch: int) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    words = [sys.executable, "-m", "scripts.bench.limit", url, str(batch)]
+    worker = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdin=pipe, stdout=pipe)
+    assert worker.stdout is not None
+    if await worker.stdout.readline() != b"ready\n":
+        raise BenchError("a limit worker did not start")
+    return worker
+
+
+async def _statements(worker: asyncio.subprocess.Process) -> int:
+    assert worker.stdout is not None
+    line = await worker.stdout.readline()
+    if not line:
+        raise BenchError("a limit worker died")
+    return int(line)
+
+
+async def _work(url: str, batch: int) -> None:
+    """One worker: claim a batch, complete it, until a claim comes back empty."""
+    conn = await asyncpg.connect(url)
+    await conn.fetch("select 1")
+    print("ready", flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    statements = 1
+    while rows := await conn.fetch(CLAIM, batch):
+        await conn.execute(COMPLETE, [row["id"] for row in rows])
+        statements += 2
+    print(statements, flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)  # its CPU time is being read
+    await conn.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(_work(sys.argv[1], int(sys.argv[2])))

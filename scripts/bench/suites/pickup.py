@@ -1,0 +1,119 @@
+"""How soon an idle pool starts a job: from the producer's commit to the job's first line (T5).
+
+The limit is one process with one connection that LISTENs and claims with one statement, in the same run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+import uvloop
+
+from scripts.bench import load
+from scripts.bench.place import ROOT, BenchError, Place
+from scripts.bench.pool import running_pool
+from scripts.bench.rows import Metric, Row, Target, quantile, row_of
+
+FLOW = "bench_clock"
+CHANNEL = "bench_limit"
+
+# One statement that inserts and wakes, as the queue's trigger does.
+INSERT_LIMIT = f"""
+with new as (insert into {load.LIMIT} (flow, platform, params) values ('limit', 'INSTAGRAM', '{{}}') returning id)
+select id, pg_notify('{CHANNEL}', '') from new"""
+CLAIM_LIMIT = f"""
+update {load.LIMIT} set status = 'PROCESSING', picked_at = clock_timestamp()
+where id = (select id from {load.LIMIT} where status = 'PENDING' order by id limit 1 for update skip locked)
+returning id, params"""
+END_LIMIT = f"update {load.LIMIT} set status = 'COMPLETE', scraped_at = now(), data = $2 where id = $1"
+
+INSERT = f"insert into scrape_request_log (flow, platform, params) values ('{FLOW}', 'INSTAGRAM', '{{}}') returning id"
+ANSWER = "select result::text from scrape_request_log where id = $1 and status = 'COMPLETE'"
+ANSWER_LIMIT = f"select data from {load.LIMIT} where id = $1 and status = 'COMPLETE'"
+
+Probe = Callable[[], Awaitable[float]]
+
+
+def probe(pg: asyncpg.Connection, insert: str, answer: str) -> Probe:
+    """One job into an idle queue; milliseconds from the confirmed commit to the job's first line."""
+
+    async def once() -> float:
+        job = await pg.fetchval(insert)
+        committed = time.time_ns()
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            if (text := await pg.fetchval(answer, job)) is not None:
+                await asyncio.sleep(random.uniform(0.005, 0.02))
+                return float(json.loads(text) - committed) / 1e6
+        raise BenchError("a job was not picked up within 10 s")
+
+    return once
+
+
+async def suite(place: Place, *, quick: bool) -> list[Row]:
+    """p50 and p99 of idle pick-ups, blocks of ours and of the limit's taking turns."""
+    block, blocks, runs = (25, 2, 1) if quick else (50, 6, 3)
+    ours: list[list[float]] = []
+    limits: list[list[float]] = []
+    await place.pg.execute(load.MAKE_LIMIT)
+    env = place.direct_env(WORKER_FLOWS=FLOW)
+    async with running_pool(env, "scripts.bench.flows"), limit_listener(place.url):
+        await asyncio.sleep(1.5)
+        probes = (probe(place.pg, INSERT, ANSWER), probe(place.pg, INSERT_LIMIT, ANSWER_LIMIT))
+        for _ in range(runs):
+            taken: tuple[list[float], list[float]] = ([], [])
+            for _ in range(blocks):
+                for one, times in zip(probes, taken, strict=True):
+                    times += [await one() for _ in range(block)]
+            ours.append(taken[0])
+            limits.append(taken[1])
+    return [
+        row_of(Metric("pickup", f"idle pick-up {name}", "ms", target), shares(ours, share), shares(limits, share))
+        for name, share, target in (("p50", 0.5, Target("<=", 1.5)), ("p99", 0.99, Target("<=", 3.0)))
+    ]
+
+
+def shares(runs: list[list[float]], share: float) -> list[float]:
+    """That quantile of each run."""
+    return [quantile(run, share) for run in runs]
+
+
+@asynccontextmanager
+async def limit_listener(url: str) -> AsyncIterator[None]:
+    """The harness process, ready."""
+    pipe = asyncio.subprocess.PIPE
+    words = [sys.executable, "-m", "scripts.bench.suites.pickup", url]
+    worker = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdin=pipe, stdout=pipe)
+    assert worker.stdout is not None
+    if await worker.stdout.readline() != b"ready\n":
+        raise BenchError("the LISTEN harness did not start")
+    try:
+        yield
+    finally:
+        await worker.communicate(b"")  # ends its input
+
+
+async def _listen(url: str) -> None:
+    conn = await asyncpg.connect(url)
+    woken = asyncio.Event()
+    await conn.add_listener(CHANNEL, lambda *_: woken.set())
+    print("ready", flush=True)
+    over = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    over.add_done_callback(lambda _: woken.set())
+    while not over.done():
+        while row := await conn.fetchrow(CLAIM_LIMIT):
+            await conn.execute(END_LIMIT, row["id"], str(time.time_ns()))
+        await woken.wait()
+        woken.clear()
+    await conn.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(_listen(sys.argv[1]))
