@@ -72,11 +72,12 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class CommentsPage:
-    """Comments in the order of the answer."""
+    """Comments in the order of the answer; ``beside`` as in ``PostsPage``."""
 
     comments: list[Comment]
     has_next_page: bool = False
     cursor: str | None = None
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from core.crawler.errors import NotFoundHere
 from core.crawler.provider import Parser, Payload
@@ -84,7 +85,10 @@ def parse_comments(payload: Payload) -> CommentsPage:
         name = "edge_media_to_parent_comment"
         return web_comments(container(media, name if name in media.value else "edge_media_to_comment"))
     items, tail = _page(payload)
-    return comments_page([comment(item) for item in items], tail.cursor("0") or tail.cursor("1"))
+    found, cursor = [comment(item) for item in items], tail.cursor("0")
+    if cursor is not None:
+        return comments_page(found, cursor)
+    return replace(comments_page(found, tail.cursor("1")), beside={"cursor_name": "max_id"})
 
 
 def _page(payload: Payload) -> tuple[list[Reader], Reader]:
