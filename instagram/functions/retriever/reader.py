@@ -113,13 +113,17 @@ class Reader:
             raise self.wrong(path, "an id", None)
         return value
 
-    def values(self) -> dict[str, Reader]:
-        """The objects of an object whose keys are data, such as ids; a null one is left out."""
-        readers = {name: Reader(item, self.where(name)) for name, item in self.value.items() if item is not None}
-        for reader in readers.values():
-            if not isinstance(reader.value, dict):
-                raise reader.wrong("", "an object", reader.value)
-        return readers
+    def by_id(self) -> dict[str, Reader]:
+        """The objects of an object whose keys are ids; a null one is left out."""
+        found: dict[str, Reader] = {}
+        for name, item in self.value.items():
+            if not (name.isascii() and name.isdigit()):
+                raise self.wrong("", "ids as keys", self.value)
+            reader = Reader(item, self.where(name))
+            if item is not None and not isinstance(item, dict):
+                raise reader.wrong("", "an object", item)
+            found |= {} if item is None else {name: reader}
+        return found
 
     def ids(self, path: str) -> list[str] | None:
         """A list of ids as text."""

@@ -31,7 +31,7 @@ def _trays(body: Reader, asked: Asked) -> list[Reader]:
     reels, listed = body.object("reels"), body.array("reels_media")
     if reels is None and listed is None:
         raise NotFoundHere("the answer has no reels")
-    trays = reels.values() if reels is not None else {tray.id("id") or "": tray for tray in listed or ()}
+    trays = reels.by_id() if reels is not None else {tray.id("id") or "": tray for tray in listed or ()}
     mine = [tray for name, tray in trays.items() if _is_asked(name, tray, asked)]
     if trays and not mine:
         raise NotFoundHere("the stories are those of another profile")
