@@ -40,7 +40,8 @@ class RapidApiIgApi(RapidApiProvider):
         return await self.get("fetch_tagged_posts", asked, "/user/tagged/feed", _of_account(asked))
 
     async def fetch_story_posts_by_profile_id(self, asked: Asked) -> Payload:
-        return await self.get("fetch_story_posts_by_profile_id", asked, "/user/stories", _of_account(asked))
+        params = given(user_id=asked.profile_id)
+        return await self.get("fetch_story_posts_by_profile_id", asked, "/user/stories", params)
 
     async def fetch_post_by_shortcode(self, asked: Asked) -> Payload:
         return await self.get("fetch_post_by_shortcode", asked, "/post/info", given(post=asked.shortcode))
