@@ -168,6 +168,7 @@ def test_a_decoy_beside_the_profile_does_not_leak() -> None:
         ("fetch_post_by_shortcode", {"graphql": {"shortcode_media": None}}, NotFoundHere),
         ("fetch_post_by_shortcode", "x", Malformed),
         ("fetch_profile_posts_by_id", None, NotFoundHere),
+        ("fetch_profile_posts_by_id", {}, NotFoundHere),
         ("fetch_profile_posts_by_id", [None, None], NotFoundHere),
         ("fetch_profile_posts_by_id", {"items": []}, Malformed),
         ("fetch_profile_posts_by_id", [[1], ""], Malformed),

@@ -94,7 +94,7 @@ def parse_comments(payload: Payload) -> CommentsPage:
 def _page(payload: Payload) -> tuple[list[Reader], Reader]:
     """The items, and what follows them in a page."""
     data = payload.data
-    if data is None:
+    if data is None or data == {}:
         raise NotFoundHere("the answer has no content")
     if not isinstance(data, list):
         raise Reader(data).wrong("", "a list", data)
