@@ -16,12 +16,14 @@ from core.entities.log import PostActivityLog, PostLogRow, ProfileLogRow, Profil
 from core.entities.log_unwritten import OrderLog, ProfileActivityLog, ProfileSubscriptionLog, SentimentLog, TaskLog
 from core.entities.order import Order
 from core.entities.schema_migration import SchemaMigration
-from core.entities.task import BeatFlow, BeatWorker, ScrapeRequestLog
+from core.entities.task import BeatFlow, BeatMetric, BeatSlot, BeatWorker, ScrapeRequestLog
 
 __all__ = [
     "Asset",
     "Base",
     "BeatFlow",
+    "BeatMetric",
+    "BeatSlot",
     "BeatWorker",
     "CredentialRow",
     "EventConfirmed",

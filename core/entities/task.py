@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Identity, Index, PrimaryKeyConstraint, Sequence, UniqueConstraint, false, text
+from sqlalchemy import ForeignKey, Identity, Index, PrimaryKeyConstraint, Sequence, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.entities.base import Base, Json, Small, Stamp
@@ -62,6 +62,7 @@ class BeatWorker(Base):
     pid: Mapped[Small]
     flow: Mapped[str | None]
     beat_at: Mapped[Stamp]
+    slots: Mapped[Json] = mapped_column(server_default=text("'{}'"))
 
 
 class BeatFlow(Base):
@@ -75,3 +76,25 @@ class BeatFlow(Base):
     max_retries: Mapped[Small | None]
     timeout_s: Mapped[Small | None]
     retain: Mapped[timedelta | None]
+    priority: Mapped[Small | None]
+    pruned_to: Mapped[int | None]
+
+
+class BeatSlot(Base):
+    """Slots of a capped flow that one process may use."""
+
+    __tablename__ = "beat_slot"
+
+    worker: Mapped[int] = mapped_column(ForeignKey("beat_worker.id", ondelete="CASCADE"), primary_key=True)
+    flow: Mapped[str] = mapped_column(primary_key=True)
+    slots: Mapped[Small]
+
+
+class BeatMetric(Base):
+    """One sample that processes count up together; ``labels`` is JSON text."""
+
+    __tablename__ = "beat_metric"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    labels: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float] = mapped_column(server_default=text("0"))

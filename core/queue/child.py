@@ -76,11 +76,11 @@ async def _work(order: Order, end: socket.socket) -> bool:
                 link.tell("pong")
             case ["control", text]:
                 control = json.loads(text)
-                worker.control(frozenset(control["paused"]), control["limits"], settings.workers.task_time_limit_s)
+                worker.control(frozenset(control["paused"]), control["limits"], control["slots"])
 
     link = Link(end, hear, lambda: worker.drain(0))
     worker = Worker(order.spec, queue, registry, run_flow, link.tell)
-    worker.control(frozenset(), {}, settings.workers.task_time_limit_s)
+    worker.default_limit_s = settings.workers.task_time_limit_s
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain, settings.workers.worker_grace_s)
     link.tell("ready")
     wedged = await worker.run()

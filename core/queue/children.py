@@ -30,8 +30,8 @@ MAX_PAUSE_S = 30.0
 
 @dataclass(slots=True)
 class Child:
-    """One process. Its ``seat`` passes to the child that replaces it; ``idle`` means that its last claim came back
-    short and nobody has woken it since."""
+    """One process. Its ``seat`` passes to the child that replaces it. ``busy``: flows that it was woken for since its
+    last word, or that it found more work of than it could take. ``told`` is the last control message."""
 
     spec: ProcessSpec
     seat: int
@@ -41,8 +41,9 @@ class Child:
     link: Link
     started_at: float
     pong_at: float
+    busy: set[str]
     ready: bool = False
-    idle: bool = False
+    told: str = ""
 
     def kill(self) -> None:
         """SIGKILL; its death is noticed as any other."""
@@ -95,7 +96,7 @@ class Nursery:
         now = time.monotonic()
         child: Child
         link = Link(ours, lambda words: self._ears.words(child, words), lambda: self._watch(child))
-        child = Child(spec, seat, worker, process, process.pid or 0, link, now, now)
+        child = Child(spec, seat, worker, process, process.pid or 0, link, now, now, set(spec.flows))
         self.children[worker] = child
         return child
 

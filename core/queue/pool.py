@@ -24,6 +24,7 @@ from core.queue.children import Child, Ears, Nursery
 from core.queue.listener import QueueListener
 from core.queue.plan import RELAY, ProcessSpec
 from core.queue.queue import QueueUnavailable
+from core.queue.slots import SlotLeases
 from core.queue.upkeep import FlowControl, Upkeep
 
 PING_S = 2.0
@@ -52,6 +53,7 @@ class Pool:
         self._dead: set[int] = set()
         self._rescuing = asyncio.Lock()
         self._control = FlowControl()
+        self._slots = SlotLeases()
         self._stopping = False
         self._stopped = asyncio.Event()
         self._ready_logged = False
@@ -94,12 +96,15 @@ class Pool:
     # -- children -----------------------------------------------------------------------------------------------------
 
     async def _start_all(self) -> None:
+        look = await self._insist(lambda: self._upkeep.look([]))  # what is paused must not run until the first tick
+        self._control = look.control
+        self._slots.see(look.control.caps)
         for seat, spec in enumerate(self._specs):
             await self._start(spec, seat)
 
     async def _start(self, spec: ProcessSpec, seat: int) -> None:
         while not self._stopping:
-            worker = await self._insist(lambda: self._upkeep.add_worker(spec.name))
+            worker = await self._insist(lambda: self._upkeep.add_worker(spec))
             try:
                 child = await self._nursery.start(spec, seat, worker)
                 break
@@ -111,7 +116,7 @@ class Pool:
             return
         for flow in spec.flows:
             self._by_flow.setdefault(flow, deque()).append(worker)
-        child.link.tell("control", self._control.as_json())
+        self._tell_control(child)
         if self._stopping:
             child.link.tell("drain", "0")
 
@@ -143,16 +148,18 @@ class Pool:
     def _hear(self, child: Child, words: list[str]) -> None:
         match words:
             case ["idle"]:
-                child.idle = True
+                child.busy.clear()
                 for flow in self._unmet.intersection(child.spec.flows):
                     self._unmet.discard(flow)
                     self._wake(flow)
             case ["full", *flows]:
-                child.idle = False
+                child.busy = set(flows)
                 for flow in flows:
                     self._wake(flow)
             case ["events"]:
                 self._wake_relay()
+            case ["slots", flow, slots]:
+                self._slots.confirm(child.worker, flow, int(slots))
             case ["pong"]:
                 child.pong_at = time.monotonic()
             case ["ready"]:
@@ -173,13 +180,13 @@ class Pool:
     # -- wake-ups -----------------------------------------------------------------------------------------------------
 
     def _wake(self, flow: str) -> None:
-        """One word to one idle child of the flow; the chain goes on when its claim comes back full."""
+        """One word to one child that is not busy with the flow; the chain goes on when its claim comes back full."""
         workers = self._by_flow.get(flow, deque())
         for _ in range(len(workers)):
             workers.rotate(-1)
             child = self.children.get(workers[-1])
-            if child is not None and child.idle and child.link.tell("wake", flow):
-                child.idle = False
+            if child is not None and self._free_for(child, flow) and child.link.tell("wake", flow):
+                child.busy.add(flow)
                 return
         self._unmet.add(flow)
 
@@ -220,11 +227,10 @@ class Pool:
     async def _tick(self) -> None:
         await self._rescue_dead()
         open_flows = [] if self._stopping else [f for f in self._by_flow if self._claimable(f)]
+        if leases := self._slots.given_back():
+            await self._upkeep.give_back(leases)
         look = await self._upkeep.look(open_flows)
-        if look.control != self._control:
-            self._control = look.control
-            for child in self.children.values():
-                child.link.tell("control", look.control.as_json())
+        await self._take_control(look.control)
         for flow in look.pending:
             self._wake(flow)
         if self._strange_flow:
@@ -233,11 +239,32 @@ class Pool:
         await self._upkeep.work(look)
         await self._look_for_wedged()
 
+    async def _take_control(self, control: FlowControl) -> None:
+        """Pass on what operators want, and lease slots of flows that have a cap."""
+        changed, self._control = control != self._control, control
+        self._slots.see(control.caps)
+        if wanted := self._slots.missing(self.children):
+            self._slots.granted(await self._upkeep.lease(wanted))
+        for child in list(self.children.values()):
+            if changed or wanted or self._slots.must_give_back(child.worker):
+                self._tell_control(child)
+
+    def _tell_control(self, child: Child) -> None:
+        slots = self._slots.allowed(child.worker, child.spec.flows)
+        text = self._control.as_json(child.spec.flows, slots)
+        if text != child.told or self._slots.must_give_back(child.worker):
+            heard = child.link.tell("control", text)
+            self._slots.told(child.worker, slots, heard=heard)
+            child.told = text if heard else ""
+
     def _claimable(self, flow: str) -> bool:
-        """Whether a probe for the flow could lead to anything: not paused, and somebody idle."""
+        """Whether a probe for the flow could lead to anything: not paused, and somebody who might take more."""
         if flow in self._control.paused:
             return False
-        return any(self.children[w].idle for w in self._by_flow[flow] if w in self.children)
+        return any(self._free_for(self.children[w], flow) for w in self._by_flow[flow] if w in self.children)
+
+    def _free_for(self, child: Child, flow: str) -> bool:
+        return flow not in child.busy and self._slots.allowed(child.worker, (flow,)).get(flow) != 0
 
     async def _beats(self) -> None:
         while True:

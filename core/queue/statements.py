@@ -167,7 +167,7 @@ select exists (select from scrape_request_log t join unnest($2::text[], $3::floa
     where t.worker = $1 and t.status = 'PROCESSING' and t.picked_at < now() - l.limit_s * interval '1 second')"""
 """Whether ``$1 worker`` holds a task for longer than ``$2 flows, $3 seconds``."""
 
-ADD_WORKER = "insert into beat_worker (host, pid, flow) values ($1, 0, $2) returning id"
+ADD_WORKER = "insert into beat_worker (host, pid, flow, slots) values ($1, 0, $2, $3::text::jsonb) returning id"
 NAME_WORKER = "update beat_worker set pid = $2 where id = $1"
 BEAT = "update beat_worker set beat_at = now() where id = any($1::bigint[]) returning id"
 
@@ -176,13 +176,43 @@ select
     (select array_agg(f) from unnest($1::text[]) f cross join lateral (
         select 1 from scrape_request_log t
         where t.flow = f and t.status = 'PENDING' and t.run_after is null limit 1) x) as pending,
-    (select jsonb_agg(to_jsonb(b) - 'retain') from beat_flow b) as flows,
+    (select jsonb_agg(to_jsonb(b) - 'retain' || jsonb_build_object('workers', (
+        select jsonb_agg(jsonb_build_array(w.id, s.slots) order by w.id)
+        from beat_worker w left join beat_slot s on s.worker = w.id and s.flow = b.flow
+        where b.slots is not null and jsonb_exists(w.slots, b.flow)))) from beat_flow b) as flows,
     exists (select from scrape_request_log t
         where t.status = 'PENDING' and t.run_after is not null and t.run_after <= now()) as promotable,
     exists (select from scrape_request_log t
         where t.status = 'PENDING' and t.expires_at is not null and t.expires_at <= now()) as expired,
-    exists (select from beat_worker w where w.beat_at < now() - $2::float8 * interval '1 second') as lost"""
-"""One look a second: ``$1 flows worth probing, $2 lease in seconds``. Flags say which upkeep is due."""
+    exists (select from beat_worker w where w.beat_at < now() - $2::float8 * interval '1 second') as lost,
+    exists (select from beat_flow b where b.retain is not null) as retained"""
+"""One look a second: ``$1 flows worth probing, $2 lease in seconds``. Flags say which upkeep is due. Flows with a cap come
+with their workers and what each holds of it."""
+
+LEASE_LOCK = "select pg_advisory_xact_lock(hashtext('beat_slot'))"
+LEASE = """
+insert into beat_slot as h (worker, flow, slots)
+select a.worker, a.flow, a.has + a.gain from (
+    select w.id as worker, b.flow, coalesce(s.slots, 0) as has,
+        least(a.slots - coalesce(s.slots, 0),
+            b.slots - (select coalesce(sum(o.slots), 0) from beat_slot o where o.flow = b.flow)
+            - coalesce(sum(a.slots - coalesce(s.slots, 0)) over before, 0)) as gain
+    from unnest($1::bigint[], $2::text[], $3::int[]) a(worker, flow, slots)
+        join beat_worker w on w.id = a.worker
+        join beat_flow b on b.flow = a.flow and b.slots is not null
+        left join beat_slot s on s.worker = a.worker and s.flow = a.flow
+    where a.slots > coalesce(s.slots, 0)
+    window before as (partition by b.flow order by w.id rows between unbounded preceding and 1 preceding)) a
+where a.gain > 0
+on conflict (worker, flow) do update set slots = excluded.slots
+returning h.worker, h.flow, h.slots"""
+"""Take free slots of capped flows: ``$1 workers, $2 flows, $3 slots wanted in all``. In a transaction after LEASE_LOCK, so
+that its snapshot holds all leases; what is held never adds up to more than the cap."""
+
+GIVE_BACK = """
+update beat_slot s set slots = g.slots from unnest($1::bigint[], $2::text[], $3::int[]) g(worker, flow, slots)
+where s.worker = g.worker and s.flow = g.flow and s.slots > g.slots"""
+"""Slots that their workers no longer use: ``$1 workers, $2 flows, $3 slots they keep``."""
 
 PROMOTE = """
 with due as (

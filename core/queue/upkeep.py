@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,9 @@ from loguru import logger
 from config import Settings
 from core.flows.registry import Registry
 from core.queue import statements as sql
+from core.queue.plan import ProcessSpec
 from core.queue.queue import LOST, QueueUnavailable
+from core.queue.slots import Cap, Lease
 from utils.db import connect
 
 RARE_S = 15.0
@@ -31,10 +33,13 @@ class FlowControl:
 
     paused: frozenset[str] = frozenset()
     limits: dict[str, float] = field(default_factory=dict)
+    caps: dict[str, Cap] = field(default_factory=dict)
 
-    def as_json(self) -> str:
-        """The form that children read."""
-        return json.dumps({"paused": sorted(self.paused), "limits": self.limits}, separators=(",", ":"))
+    def as_json(self, flows: Collection[str], slots: Mapping[str, int]) -> str:
+        """The form that a child with these flows reads. ``slots``: what it may use of those that have a cap."""
+        limits = {flow: limit_s for flow, limit_s in self.limits.items() if flow in flows}
+        words = {"paused": sorted(self.paused.intersection(flows)), "limits": limits, "slots": slots}
+        return json.dumps(words, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Look:
     promotable: bool
     expired: bool
     lost: bool
+    retained: bool
 
 
 class Upkeep:
@@ -63,9 +69,9 @@ class Upkeep:
         self._rare_at = 0.0
         self._partitions_at = 0.0
 
-    async def add_worker(self, name: str) -> int:
+    async def add_worker(self, spec: ProcessSpec) -> int:
         """An id for a process about to start; its heartbeat begins now."""
-        (row,) = await self._fetch(sql.ADD_WORKER, self._host, name)
+        (row,) = await self._fetch(sql.ADD_WORKER, self._host, spec.name, json.dumps(dict(spec.slots)))
         return int(row["id"])
 
     async def name_worker(self, worker: int, pid: int) -> None:
@@ -75,7 +81,17 @@ class Upkeep:
     async def look(self, flows: Sequence[str]) -> Look:
         """One statement: which of ``flows`` have work, what operators want, which upkeep is due."""
         (row,) = await self._fetch(sql.TICK, list(flows), self._settings.workers.worker_lease_s)
-        return Look(tuple(row["pending"] or ()), _control(row["flows"]), row["promotable"], row["expired"], row["lost"])
+        flags = (row[name] for name in ("promotable", "expired", "lost", "retained"))
+        return Look(tuple(row["pending"] or ()), _control(row["flows"]), *flags)
+
+    async def lease(self, wanted: Sequence[Lease]) -> list[Lease]:
+        """Take what is free of capped flows; gives what the workers hold then."""
+        rows = await self._fetch(sql.LEASE, *_columns(wanted), after=sql.LEASE_LOCK)
+        return [Lease(row["worker"], row["flow"], row["slots"]) for row in rows]
+
+    async def give_back(self, leases: Sequence[Lease]) -> None:
+        """Lower leases to what the workers still use."""
+        await self._fetch(sql.GIVE_BACK, *_columns(leases))
 
     async def work(self, look: Look) -> None:
         """Do what a look found due."""
@@ -142,12 +158,17 @@ class Upkeep:
                 "tasks of lost workers were rescued"
             )
 
-    async def _fetch(self, statement: str, *args: Any) -> list[asyncpg.Record]:
+    async def _fetch(self, statement: str, *args: Any, after: str | None = None) -> list[asyncpg.Record]:
+        """Run one statement; ``after`` is one to run before it in the same transaction."""
         async with self._lock:
             try:
                 if self._conn is None or self._conn.is_closed():
                     self._conn = await connect(self._settings.database.pg_url, name=f"beat supervisor {self._host}")
-                return list(await self._conn.fetch(statement, *args))
+                if after is None:
+                    return list(await self._conn.fetch(statement, *args))
+                async with self._conn.transaction():
+                    await self._conn.execute(after)
+                    return list(await self._conn.fetch(statement, *args))
             except LOST as error:
                 await self.aclose()
                 raise QueueUnavailable(type(error).__name__) from error
@@ -160,4 +181,13 @@ def _control(text: str | None) -> FlowControl:
     return FlowControl(
         frozenset(f["flow"] for f in flows if f["paused"]),
         {f["flow"]: float(f["timeout_s"]) for f in flows if f["timeout_s"]},
+        {
+            f["flow"]: Cap(f["slots"], tuple((worker, held) for worker, held in f["workers"] or ()))
+            for f in flows
+            if f["slots"] is not None
+        },
     )
+
+
+def _columns(leases: Sequence[Lease]) -> tuple[list[int], list[str], list[int]]:
+    return [one.worker for one in leases], [one.flow for one in leases], [one.slots for one in leases]

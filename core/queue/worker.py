@@ -56,7 +56,8 @@ class Running:
 
 
 class Worker:
-    """Runs the tasks of one process. ``tell`` sends words to the supervisor; ``run_flow`` runs one flow."""
+    """Runs the tasks of one process, from its first ``control`` on. ``tell`` sends words to the supervisor; ``run_flow``
+    runs one flow."""
 
     def __init__(
         self, spec: ProcessSpec, queue: WorkerQueue, registry: Registry, run_flow: Run, tell: Callable[..., bool]
@@ -74,7 +75,9 @@ class Worker:
         self._hot = dict.fromkeys(self._slots)
         self._paused: frozenset[str] = frozenset()
         self._limits: dict[str, float] = {}
-        self._default_limit_s = 600.0
+        self._shares: dict[str, int] = {}
+        self._unconfirmed: dict[str, int] = {}
+        self.default_limit_s = 600.0
         self._wake = asyncio.Event()
         self._claiming = True
         self._uncertain = False
@@ -83,7 +86,6 @@ class Worker:
         self._said: str | None = None
         self._said_at = 0.0
         self.fenced = 0
-        self._wake.set()
 
     # -- what the supervisor says -------------------------------------------------------------------------------------
 
@@ -94,12 +96,16 @@ class Worker:
             self._said = None
             self._wake.set()
 
-    def control(self, paused: frozenset[str], limits: dict[str, float], default_limit_s: float) -> None:
-        """Flows that must not be claimed, and the time limits in seconds of tasks that start from now on."""
+    def control(self, paused: frozenset[str], limits: dict[str, float], shares: dict[str, int]) -> None:
+        """Flows that must not be claimed, time limits in seconds of tasks that start from now on, leased slots of flows
+        that have a cap."""
         resumed, self._paused = self._paused - paused, paused
-        self._limits, self._default_limit_s = limits, default_limit_s
-        for flow in resumed:
+        self._limits = limits
+        more = {flow for flow, before in self._shares.items() if shares.get(flow, before + 1) > before}
+        self._shares, self._unconfirmed = shares, dict(shares)
+        for flow in resumed | more:
             self.wake(flow)
+        self._wake.set()
 
     def revoke(self, task_id: int) -> None:
         """The claim was taken away: cancel the task, report nothing."""
@@ -139,6 +145,7 @@ class Worker:
     async def _turn(self) -> None:
         if self._uncertain:
             await self._adopt()
+        self._confirm_shares()
         if self._failed:
             await self._report_failed()
         if self._freed:
@@ -202,16 +209,29 @@ class Worker:
     def _free(self) -> dict[str, int]:
         """Slots to offer per flow: hot flows and those of reported tasks, never more than the process has free."""
         left = self._spec.total_slots - len(self._running)
-        used: dict[str, int] = {}
-        for running in self._running.values():
-            used[running.claim.flow] = used.get(running.claim.flow, 0) + 1
+        used = self._used()
         free: dict[str, int] = {}
         for flow in [*self._hot, *(d.claim.flow for d in self._done)]:
-            offer = min(left, self._slots.get(flow, 0) - used.get(flow, 0))
+            slots = self._slots.get(flow, 0)
+            offer = min(left, min(slots, self._shares.get(flow, slots)) - used.get(flow, 0))
             if offer > 0 and flow not in free and flow not in self._paused:
                 free[flow] = offer
                 left -= offer
         return free
+
+    def _used(self) -> dict[str, int]:
+        used: dict[str, int] = {}
+        for running in self._running.values():
+            used[running.claim.flow] = used.get(running.claim.flow, 0) + 1
+        return used
+
+    def _confirm_shares(self) -> None:
+        """Say which leased slots are enough; no statement is in flight that could claim more."""
+        if self._unconfirmed:
+            used = self._used()
+            for flow, share in list(self._unconfirmed.items()):
+                if used.get(flow, 0) <= share and self._tell("slots", flow, str(share)):
+                    del self._unconfirmed[flow]
 
     def _say_state(self, full: list[str]) -> None:
         state, now = "full" if full else "idle", asyncio.get_running_loop().time()
@@ -230,7 +250,7 @@ class Worker:
 
     def _start(self, claim: Claim) -> None:
         flow = self._registry.get(claim.flow)
-        limit_s = self._limits.get(claim.flow) or (flow.time_limit_s if flow else None) or self._default_limit_s
+        limit_s = self._limits.get(claim.flow) or (flow.time_limit_s if flow else None) or self.default_limit_s
         running = Running(claim, limit_s)
         self._running[claim.id] = running
         running.task = asyncio.create_task(self._execute(running, flow))

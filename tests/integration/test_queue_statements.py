@@ -201,7 +201,7 @@ async def test_the_first_loss_of_a_worker_runs_again_at_once_and_the_cap_ends_it
 async def test_the_tasks_of_a_host_without_heartbeat_are_rescued_and_of_a_living_one_are_not(
     pg: asyncpg.Connection, clean_db: str
 ) -> None:
-    ids = [await pg.fetchval(sql.ADD_WORKER, "host", "flow_a") for _ in range(2)]
+    ids = [await pg.fetchval(sql.ADD_WORKER, "host", "flow_a", '{"flow_a": 5}') for _ in range(2)]
     await insert(pg, 2)
     queues = [WorkerQueue(clean_db, worker) for worker in ids]
     for queue in queues:

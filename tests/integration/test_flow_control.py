@@ -1,0 +1,111 @@
+"""What operators write into beat_flow, on real pools: caps over all hosts, limits and pauses that hold at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+
+from tests.support.pool import RunningPool, kill, queue_tasks, running_pool, wait_for_statuses
+
+RUNNING = "select count(*) from scrape_request_log where status = 'PROCESSING'"
+LEASED = "select coalesce(sum(slots), 0) from beat_slot where flow = 'test_nap'"
+HOLDERS = "select count(*) from beat_slot where slots = 1"
+
+
+async def most_running(pg: asyncpg.Connection, seconds: float) -> int:
+    """The largest number of running tasks seen in a while."""
+    most = 0
+    for _ in range(int(seconds / 0.02)):
+        most = max(most, await pg.fetchval(RUNNING))
+        await asyncio.sleep(0.02)
+    return most
+
+
+async def wait_for(pg: asyncpg.Connection, query: str, value: object, within_s: float = 10.0) -> None:
+    for _ in range(int(within_s / 0.05)):
+        if await pg.fetchval(query) == value:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{query}: {await pg.fetchval(query)} is not {value}")
+
+
+async def cap(pg: asyncpg.Connection, slots: int | None) -> None:
+    await pg.execute(
+        "insert into beat_flow (flow, slots) values ('test_nap', $1) on conflict (flow) do update set slots = $1", slots
+    )
+
+
+async def test_a_cap_holds_over_all_hosts_while_processes_come_and_go(
+    pg: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    await cap(pg, 3)
+    tasks = await queue_tasks(pg, "test_nap", 600, low_ms=50, high_ms=150)
+    async with running_pool(program_env, WORKER_FLOWS="test_nap", BEAT_HOST_ID="one") as one:
+        await one.wait_for_line("pool is ready")
+        await wait_for(pg, HOLDERS, 3)
+        assert await most_running(pg, 1.0) == 3
+        async with running_pool(program_env, WORKER_FLOWS="test_nap", BEAT_HOST_ID="two") as two:
+            assert await most_while_joining(pg, two) == 3
+            victim = await pg.fetchval("select w.pid from beat_slot s join beat_worker w on w.id = s.worker limit 1")
+            assert kill(victim)
+            assert await most_running(pg, 2.5) == 3
+            assert await two.stop() == 0
+        await wait_for(pg, LEASED, 3)
+        await cap(pg, 40)
+        await wait_for(pg, f"select ({RUNNING}) > 20", True)
+        assert await one.stop() == 0
+    assert await pg.fetchval("select count(*) from scrape_request_log") == len(tasks)
+    assert await pg.fetchval(RUNNING) == 0
+    assert await pg.fetchval(LEASED) == 0
+
+
+async def most_while_joining(pg: asyncpg.Connection, pool: RunningPool) -> int:
+    watched = asyncio.create_task(most_running(pg, 4.0))
+    await pool.wait_for_line("pool is ready")
+    return await watched
+
+
+async def test_a_cap_set_at_run_time_lets_running_tasks_end_and_starts_no_more(
+    pg: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
+        await pool.wait_for_line("pool is ready")
+        await queue_tasks(pg, "test_nap", 20, low_ms=2500, high_ms=2500)
+        await wait_for(pg, RUNNING, 20)
+        await cap(pg, 0)
+        await wait_for(pg, "select count(*) from beat_slot", 0)
+        await asyncio.sleep(1.2)
+        await queue_tasks(pg, "test_nap", 20)
+        await wait_for_statuses(pg, {"COMPLETE": 20, "PENDING": 20}, within_s=10)
+        await asyncio.sleep(1.2)
+        await wait_for_statuses(pg, {"COMPLETE": 20, "PENDING": 20}, within_s=1)
+        await cap(pg, None)
+        await wait_for_statuses(pg, {"COMPLETE": 40}, within_s=10)
+
+
+async def test_a_flow_paused_before_the_start_is_paused_from_the_first_moment(
+    pg: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    await pg.execute("insert into beat_flow (flow, paused) values ('test_nap', true)")
+    await queue_tasks(pg, "test_nap", 5)
+    (other,) = await queue_tasks(pg, "test_missing", 1)
+    async with running_pool(program_env, WORKER_FLOWS="test_nap,test_missing", SINGLE_WORKER="1") as pool:
+        await pool.wait_for_line("pool is ready")
+        await wait_for_statuses(pg, {"PENDING": 5, "FAILED": 1}, within_s=10)
+        assert await pg.fetchval("select status from scrape_request_log where id = $1", other) == "FAILED"
+        await queue_tasks(pg, "test_nap", 1)
+        await queue_tasks(pg, "test_missing", 1)
+        await wait_for_statuses(pg, {"PENDING": 6, "FAILED": 2}, within_s=10)
+        await pg.execute("update beat_flow set paused = false")
+        await wait_for_statuses(pg, {"COMPLETE": 6, "FAILED": 2}, within_s=10)
+
+
+async def test_tasks_with_the_usual_priority_get_their_flows(pg: asyncpg.Connection) -> None:
+    await pg.execute("insert into beat_flow (flow, priority) values ('test_nap', 7)")
+    insert = "insert into scrape_request_log (flow, platform, params, priority) values ($1, 'INSTAGRAM', '{}', $2)"
+    for flow, priority in (("test_nap", 1), ("test_nap", None), ("test_nap", 3), ("test_mark", 1)):
+        await pg.execute(insert, flow, priority)
+    stored = await pg.fetch("select priority from scrape_request_log order by id")
+    said = await pg.fetch("select (payload->>'priority')::int from event_outbox order by id")
+    assert [row[0] for row in stored] == [7, 7, 3, 1] == [row[0] for row in said]
