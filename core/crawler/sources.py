@@ -27,17 +27,17 @@ class SourceTable:
             raise ValueError(f"the source table {self.name} is wrong: " + "; ".join(problems))
 
     def chain(self, function: str, source: str | None = None) -> tuple[str, ...]:
-        """The sources to ask, in order; only ``source`` when a page continues there.
+        """The sources to ask, in order; only ``source`` when it is named, also one that is asked by name only.
 
         Raises:
             ValueError: no such function, or the source is not one of its.
         """
-        sources = self.chains.get(function)
-        if sources is None:
-            raise ValueError(f"no source of {self.name} has {function}")
+        sources = self.chains.get(function, ())
         if source is None:
+            if not sources:
+                raise ValueError(f"no source of {self.name} has {function}")
             return sources
-        if source not in sources:
+        if next(self._incapable(function, source), None):
             raise ValueError(f"{source} is no source of {function}: {', '.join(sources)}")
         return (source,)
 

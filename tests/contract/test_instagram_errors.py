@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from contextlib import aclosing
 from typing import Any
 
@@ -26,7 +25,7 @@ from core.crawler.provider import Asked, Credential
 from instagram.functions.retriever.crawler import INSTAGRAM, instagram_sources
 from instagram.functions.retriever.graphapi.graphapi import GraphApi
 from instagram.functions.retriever.judge import judge
-from tests.support.instagram import SAMPLES, data_cases
+from tests.support.instagram import SAMPLES, data_cases, recorded_status
 from utils.request import HttpClient, HttpOptions
 
 GRAPH_FILES: list[tuple[str, type[ProviderError]]] = [
@@ -55,10 +54,39 @@ GATEWAY_FILES: list[tuple[str, type[ProviderError]]] = [
     ("fetch_profile_by_handle.error-429-rate", RateLimited),
     ("fetch_profile_by_handle.error-504", Unavailable),
 ]
-FILES = [
-    *(("graphapi", file, kind) for file, kind in GRAPH_FILES),
-    *((source, file, kind) for source in ("rapidapi-arraybobo", "rapidapi-jotucker") for file, kind in GATEWAY_FILES),
+WITHOUT_404 = [row for row in GATEWAY_FILES if row[0] != "fetch_profile_by_handle.error-404"]
+LAMA_FILES: list[tuple[str, type[ProviderError]]] = [
+    ("fetch_profile_by_handle.error-401", CredentialInvalid),
+    ("fetch_profile_by_handle.error-402", QuotaExhausted),
+    ("fetch_profile_by_handle.error-404", NotFound),
+    ("fetch_profile_by_handle.error-422", Unsupported),
+    ("fetch_profile_by_handle.error-429", RateLimited),
+    ("fetch_profile_by_handle.error-500", Unavailable),
+    ("fetch_profile_posts_by_id.error-403", Private),
+    ("fetch_post_by_shortcode.error-404", NotFound),
 ]
+ROCKETAPI_FILES: list[tuple[str, type[ProviderError]]] = [
+    ("fetch_profile_by_handle.error-401", CredentialInvalid),
+    ("fetch_profile_by_handle.error-402", QuotaExhausted),
+    ("fetch_profile_by_handle.error-429", RateLimited),
+    ("fetch_profile_by_handle.error-500", Unavailable),
+    ("fetch_profile_by_handle.done-404", NotFound),
+    ("fetch_profile_by_handle.done-html-200", Unavailable),
+    ("fetch_post_by_shortcode.done-404", NotFound),
+    ("fetch_reels_posts.done-429", RateLimited),
+    ("fetch_followers.done-403-private", Private),
+]
+TABLES: dict[str, list[tuple[str, type[ProviderError]]]] = {
+    "graphapi": GRAPH_FILES,
+    "lama": LAMA_FILES,
+    "rapidapi-arraybobo": GATEWAY_FILES,
+    "rapidapi-jotucker": GATEWAY_FILES,
+    "rapidapi-neotank": GATEWAY_FILES,
+    "rapidapi-bestsolutions": GATEWAY_FILES,
+    "rapidapi-igapi": WITHOUT_404,
+    "rocketapi": ROCKETAPI_FILES,
+}
+FILES = [(source, file, kind) for source, table in TABLES.items() for file, kind in table]
 
 
 def found(source: str, file: str, status: int, data: Any) -> ProviderError | None:
@@ -70,17 +98,15 @@ def found(source: str, file: str, status: int, data: Any) -> ProviderError | Non
 @pytest.mark.parametrize(("source", "file", "kind"), FILES)
 def test_a_recorded_error_is_classed(source: str, file: str, kind: type[ProviderError]) -> None:
     data = json.loads((SAMPLES / source / f"{file}.json").read_text(encoding="utf-8"))
-    status = re.search(r"error-(\d{3})", file)
-    assert status is not None
-    failure = found(source, file, int(status[1]), data)
+    failure = found(source, file, recorded_status(file), data)
     assert type(failure) is kind
     assert failure.message
 
 
 def test_every_recorded_error_of_the_built_sources_is_in_the_table() -> None:
     listed = {(source, file) for source, file, _ in FILES}
-    files = [path for source in INSTAGRAM.providers for path in (SAMPLES / source).glob("*error-*.json")]
-    on_disk = {(path.parent.name, path.stem) for path in files}
+    files = [path for source in INSTAGRAM.providers for path in (SAMPLES / source).glob("*.json")]
+    on_disk = {(path.parent.name, path.stem) for path in files if "error-" in path.stem or "done-" in path.stem}
     assert on_disk == listed
 
 

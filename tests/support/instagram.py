@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -39,7 +40,7 @@ class Recorded:
         """The decoded body, a copy of one's own."""
         return copy.deepcopy(_load(self.source, self.file))
 
-    def parse(self, data: Any, **asked: str | None) -> Any:
+    def parse(self, data: Any, **asked: Any) -> Any:
         """What the crawler makes of ``data`` as an answer to this function."""
         payload = Payload(self.source, self.function, Asked(**asked), data, FETCHED)
         return INSTAGRAM.providers[self.source].parsers[self.function](payload)
@@ -55,17 +56,26 @@ def recorded(source: str, file: str) -> Recorded:
     return Recorded(source, file.partition(".")[0], file)
 
 
+_NO_DATA = ("error-", "done-", "-200")
+
+
 def data_cases() -> list[Recorded]:
     """Every recording that holds data for a function that is built."""
     return [
         recorded(source, path.stem)
         for source, provider in INSTAGRAM.providers.items()
         for path in sorted((SAMPLES / source).glob("*.json"))
-        if path.name.partition(".")[0] in provider.parsers and "error-" not in path.name and "-200" not in path.name
+        if path.name.partition(".")[0] in provider.parsers and not any(sign in path.name for sign in _NO_DATA)
     ]
 
 
-def read(source: str, file: str, **asked: str | None) -> Any:
+def recorded_status(file: str) -> int:
+    """The HTTP status in a recording's name; 200 when there is none. ``done-<n>`` is the one inside an envelope."""
+    match = re.search(r"error-(\d{3})", file)
+    return int(match[1]) if match else 200
+
+
+def read(source: str, file: str, **asked: Any) -> Any:
     """A recording, read."""
     case = recorded(source, file)
     return case.parse(case.body, **asked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.crawler.provider import Credential, Provider
@@ -49,7 +51,19 @@ def test_a_function_that_no_source_has_is_refused_by_name() -> None:
         table_of(ALPHA).chain("lose")
 
 
+def test_a_source_that_is_named_is_asked_alone_whether_it_is_in_the_chain_or_not() -> None:
+    beta = provider("beta", "http://127.0.0.1:1")
+    table = SourceTable("test", {"alpha": ALPHA, "beta": beta}, {"find": ("alpha",)})
+    assert (table.chain("find"), table.chain("find", "beta")) == (("alpha",), ("beta",))
+    for function, source in (("find", "gamma"), ("lose", "beta")):
+        with pytest.raises(ValueError, match=f"{source} is no source of {function}"):
+            table.chain(function, source)
+
+
 def test_limits_are_counted_by_source_and_by_credential_never_by_url() -> None:
     second, hour = Limit(5, 1), Limit(200, 3600, By.CREDENTIAL)
     limited = provider("alpha", "http://127.0.0.1:1", (second, hour))
-    assert levels(limited, Credential(7, "alpha", None, {})) == [Level("alpha", second), Level("alpha:7", hour)]
+    assert levels(limited, Credential(7, "alpha", None, {})) == [
+        Level("alpha", replace(second, sliding=True)),
+        Level("alpha:7", replace(hour, sliding=True)),
+    ]
