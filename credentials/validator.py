@@ -68,6 +68,11 @@ class GraphTokens:
     app_token: str
     url: str = "https://graph.facebook.com/v15.0/debug_token"
 
+    @classmethod
+    def at_version(cls, http: HttpClient, app_token: str, version: str) -> GraphTokens:
+        """The same at a version of the API, such as ``v15.0``."""
+        return cls(http, app_token, f"https://graph.facebook.com/{version}/debug_token")
+
     async def check(self, token: str) -> TokenVerdict:
         """What the API says about a token, now.
 
