@@ -62,6 +62,7 @@ PROFILES = [
     (IGAPI, "fetch_profile_by_handle", WEB_PROFILE, ["CnJLVGW5VAN"]),
     (NEOTANK, "fetch_profile_by_handle", WEB_PROFILE, ["CnJLVGW5VAN", "Cm-9TgUDRHL"]),
 ]
+MOBILE_FEED = BESTSOLUTIONS.body("fetch_profile_posts_by_id")
 FEED_CURSOR = "QVFmNjQ1NTFmY2Q2ZjA3ODIzY2I4Nzk3MWNmYjkxNDQ2NDI1ZGExODI4OGU1MmRjNzMyMjFlMmQwMGMyZmZkNGM1ZjM5ZmQ0"
 
 
@@ -109,6 +110,27 @@ def test_a_page_is_read(source: Source, file: str, posts: list[dict[str, Any]], 
         source.read(file, handle="aurora_kitchen")
 
 
+@pytest.mark.parametrize("wrapper", ["media", "media_or_ad"])
+def test_wrapped_items_of_a_feed_are_read(wrapper: str) -> None:
+    body = {**MOBILE_FEED, "items": [{wrapper: item} for item in MOBILE_FEED["items"]]}
+    assert BESTSOLUTIONS.parse("fetch_profile_posts_by_id", body, **OWNER).posts == (
+        BESTSOLUTIONS.parse("fetch_profile_posts_by_id", MOBILE_FEED).posts
+    )
+    single = {"items": [{wrapper: MOBILE_FEED["items"][0]}]}
+    assert flat(BESTSOLUTIONS.parse("fetch_post_by_shortcode", single)) == V1_REEL
+    with pytest.raises(NotFoundHere):
+        BESTSOLUTIONS.parse("fetch_profile_posts_by_id", body, profile_id="1")
+
+
+def test_a_single_web_post_is_found_in_any_envelope() -> None:
+    node = NEOTANK.body("fetch_profile_posts_by_id")["edges"][0]["node"]
+    plain = NEOTANK.parse("fetch_post_by_shortcode", node)
+    assert flat(plain) == older(WEB_REEL)[0]
+    envelopes = [{"data": {name: node}} for name in ("shortcode_media", "xdt_shortcode_media")]
+    for body in (*envelopes, {"graphql": {"shortcode_media": node}}, {"items": [node]}):
+        assert NEOTANK.parse("fetch_post_by_shortcode", body, shortcode="CnOAG9Tl0uH") == plain
+
+
 def test_a_single_post_names_its_account_as_owner() -> None:
     assert flat(IGAPI.read("fetch_post_by_shortcode", shortcode="CnOAG9Tl0uH")) == V1_REEL
     with pytest.raises(NotFoundHere):
@@ -152,9 +174,6 @@ def test_collected_comments_are_those_of_the_web_site() -> None:
     (comment,) = IGAPI.parse("fetch_post_comments", {"collector": [node]}).comments
     assert (comment.comment_id, comment.text, comment.profile_id, comment.handle) == ("9", "", "3", "a")
     assert (comment.likes, comment.publish_time) == (None, 1674815000)
-
-
-MOBILE_FEED = BESTSOLUTIONS.body("fetch_profile_posts_by_id")
 
 
 def test_the_mobile_feed_of_igapi_is_read_as_well() -> None:
@@ -289,10 +308,7 @@ ERRORS: dict[str, type[ProviderError]] = {
     "error-504": Unavailable,
 }
 FAILURES = [
-    (source, file, ERRORS[file.partition(".")[2]])
-    for source in SOURCES
-    for file in source.files()
-    if ".error-" in file
+    (source, file, ERRORS[file.partition(".")[2]]) for source in SOURCES for file in source.files() if ".error-" in file
 ]
 
 

@@ -38,9 +38,9 @@ def _first(payload: Payload, paths: tuple[str, ...]) -> Reader:
     body = container(Reader(payload.data), "")
     for path in paths[:-1]:
         found = body.object(path) if path.partition(".")[0] in body.value else None if path else body
-        if found is not None and _is_filled(found):
+        if found is not None and _is_filled(found := v1.bare(found)):
             return found
-    found = container(body, paths[-1])
+    found = v1.bare(container(body, paths[-1]))
     if not _is_filled(found):
         raise NotFoundHere(f"the answer has nothing at {found.where('')}")
     return found

@@ -16,6 +16,7 @@ from core.crawler.errors import Malformed
 
 _WHOLE = re.compile(r"[+-]?\d{1,40}(\.0{1,20})?")
 _DECIMAL = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?")
+_ID = re.compile(r"(highlight:)?[0-9]+")
 _LAST_SECOND = 253_402_300_799  # of the year 9999
 
 
@@ -117,7 +118,7 @@ class Reader:
         """The objects of an object whose keys are ids; a null one is left out."""
         found: dict[str, Reader] = {}
         for name, item in self.value.items():
-            if not (name.isascii() and name.isdigit()):
+            if not _ID.fullmatch(name):
                 raise self.wrong("", "ids as keys", self.value)
             reader = Reader(item, self.where(name))
             if item is not None and not isinstance(item, dict):

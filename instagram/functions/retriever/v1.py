@@ -149,6 +149,7 @@ def short_person(user: Reader) -> dict[str, str | None]:
 
 def page(items: list[Reader], payload: Payload, cursor: str | None, more: bool | None) -> PostsPage:
     """Media objects -> one page of the account asked for."""
+    items = [bare(item) for item in items]
     found = feed(items, payload, cursor, more=more)
     owners = [_accounts(item, log) for item, log in zip(items, found.posts, strict=True)]
     check_owner(found.posts, owners, payload.asked)
@@ -157,9 +158,16 @@ def page(items: list[Reader], payload: Payload, cursor: str | None, more: bool |
 
 def feed(items: list[Reader], payload: Payload, cursor: str | None, more: bool | None) -> PostsPage:
     """Media objects of anybody -> one page."""
-    posts = [media(item, payload) for item in items]
+    posts = [media(bare(item), payload) for item in items]
     check_named(posts, "code")
     return posts_page(posts, cursor, more=more)
+
+
+def bare(item: Reader) -> Reader:
+    """The media object of a list item, which some feeds wrap."""
+    if item.raw("pk") is not None or item.raw("id") is not None:
+        return item
+    return item.object("media") or item.object("media_or_ad") or item
 
 
 def sections(body: Reader, payload: Payload) -> PostsPage:

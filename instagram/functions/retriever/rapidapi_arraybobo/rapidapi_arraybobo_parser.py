@@ -26,13 +26,13 @@ def parse_posts(payload: Payload) -> PostsPage:
 def parse_reels(payload: Payload) -> PostsPage:
     """``items[].media`` of the mobile API."""
     body = Reader(payload.data)
-    items = [item.object("media") or item for item in entries(body, "items")]
+    items = entries(body, "items")
     return v1.page(items, payload, body.cursor("paging_info.max_id"), more=body.flag("paging_info.more_available"))
 
 
 def parse_post(payload: Payload) -> PostLog:
     """A single post of the web site, flattened to the root."""
-    return either.post(payload, "", "data.shortcode_media")
+    return either.post(payload, "", "data.xdt_shortcode_media", "data.shortcode_media")
 
 
 def parse_tagged(payload: Payload) -> PostsPage:

@@ -31,7 +31,7 @@ def parse_posts(payload: Payload) -> PostsPage:
 def parse_post(payload: Payload) -> PostLog:
     """The first of ``items[]``; the web variant has ``data.shortcode_media``."""
     _body(payload)
-    return either.post(payload, "items.0", "data.shortcode_media")
+    return either.post(payload, "items.0", "data.xdt_shortcode_media", "data.shortcode_media")
 
 
 def parse_stories(payload: Payload) -> PostsPage:

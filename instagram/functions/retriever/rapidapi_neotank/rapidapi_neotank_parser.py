@@ -11,6 +11,8 @@ from instagram.functions.retriever.checks import container
 from instagram.functions.retriever.reader import Reader
 from instagram.models.pages import PostsPage, ProfilePage
 
+_SINGLE = ("data.shortcode_media", "data.xdt_shortcode_media", "graphql.shortcode_media", "items.0", "")
+
 
 def parse_profile(payload: Payload) -> ProfilePage:
     """A web user at the root, with the newest posts inside."""
@@ -31,7 +33,7 @@ def parse_newest(payload: Payload) -> PostsPage:
 
 def parse_post(payload: Payload) -> PostLog:
     """A single post in whichever envelope it comes."""
-    return either.post(payload, "data.shortcode_media", "graphql.shortcode_media", "items.0", "")
+    return either.post(payload, *_SINGLE)
 
 
 PARSERS: Mapping[str, Parser] = {
