@@ -130,7 +130,8 @@ async def collect(
 ) -> Collected:
     """Page after page from the source that gave the first one, until the rule or the last page.
 
-    An empty page, a cursor seen before and too many pages end it as well; what was collected is kept.
+    An empty page, a cursor seen before and too many pages end it as well; what was collected is kept. Where a source
+    gives one cursor for all pages, a page without a new post ends it.
     """
     found = Collected()
     seen: set[str] = set()
@@ -144,13 +145,19 @@ async def collect(
         page = fetched.value
         found.source = fetched.source
         found.pages += 1
+        circles = page.cursor in seen and not (page.steady_cursor and _has_new(page, found.posts))
         found.posts += page.posts
         if not page.posts or page.cursor is None or rule.reached(page, len(found.posts), now):
             return found
-        if page.cursor in seen:
+        if circles:
             found.gap = Gap(function.name, "repeated_cursor", message="the source gave the same page link twice")
             return found
         seen.add(page.cursor)
         asked = replace(asked, cursor=page.cursor)
     found.gap = Gap(function.name, "too_many_pages", message=f"stopped after {rule.pages} pages")
     return found
+
+
+def _has_new(page: PostsPage, posts: list[PostLog]) -> bool:
+    known = {log.shortcode for log in posts}
+    return any(log.shortcode is not None and log.shortcode not in known for log in page.posts)

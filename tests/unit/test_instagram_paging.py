@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -83,6 +84,17 @@ async def test_an_empty_page_ends_the_loop_and_keeps_what_was_read() -> None:
 async def test_a_cursor_that_comes_back_ends_the_loop() -> None:
     found = await recent_posts(Pages(page(2, "a"), page(2, "b"), page(2, "a")), ASKED, NOW)
     assert (len(found.posts), found.pages) == (6, 3)
+    assert found.gap is not None
+    assert found.gap.reason == "repeated_cursor"
+
+
+async def test_one_cursor_for_all_pages_leads_on_while_there_are_new_posts() -> None:
+    def steady(count: int) -> PostsPage:
+        return replace(page(count, "same"), steady_cursor=True)
+
+    last = steady(2)
+    found = await recent_posts(Pages(steady(3), steady(3), last, last), ASKED, NOW)
+    assert (len(found.posts), found.pages) == (10, 4)
     assert found.gap is not None
     assert found.gap.reason == "repeated_cursor"
 
