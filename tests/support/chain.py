@@ -15,13 +15,15 @@ from sqlalchemy import text
 from core.crawler.crawler import Crawler, Fetched
 from core.crawler.errors import ProviderError
 from core.crawler.provider import Asked, Function
+from core.crawler.sources import SourceTable
 from core.flows.registry import build_registry
 from core.flows.scraper import failed
 from core.queue.queue import Claim, Failed
 from credentials.manager import CredentialManager
 from credentials.vault import Vault, new_key
-from instagram.functions.retriever.crawler import INSTAGRAM
+from instagram.functions.retriever.crawler import GRAPH, INSTAGRAM
 from instagram.models import functions
+from tests.sandbox.hosts import all_hosts
 from tests.sandbox.posts import posts_of, reels_of
 from tests.sandbox.universe import OPEN_KINDS, Creator, Kind, Trait, Universe
 from tests.support.sandbox import Sandbox
@@ -32,11 +34,42 @@ from utils.request import HttpClient, HttpOptions, Timeouts
 EACH = 2
 """Credentials of each source."""
 
-FUNCTIONS: Mapping[str, Function[Any]] = {
-    one.name: one for one in vars(functions).values() if isinstance(one, Function) and one.name in INSTAGRAM.chains
+_SIMULATED = {host.source: host.mandatory for host in all_hosts(Universe()).values()}
+_OPEN_TO_GRAPH = ("fetch_profile_by_handle", "fetch_profile_posts_by_handle")
+_PUBLIC = (
+    *_OPEN_TO_GRAPH,
+    "fetch_profile_by_id",
+    "fetch_profile_posts_by_id",
+    "fetch_reels_posts",
+    "fetch_post_by_shortcode",
+    "fetch_tagged_posts",
+    "fetch_hashtag_posts",
+    "fetch_story_posts_by_profile_id",
+    "fetch_followers",
+    "fetch_following",
+    "fetch_post_likes",
+    "fetch_post_comments",
+)
+
+
+def _answers(source: str, function: str) -> bool:
+    """Whether the sandbox answers for it, about any account."""
+    return function in _SIMULATED.get(source, ()) and (source != GRAPH or function in _OPEN_TO_GRAPH)
+
+
+CHAINS: Mapping[str, tuple[str, ...]] = {
+    function: simulated
+    for function in _PUBLIC
+    if (simulated := tuple(one for one in INSTAGRAM.chains.get(function, ()) if _answers(one, function)))
 }
+"""The chains of functions about public accounts, as far as the sandbox can answer for their sources."""
+
+FUNCTIONS: Mapping[str, Function[Any]] = {
+    one.name: one for one in vars(functions).values() if isinstance(one, Function) and one.name in CHAINS
+}
+TABLE = SourceTable("instagram", {source: INSTAGRAM.providers[source] for source in _SIMULATED}, CHAINS)
 PATIENT = Timeouts(connect=10, read=20, total=30)
-HASTY = Timeouts(connect=10, read=0.5, total=30)
+HASTY = Timeouts(connect=10, read=0.3, total=30)
 LARGEST = 1 << 20
 RING = new_key("chain")
 
@@ -144,7 +177,7 @@ class Rig:
         options = HttpOptions(timeouts=timeouts, sandbox_url=self.sandbox.url, max_body_bytes=LARGEST)
         http, limiter = HttpClient(options), RateLimiter(redis_client(self.redis_url))
         try:
-            yield Crawler(INSTAGRAM, self.manager(), http, limiter, max_wait_s=20.0)
+            yield Crawler(TABLE, self.manager(), http, limiter, max_wait_s=20.0)
         finally:
             await http.aclose()
             await limiter.aclose()
@@ -164,6 +197,8 @@ def subject(universe: Universe) -> Creator:
 def asked_of(universe: Universe, function: str) -> Asked:
     """The question about the subject that belongs to a function."""
     who = subject(universe)
-    if function == "fetch_post_by_shortcode":
+    if function.startswith("fetch_hashtag"):
+        return Asked(hashtag="fitness")
+    if "_post_" in function and "_story_" not in function:
         return Asked(shortcode=posts_of(universe, who)[0].shortcode)
     return Asked(handle=who.handle) if function.endswith("_handle") else Asked(profile_id=str(who.pk))

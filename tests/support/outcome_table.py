@@ -18,7 +18,8 @@ from core.crawler.errors import (
     Retry,
     Unavailable,
 )
-from instagram.functions.retriever.crawler import CHAINS, GRAPH
+from instagram.functions.retriever.crawler import GRAPH
+from tests.support.chain import CHAINS
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 UNTOUCHED, REFUSED = "untouched", "refused"
@@ -73,11 +74,32 @@ GRAPH_API: Mapping[str, Means] = {
 MISSING_CONTAINER = {
     ("rapidapi-jotucker", "fetch_profile_posts_by_id"),
     ("rapidapi-jotucker", "fetch_post_by_shortcode"),
+    ("rapidapi-jotucker", "fetch_hashtag_posts"),
+    ("rapidapi-jotucker", "fetch_followers"),
+    ("rapidapi-jotucker", "fetch_following"),
+    ("rapidapi-jotucker", "fetch_post_likes"),
+    ("rapidapi-jotucker", "fetch_post_comments"),
     ("rapidapi-arraybobo", "fetch_profile_posts_by_id"),
     ("rapidapi-arraybobo", "fetch_profile_posts_by_handle"),
     ("rapidapi-arraybobo", "fetch_reels_posts"),
+    ("rapidapi-arraybobo", "fetch_tagged_posts"),
+    ("rapidapi-arraybobo", "fetch_hashtag_posts"),
 }
 """The key that changes its name holds all the data, and a body without it is how these sources say 'no such thing'."""
+
+UNNOTICED = {
+    ("rapidapi-jotucker", "fetch_hashtag_posts", "wrong_user"),
+    ("rapidapi-jotucker", "fetch_followers", "wrong_user"),
+    ("rapidapi-jotucker", "fetch_following", "wrong_user"),
+    ("rapidapi-jotucker", "fetch_post_comments", "wrong_user"),
+    ("rapidapi-arraybobo", "fetch_tagged_posts", "wrong_user"),
+    ("rapidapi-arraybobo", "fetch_hashtag_posts", "wrong_user"),
+    ("rapidapi-arraybobo", "fetch_story_posts_by_profile_id", "changed_key"),
+}
+"""Answers that do not say whom they are about, and one that may lack its key (there are no stories): they are data."""
+
+ALIKE = ("rate_limit", "quota", "unauthorized", "not_found", "server_error", "html", "changed_key", "wrong_user")
+"""Faults that all sources of a chain have at once: one of each meaning."""
 
 MIXED: Sequence[tuple[str, ...]] = (
     ("rate_limit", "server_error", "changed_key"),
@@ -93,7 +115,7 @@ MIXED: Sequence[tuple[str, ...]] = (
 
 
 def means(function: str, source: str, fault: str) -> Means:
-    """The table's word on a cell."""
+    """The table's word on a fault that is noticed."""
     if fault == "changed_key" and (source, function) in MISSING_CONTAINER:
         return Means(NotFoundHere, 404)
     return (GRAPH_API if source == GRAPH else RAPIDAPI)[fault]
@@ -114,7 +136,7 @@ def walk(function: str, faults: Sequence[str | None]) -> End:
     """The chain's rules: a final answer or two sources without a trace end it, any data does, else it fails."""
     seen: list[Means] = []
     for source, fault in zip(CHAINS[function], faults, strict=True):
-        if fault is None:
+        if fault is None or (source, function, fault) in UNNOTICED:
             return End(len(seen) + 1, source)
         seen.append(means(function, source, fault))
         if seen[-1].kind is NotFound or [one.kind for one in seen].count(NotFoundHere) == 2:
