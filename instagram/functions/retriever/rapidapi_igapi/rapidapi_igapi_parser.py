@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from core.crawler.provider import Parser, Payload
 from core.models.logs import PostLog
@@ -42,7 +43,10 @@ def parse_anybodys(payload: Payload) -> PostsPage:
 
 
 def parse_post(payload: Payload) -> PostLog:
-    """A mobile media object at the root; its account stands under ``owner``."""
+    """A mobile media object at the root; its account stands under ``owner``, not under ``user``."""
+    data = payload.data
+    if isinstance(data, dict) and data.get("owner") is not None:
+        payload = replace(payload, data={key: value for key, value in data.items() if key != "user"})
     return either.post(payload, "")
 
 

@@ -12,9 +12,14 @@ from instagram.functions.retriever.reader import Reader
 from instagram.models.pages import CommentsPage, PeoplePage, PostsPage, ProfilePage
 
 
-def parse_profile(payload: Payload) -> ProfilePage:
-    """``data.user`` of the web site with its newest posts, or ``user`` of the mobile API."""
+def parse_profile_by_handle(payload: Payload) -> ProfilePage:
+    """``data.user`` of the web site with its newest posts, else ``user`` of the mobile API."""
     return either.profile(payload, "response.body.data.user", "response.body.user")
+
+
+def parse_profile_by_id(payload: Payload) -> ProfilePage:
+    """``user`` of the mobile API, else ``data.user`` of the web site."""
+    return either.profile(payload, "response.body.user", "response.body.data.user")
 
 
 def parse_posts(payload: Payload) -> PostsPage:
@@ -58,6 +63,11 @@ def parse_people(payload: Payload) -> PeoplePage:
     return people.v1_page(_body(payload))
 
 
+def parse_likes(payload: Payload) -> PeoplePage:
+    """``users[]``. The call has no pages, whatever a cursor in its answer suggests."""
+    return PeoplePage(people.v1_page(_body(payload)).people)
+
+
 def parse_comments(payload: Payload) -> CommentsPage:
     """``comments[]``; an empty list, too, where they are switched off."""
     return comments.v1_page(_body(payload))
@@ -68,8 +78,8 @@ def _body(payload: Payload) -> Reader:
 
 
 PARSERS: Mapping[str, Parser] = {
-    "fetch_profile_by_id": parse_profile,
-    "fetch_profile_by_handle": parse_profile,
+    "fetch_profile_by_id": parse_profile_by_id,
+    "fetch_profile_by_handle": parse_profile_by_handle,
     "fetch_profile_posts_by_id": parse_posts,
     "fetch_profile_posts_by_handle": parse_posts,
     "fetch_reels_posts": parse_reels,
@@ -80,6 +90,6 @@ PARSERS: Mapping[str, Parser] = {
     "fetch_story_posts_by_profile_id": parse_stories,
     "fetch_followers": parse_people,
     "fetch_following": parse_people,
-    "fetch_post_likes": parse_people,
+    "fetch_post_likes": parse_likes,
     "fetch_post_comments": parse_comments,
 }
