@@ -56,8 +56,8 @@ class Running:
 
 
 class Worker:
-    """Runs the tasks of one process, from its first ``control`` on. ``tell`` sends words to the supervisor; ``run_flow``
-    runs one flow."""
+    """Runs the tasks of one process, from its first ``control`` on. ``tell`` sends words to the supervisor,
+    ``run_flow`` runs one flow."""
 
     def __init__(
         self, spec: ProcessSpec, queue: WorkerQueue, registry: Registry, run_flow: Run, tell: Callable[..., bool]

@@ -82,6 +82,7 @@ async def test_a_cap_set_at_run_time_lets_running_tasks_end_and_starts_no_more(
         await wait_for_statuses(pg, {"COMPLETE": 20, "PENDING": 20}, within_s=1)
         await cap(pg, None)
         await wait_for_statuses(pg, {"COMPLETE": 40}, within_s=10)
+        assert await pool.stop() == 0
 
 
 async def test_a_flow_paused_before_the_start_is_paused_from_the_first_moment(
@@ -99,6 +100,7 @@ async def test_a_flow_paused_before_the_start_is_paused_from_the_first_moment(
         await wait_for_statuses(pg, {"PENDING": 6, "FAILED": 2}, within_s=10)
         await pg.execute("update beat_flow set paused = false")
         await wait_for_statuses(pg, {"COMPLETE": 6, "FAILED": 2}, within_s=10)
+        assert await pool.stop() == 0
 
 
 async def test_tasks_with_the_usual_priority_get_their_flows(pg: asyncpg.Connection) -> None:

@@ -124,6 +124,7 @@ async def test_a_paused_flow_claims_nothing_and_loses_nothing(
         await wait_for_statuses(marks, {"PENDING": 5}, within_s=1)
         await marks.execute("update beat_flow set paused = false")
         await wait_for_statuses(marks, {"COMPLETE": 5}, within_s=10)
+        assert await pool.stop() == 0
 
 
 async def test_one_process_for_all_flows_claims_no_more_than_its_slots(
