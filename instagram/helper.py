@@ -84,10 +84,9 @@ def post_metrics(
 
     A block without posts, and every block of an account without followers, is ``{}``. Engagement is in percent.
     """
-    newest = sorted((*static, *reels), key=_published, reverse=True)[:NEWEST]
     of_static = _averages(without_outliers(static, _likes), followers)
     of_reels = _averages(without_outliers(reels, _plays), followers)
-    of_all = _averages(without_outliers(newest, _likes), followers)
+    of_all = _of_newest(static, reels, followers)
     story: Block = {}
     if of_all:
         engagement = of_reels["avg_engagement"] if of_reels else of_all["avg_engagement"]
@@ -98,6 +97,24 @@ def post_metrics(
         "story": story,
         "all": _only(of_all, "avg_engagement", "avg_likes", "avg_comments"),
     }
+
+
+def account_averages(
+    static: Sequence[PostNumbers], reels: Sequence[PostNumbers], followers: float | None
+) -> dict[str, float | None]:
+    """The ``avg_*`` columns of an account: of block ``all``, with the reach of those same posts, and plays of reels.
+
+    An empty block gives null.
+    """
+    of_all = _of_newest(static, reels, followers)
+    of_reels = _averages(without_outliers(reels, _plays), followers)
+    names = ("avg_likes", "avg_comments", "avg_engagement", "avg_reach")
+    return {**{name: of_all.get(name) for name in names}, "avg_reels_plays": of_reels.get("avg_plays")}
+
+
+def _of_newest(static: Sequence[PostNumbers], reels: Sequence[PostNumbers], followers: float | None) -> Block:
+    newest = sorted((*static, *reels), key=_published, reverse=True)[:NEWEST]
+    return _averages(without_outliers(newest, _likes), followers)
 
 
 def _averages(posts: Sequence[PostNumbers], followers: float | None) -> Block:

@@ -18,6 +18,7 @@ from core.amqp.events import post_log_event, profile_log_event
 from core.entities.instagram import InstagramAccount, InstagramPost
 from core.models.logs import PostLog, ProfileLog, key_values
 from instagram.models.keys import PROFILE_ID
+from instagram.tasks.averages import store_averages
 from instagram.tasks.transformer import account_row, post_row
 from instagram.tasks.upserts import upsert
 from utils.json_safe import json_safe, json_text
@@ -25,7 +26,6 @@ from utils.json_safe import json_safe, json_text
 _FIRST_VALUE_STAYS = ("profile_follower", "profile_er", "profile_static_er", "profile_reels_er")
 
 UPSERT_ACCOUNT = upsert(InstagramAccount, "profile_id", returning="profile_id")
-MARK_REFRESHED = text("update instagram_account set refreshed_at = now() where profile_id = :profile_id")
 UPSERT_POSTS = upsert(
     InstagramPost,
     "shortcode",
@@ -70,19 +70,19 @@ async def upsert_profile(
     """Store an account and its posts and announce each of them once: all of it, or nothing.
 
     The account's row is locked first, then the posts' in order of shortcode, so that concurrent tasks wait for each
-    other and never in a circle. ``refreshed`` stamps the row as wholly refreshed.
+    other and never in a circle. ``refreshed`` stamps the row as wholly refreshed and renews its averages.
     """
     row = account_row(profile)
     async with session.begin():
         await _write(session, UPSERT_ACCOUNT, [row])
-        if refreshed:
-            await session.execute(MARK_REFRESHED, {"profile_id": profile.profile_id})
         if "handle" in row:
             await session.execute(
                 HANDLE_SEEN,
                 {"platform": profile.platform.value, "handle": row["handle"], "profile_id": profile.profile_id},
             )
         stored = await _store_posts(session, posts)
+        if refreshed:
+            await store_averages(session, profile.profile_id, refreshed=True)
         await session.execute(ADD_PROFILE_LOG, {"rows": _json([_audit(profile, profile_id=profile.profile_id)])})
         await outbox.add(session, [profile_log_event(profile), *map(post_log_event, stored)])
 

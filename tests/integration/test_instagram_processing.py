@@ -88,7 +88,7 @@ async def test_a_recorded_profile_and_its_posts_are_stored_column_by_column(
         "handle": "aurora.kitchen", "full_name": "Aurora Kitchen", "profile_type": "business", "followers": 1284533,
         "following": 431, "media_count": 1892, "category": "Kitchen/cooking", "category_id": "200600219953504",
         "fbid": "17841405820113374", "is_business_or_creator": True, "is_private": False, "is_verified": True,
-        "avg_likes": None, "is_creator": None,
+        "avg_impressions": None, "is_creator": None,
     }  # fmt: skip
     assert {key: row[key] for key in wanted} == wanted
     assert row["biography"].startswith("Slow food")

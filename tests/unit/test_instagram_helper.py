@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instagram.helper import engagement_rate, post_metrics, reach, story_reach, without_outliers
+from instagram.helper import account_averages, engagement_rate, post_metrics, reach, story_reach, without_outliers
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -104,6 +104,25 @@ def test_all_is_the_twelve_newest_of_both_kinds() -> None:
     new = [Post("reels", likes=10, plays=1, publish_time=NOON - timedelta(days=day)) for day in range(11)]
     undated = [Post("image", likes=10**6, publish_time=None)]
     assert post_metrics([*undated, *old], new, 100)["all"]["avg_likes"] == 10.0
+
+
+def test_the_averages_of_an_account_are_those_of_block_all_and_the_plays_of_reels() -> None:
+    static = [Post("image", likes=likes, comments=1, reach=likes * 2) for likes in (1, 10, 20, 30, 1000)]
+    reels = [Post("reels", likes=25, comments=4, plays=300, reach=100), Post("reels", likes=2000, plays=500, reach=9)]
+    # Of seven, 2000 and 1000, 1 and 10 are dropped: 30, 25 and 20 likes stay.
+    assert account_averages(static, reels, 100) == {
+        "avg_likes": 25.0,
+        "avg_comments": 2.0,
+        "avg_engagement": 27.0,  # 100 * (75 + 6) / (100 * 3)
+        "avg_reach": 200 / 3,  # 60, 100 and 40
+        "avg_reels_plays": 400.0,
+    }
+
+
+def test_averages_of_nothing_are_not_known() -> None:
+    unknown = dict.fromkeys(("avg_likes", "avg_comments", "avg_engagement", "avg_reach", "avg_reels_plays"))
+    assert account_averages([], [], 100) == account_averages([Post(likes=1)], [], 0) == unknown
+    assert account_averages([Post(likes=1)], [], 100)["avg_reels_plays"] is None
 
 
 @pytest.mark.parametrize("followers", [0, None, -5])
