@@ -23,17 +23,21 @@ def sqlalchemy_url(url: str) -> str:
     return plain_url(url).replace("postgresql://", "postgresql+asyncpg://", 1)
 
 
-async def connect(url: str, *, name: str, command_timeout_s: float | None = 30.0) -> asyncpg.Connection:
+async def connect(
+    url: str, *, name: str, command_timeout_s: float | None = 30.0, prepared: bool = False
+) -> asyncpg.Connection:
     """One connection without named statements, so that it works through a pooler as well as direct.
 
-    ``name`` shows in pg_stat_activity as application_name.
+    ``name`` shows in pg_stat_activity as application_name. ``prepared`` keeps statements parsed, which only a direct
+    connection can; they are planned anew each time, because a plan made for an empty table would outlive its emptiness.
     """
+    settings = {"application_name": name} | ({"plan_cache_mode": "force_custom_plan"} if prepared else {})
     return await asyncpg.connect(
         plain_url(url),
-        statement_cache_size=0,
+        statement_cache_size=100 if prepared else 0,
         command_timeout=command_timeout_s,
         timeout=10,
-        server_settings={"application_name": name},
+        server_settings=settings,
     )
 
 

@@ -62,7 +62,8 @@ async def _work(order: Order, end: socket.socket) -> bool:
         context = FlowContext(runtime, claim.id, utc_now(), claim.attempt)
         return await scraper.resolve(str(flow.target))(params, context)
 
-    queue = WorkerQueue(settings.database.pooled_url, order.worker)
+    database = settings.database
+    queue = WorkerQueue(database.pooled_url, order.worker, direct=database.pgbouncer_url is None)
 
     def hear(words: list[str]) -> None:
         match words:

@@ -68,11 +68,15 @@ class Failed:
 
 
 class WorkerQueue:
-    """The queue as one worker process sees it. Not for concurrent use: one statement is in flight at a time."""
+    """The queue as one worker process sees it. Not for concurrent use: one statement is in flight at a time.
 
-    def __init__(self, url: str, worker: int) -> None:
+    ``direct``: ``url`` leads to no pooler, so statements are parsed once, which halves the cost of small steps.
+    """
+
+    def __init__(self, url: str, worker: int, *, direct: bool = False) -> None:
         self._url = url
         self._worker = worker
+        self._direct = direct
         self._conn: asyncpg.Connection | None = None
 
     async def step(
@@ -138,7 +142,7 @@ class WorkerQueue:
     async def _run(self, statement: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         try:
             if self._conn is None or self._conn.is_closed():
-                self._conn = await connect(self._url, name=f"beat worker {self._worker}")
+                self._conn = await connect(self._url, name=f"beat worker {self._worker}", prepared=self._direct)
             return await statement(self._conn)
         except LOST as error:
             await self.aclose()

@@ -15,9 +15,9 @@ from core.queue.queue import Claim, Done, Failed, WorkerQueue
 RETRIES = (["flow_a"], [3])
 
 
-@pytest.fixture
-async def queue(clean_db: str) -> AsyncIterator[WorkerQueue]:
-    queue = WorkerQueue(clean_db, worker=1)
+@pytest.fixture(params=[False, True], ids=["pooled", "direct"])
+async def queue(clean_db: str, request: pytest.FixtureRequest) -> AsyncIterator[WorkerQueue]:
+    queue = WorkerQueue(clean_db, worker=1, direct=request.param)
     yield queue
     await queue.aclose()
 
