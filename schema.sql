@@ -519,7 +519,8 @@ create table instagram_post (
     profile_follower  bigint,
     profile_er        double precision,
     profile_static_er double precision,
-    profile_reels_er  double precision
+    profile_reels_er  double precision,
+    product_type      text                          -- FEED, REELS, clips, ...: in Instagram's own words
 );
 alter sequence social_post_id_seq owned by instagram_post.id;
 create index instagram_post_newest on instagram_post (profile_id, publish_time desc);
@@ -562,6 +563,14 @@ create table handle_history (
     primary key (platform, handle, profile_id)
 );
 create index handle_history_profile on handle_history (profile_id, platform);
+
+-- Hashtags that a Graph user has asked for: 30 different ones are allowed in 7 days.
+create table hashtag_budget (
+    user_id text not null,
+    hashtag text not null,                          -- lower case, without its sign
+    used_at timestamptz not null default now(),
+    primary key (user_id, hashtag)
+);
 
 -- Time series kept for readers of old rows; writes are disabled.
 create table instagram_account_ts (

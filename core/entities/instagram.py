@@ -104,6 +104,7 @@ class InstagramPost(Base):
     profile_er: Mapped[float | None]
     profile_static_er: Mapped[float | None]
     profile_reels_er: Mapped[float | None]
+    product_type: Mapped[str | None]
 
     __table_args__ = (
         UniqueConstraint("shortcode", name="instagram_post_shortcode"),
@@ -164,3 +165,15 @@ class HandleHistory(Base):
         PrimaryKeyConstraint("platform", "handle", "profile_id"),
         Index("handle_history_profile", "profile_id", "platform"),
     )
+
+
+class HashtagBudget(Base):
+    """A hashtag (lower case, without its sign) that a Graph user has asked for."""
+
+    __tablename__ = "hashtag_budget"
+
+    user_id: Mapped[str]
+    hashtag: Mapped[str]
+    used_at: Mapped[Stamp]
+
+    __table_args__ = (PrimaryKeyConstraint("user_id", "hashtag"),)

@@ -38,6 +38,7 @@ POST_COLUMNS: Mapping[str, str] = {
     k.PLAY_COUNT: "plays",
     k.POST_ID: "post_id",
     k.POST_TYPE: "post_type",
+    k.PRODUCT_TYPE: "product_type",
     k.TAKEN_AT: "publish_time",
     k.THUMBNAIL: "thumbnail_url",
     k.VIEW_COUNT: "views",
