@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
-from core.amqp.payloads import PostLogEvent, ProfileLogEvent
+from core.amqp.payloads import (
+    BulkActivity,
+    KeyValue,
+    PostActivityBulk,
+    PostActivityEvent,
+    PostLogEvent,
+    ProfileLogEvent,
+    ProfileRelationshipEvent,
+)
 from core.enums import Platform
 from utils.json_safe import json_safe
 from utils.times import event_time, from_epoch, utc_now
 
 if TYPE_CHECKING:
-    from core.models.logs import PostLog, ProfileLog
+    from core.models.logs import ActivityLog, PostLog, ProfileLog, RelationshipLog
 
 BEAT_EXCHANGE = "beat.dx"
 
@@ -59,6 +68,72 @@ def post_log_event(log: PostLog) -> Event:
     return Event("post_log_events", log.shortcode or f"{log.platform.value}:{log.profile_id}", json_safe(payload))
 
 
+def profile_relationship_log_event(log: RelationshipLog) -> Event:
+    """A relation of two profiles was stored."""
+    payload = ProfileRelationshipEvent(
+        event_id=str(uuid4()),
+        source=log.source,
+        relationship_type=log.relationship_type.value,
+        platform=log.platform.value,
+        source_profile_id=log.source_profile_id,
+        target_profile_id=log.target_profile_id,
+        event_timestamp=_now(),
+        source_metrics=log.source_metrics,
+        target_metrics=log.target_metrics,
+        source_dimensions=log.source_dimensions,
+        target_dimensions=log.target_dimensions,
+    )
+    key = f"{log.platform.value}:{log.relationship_type.value}:{log.source_profile_id}:{log.target_profile_id}"
+    return Event("profile_relationship_log_events", key, json_safe(payload))
+
+
+def post_activity_log_event(log: ActivityLog) -> Event:
+    """A like or a comment was stored."""
+    payload = PostActivityEvent(
+        event_id=str(uuid4()),
+        source=log.source,
+        activity_type=log.activity_type.value,
+        platform=log.platform.value,
+        actor_profile_id=log.actor_profile_id,
+        shortcode=log.shortcode,
+        publish_time=_publish_time(log),
+        event_timestamp=_now(),
+        metrics=log.metrics,
+        dimensions=log.dimensions,
+    )
+    key = f"{log.shortcode}:{log.comment_id or log.actor_profile_id}"
+    return Event("post_activity_log_events", key, json_safe(payload))
+
+
+def post_activity_bulk_event(logs: Sequence[ActivityLog]) -> Event:
+    """Activities of one kind on one post, together: a page of comments to be understood.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not logs:
+        raise ValueError("a bulk message needs at least one activity")
+    payload = PostActivityBulk(
+        platform=logs[0].platform.value,
+        activity_type=logs[0].activity_type.value,
+        post_activity_logs=[_bulk_activity(log) for log in logs],
+    )
+    return Event("post_activity_log_bulk", logs[0].shortcode, json_safe(payload))
+
+
+def _bulk_activity(log: ActivityLog) -> BulkActivity:
+    return BulkActivity(
+        activity_type=log.activity_type.value,
+        platform=log.platform.value,
+        platform_post_id=log.shortcode,
+        actor_profile_id=log.actor_profile_id,
+        dimensions=[KeyValue(key=key, value=value) for key, value in log.dimensions.items()],
+        metrics=[KeyValue(key=key, value=value) for key, value in log.metrics.items()],
+        source=log.source,
+        timestamp=log.timestamp.isoformat(),
+    )
+
+
 def _now() -> str:
     return cast(str, event_time(utc_now()))
 
@@ -69,7 +144,7 @@ def _handle(log: ProfileLog | PostLog) -> str | None:
     return handle if handle is None else str(handle)
 
 
-def _publish_time(log: PostLog) -> str | None:
+def _publish_time(log: PostLog | ActivityLog) -> str | None:
     """From the dimension in epoch seconds; anything but a whole number that is a date counts as unknown."""
     taken_at = log.dimensions.get("taken_at_timestamp")
     if type(taken_at) is not int:

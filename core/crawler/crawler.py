@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -75,11 +76,12 @@ class Crawler:
         source: str | None = None,
         handle: str | None = None,
         max_wait_s: float | None = None,
+        last: Collection[str] = (),
     ) -> Fetched[T]:
         """The first source's answer that can be read.
 
         ``source`` asks only the one that began the pages; ``handle`` uses only that account's own credential;
-        ``max_wait_s`` bounds what all waits for rate windows take together.
+        ``max_wait_s`` bounds what all waits for rate windows take together; ``last`` are asked after all others.
 
         Raises:
             NotFound, Private, InsufficientData: the answer, from a source or by agreement.
@@ -89,7 +91,7 @@ class Crawler:
         """
         ask = _Ask(function, asked, handle, self._max_wait_s if max_wait_s is None else max_wait_s)
         outcomes: list[Outcome] = []
-        for name in self.table.chain(function.name, source):
+        for name in self.table.order(function.name, source, last):
             try:
                 fetched = await self._ask_source(name, ask)
             except ProviderError as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+import random
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from core.crawler.provider import Credential, Provider
 from utils.rate_limit import By, Level
@@ -14,12 +15,14 @@ class SourceTable:
     """A platform's providers by source, and per function the sources in the order they are asked.
 
     Raises:
-        ValueError: a chain names a source that does not exist or cannot do the function.
+        ValueError: a chain names a source that does not exist or cannot do the function, or a weight is wrong.
     """
 
     name: str
     providers: Mapping[str, type[Provider]]
     chains: Mapping[str, tuple[str, ...]]
+    weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Functions whose first source is drawn: source -> its share. All others follow in the order of the chain."""
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
@@ -41,6 +44,19 @@ class SourceTable:
             raise ValueError(f"{source} is no source of {function}: {', '.join(sources)}")
         return (source,)
 
+    def order(self, function: str, source: str | None = None, last: Collection[str] = ()) -> tuple[str, ...]:
+        """The chain as one fetch walks it: the first source is drawn where there are weights, ``last`` come last.
+
+        Raises:
+            ValueError: as ``chain``.
+        """
+        chain = self.chain(function, source)
+        if source is not None:
+            return chain
+        shares = {one: share for one, share in self.weights.get(function, {}).items() if one not in last}
+        first = random.choices(tuple(shares), tuple(shares.values())) if shares else []
+        return tuple(sorted(chain, key=lambda one: (one in last, one not in first)))
+
     def _problems(self) -> Iterator[str]:
         for source, provider in self.providers.items():
             if provider.source != source:
@@ -50,6 +66,9 @@ class SourceTable:
                 yield f"{function} needs at least one source, each once"
             for source in sources:
                 yield from self._incapable(function, source)
+        for function, shares in self.weights.items():
+            if not shares.keys() <= set(self.chains.get(function, ())) or not all(v > 0 for v in shares.values()):
+                yield f"the weights of {function} must be above 0 and name sources of its chain"
 
     def _incapable(self, function: str, source: str) -> Iterator[str]:
         provider = self.providers.get(source)

@@ -31,6 +31,20 @@ class PostType(StrEnum):
     STORY = "story"
 
 
+class RelationshipType(StrEnum):
+    """What one profile is to another."""
+
+    FOLLOWS = "FOLLOWS"
+    SIMILAR = "SIMILAR"
+
+
+class ActivityType(StrEnum):
+    """What somebody did to a post."""
+
+    LIKE = "LIKE"
+    COMMENT = "COMMENT"
+
+
 class ProfileType(StrEnum):
     """Kinds of an Instagram account."""
 

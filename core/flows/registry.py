@@ -35,6 +35,8 @@ class Flow:
 IG, YT, SH = Platform.INSTAGRAM, Platform.YOUTUBE, Platform.SHOPIFY
 PROFILE = "instagram.flows.refresh_profile"
 POST = "instagram.flows.refresh_post"
+RELATIONS = "instagram.flows.fetch_relations"
+ACTIVITIES = "instagram.flows.fetch_activities"
 
 FLOWS: tuple[Flow, ...] = (
     Flow("refresh_profile_custom", IG, p.ProfileCustomParams, 1, 2),
@@ -49,8 +51,8 @@ FLOWS: tuple[Flow, ...] = (
     Flow("asset_upload_flow", IG, p.AssetParams, 15, 5),
     Flow("asset_upload_flow_stories", IG, p.AssetParams, 3, 5),
     Flow("refresh_profile_insights", IG, p.HandleParams, 1, 5),
-    Flow("fetch_profile_followers", IG, p.ProfileIdParams, 3, 5),
-    Flow("fetch_profile_following", IG, p.CursorParams, 1, 15),
+    Flow("fetch_profile_followers", IG, p.ProfileIdParams, 3, 5, f"{RELATIONS}:fetch_profile_followers"),
+    Flow("fetch_profile_following", IG, p.CursorParams, 1, 15, f"{RELATIONS}:fetch_profile_following"),
     Flow("fetch_hashtag_posts", IG, p.HashtagPostsParams, 1, 5),
     Flow("refresh_stories_posts", IG, p.HandleParams, 1, 5),
     Flow("refresh_story_insights", IG, p.StoryInsightsParams, 1, 5),
@@ -61,8 +63,8 @@ FLOWS: tuple[Flow, ...] = (
     Flow("refresh_yt_posts_by_search", YT, p.YtSearchParams, 1, 5),
     Flow("refresh_orders_by_store", SH, p.OrdersParams, 1, 5),
     Flow("refresh_yt_post_type", YT, p.YtPostTypeParams, 1, 5),
-    Flow("fetch_post_comments", IG, p.CommentsParams, 1, 5),
-    Flow("fetch_post_likes", IG, p.LikesParams, 1, 5),
+    Flow("fetch_post_comments", IG, p.CommentsParams, 1, 5, f"{ACTIVITIES}:fetch_post_comments"),
+    Flow("fetch_post_likes", IG, p.LikesParams, 1, 5, f"{ACTIVITIES}:fetch_post_likes"),
     Flow("fetch_yt_post_comments", YT, p.CommentsParams, 1, 5),
     Flow("refresh_instagram_gpt_data_base_gender", IG, p.GptParams, 3, 5),
     Flow("refresh_instagram_gpt_data_base_location", IG, p.GptParams, 3, 5),
@@ -92,9 +94,9 @@ FLOWS: tuple[Flow, ...] = (
     Flow("refresh_post_by_post_id", IG, p.PostIdParams, 1, 5),
     Flow("refresh_post_insights_by_profile", IG, p.HandleDaysParams, 1, 5),
     Flow("fetch_hashtag_top_posts", IG, p.HashtagTopParams, 1, 3),
-    Flow("fetch_post_comment_replies", IG, p.RepliesParams, 1, 3),
+    Flow("fetch_post_comment_replies", IG, p.RepliesParams, 1, 3, f"{ACTIVITIES}:fetch_post_comment_replies"),
     Flow("fetch_profile_highlights", IG, p.ProfileIdParams, 1, 3),
-    Flow("fetch_similar_profiles", IG, p.ProfileIdParams, 1, 3),
+    Flow("fetch_similar_profiles", IG, p.ProfileIdParams, 1, 3, f"{RELATIONS}:fetch_similar_profiles"),
     Flow("fetch_mentioned_posts", IG, p.HandleMentionsParams, 1, 3),
     Flow("extract_post_sentiment", IG, p.SentimentParams, 3, 5),
     Flow("extract_post_keywords", IG, p.KeywordsParams, 1, 5),

@@ -1,4 +1,4 @@
-"""What ingestion makes of a payload: one profile or post as a source saw it at a moment.
+"""What ingestion makes of a payload: a profile, post, relation or activity as a source saw it at a moment.
 
 ``dimensions`` and ``metrics`` are keyed by the words of the data model. An absent key was not said; ``None`` is not
 stored either; ``""`` was said to be empty and clears a text column.
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from core.enums import Platform
+from core.enums import ActivityType, Platform, RelationshipType
 
 
 def key_values(values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -39,5 +39,36 @@ class PostLog:
     profile_id: str | None
     source: str
     timestamp: datetime
+    dimensions: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class RelationshipLog:
+    """One profile's relation to another: with ``FOLLOWS`` the source follows the target."""
+
+    relationship_type: RelationshipType
+    platform: Platform
+    source_profile_id: str
+    target_profile_id: str
+    source: str
+    timestamp: datetime
+    source_dimensions: dict[str, Any] = field(default_factory=dict)
+    source_metrics: dict[str, Any] = field(default_factory=dict)
+    target_dimensions: dict[str, Any] = field(default_factory=dict)
+    target_metrics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ActivityLog:
+    """A like or a comment on a post; ``comment_id`` is null for a like."""
+
+    activity_type: ActivityType
+    platform: Platform
+    shortcode: str
+    actor_profile_id: str | None
+    source: str
+    timestamp: datetime
+    comment_id: str | None = None
     dimensions: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)

@@ -27,6 +27,7 @@ FETCH_STORY_POSTS_BY_PROFILE_ID: Function[PostsPage] = Function("fetch_story_pos
 FETCH_STORIES_POSTS: Function[PostsPage] = Function("fetch_stories_posts")
 FETCH_FOLLOWERS: Function[PeoplePage] = Function("fetch_followers")
 FETCH_FOLLOWING: Function[PeoplePage] = Function("fetch_following")
+FETCH_SIMILAR_PROFILES: Function[PeoplePage] = Function("fetch_similar_profiles")
 FETCH_POST_LIKES: Function[PeoplePage] = Function("fetch_post_likes")
 FETCH_POST_COMMENTS: Function[CommentsPage] = Function("fetch_post_comments")
 FETCH_POST_COMMENT_REPLIES: Function[CommentsPage] = Function("fetch_post_comment_replies")

@@ -58,6 +58,12 @@ USER_SPONSORS: Final = "user_sponsors"
 USER_TAGS: Final = "user_tags"
 VIDEO_DURATION: Final = "video_duration"
 
+# Activities: dimensions
+COMMENT_ID: Final = "comment_id"
+COMMENTS_THREAD: Final = "comments_thread"
+"""Of a reply: the id of the comment that it belongs to."""
+TEXT: Final = "text"
+
 # Posts: metrics
 COMMENTS: Final = "comments"
 ENGAGEMENT: Final = "engagement"

@@ -72,12 +72,16 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class CommentsPage:
-    """Comments in the order of the answer; ``beside`` as in ``PostsPage``."""
+    """Comments in the order of the answer; ``beside`` as in ``PostsPage``.
+
+    ``announced``: of replies, how many their comment has; null as long as it was not found.
+    """
 
     comments: list[Comment]
     has_next_page: bool = False
     cursor: str | None = None
     beside: Mapping[str, Any] = field(default_factory=dict)
+    announced: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from loguru import logger
 
-from core.crawler.crawler import Fetched
+from core.crawler.crawler import Crawler, Fetched
 from core.crawler.errors import Outcome, ProviderError
 from core.crawler.provider import Asked, Function
 from core.models.logs import PostLog
@@ -90,7 +90,7 @@ class Collected:
     gap: Gap | None = None
 
 
-def crawler_of(ctx: FlowContext) -> Fetches:
+def crawler_of(ctx: FlowContext) -> Crawler:
     """The crawler over Instagram's sources."""
     return ctx.runtime.crawler(instagram_sources(ctx.runtime.settings.providers.graph_version))
 

@@ -9,10 +9,24 @@ from uuid import UUID
 import pytest
 from pydantic import TypeAdapter
 
-from core.amqp.events import Event, post_log_event, profile_log_event
-from core.amqp.payloads import PUBLISHED, PostLogEvent, ProfileLogEvent
-from core.enums import Platform
-from core.models.logs import PostLog, ProfileLog
+from core.amqp.events import (
+    Event,
+    post_activity_bulk_event,
+    post_activity_log_event,
+    post_log_event,
+    profile_log_event,
+    profile_relationship_log_event,
+)
+from core.amqp.payloads import (
+    PUBLISHED,
+    PostActivityBulk,
+    PostActivityEvent,
+    PostLogEvent,
+    ProfileLogEvent,
+    ProfileRelationshipEvent,
+)
+from core.enums import ActivityType, Platform, RelationshipType
+from core.models.logs import ActivityLog, PostLog, ProfileLog, RelationshipLog
 
 BODY = "metrics dimensions"
 BOTH = "source_metrics target_metrics source_dimensions target_dimensions"
@@ -61,6 +75,34 @@ def post(**changes: Any) -> PostLog:
     return PostLog(**(values | changes))
 
 
+def relation(**changes: Any) -> RelationshipLog:
+    values: dict[str, Any] = {
+        "relationship_type": RelationshipType.FOLLOWS,
+        "platform": Platform.INSTAGRAM,
+        "source_profile_id": "11",
+        "target_profile_id": "22",
+        "source": "rocketapi",
+        "timestamp": datetime(2026, 3, 1, tzinfo=UTC),
+        "source_dimensions": {"handle": "lena.example"},
+    }
+    return RelationshipLog(**(values | changes))
+
+
+def comment(**changes: Any) -> ActivityLog:
+    values: dict[str, Any] = {
+        "activity_type": ActivityType.COMMENT,
+        "platform": Platform.INSTAGRAM,
+        "shortcode": "Cabc123",
+        "actor_profile_id": "11",
+        "source": "rapidapi-jotucker",
+        "timestamp": datetime(2026, 3, 1, 4, 5, 6, 789, tzinfo=UTC),
+        "comment_id": "178",
+        "dimensions": {"text": "nice", "comment_id": "178", "taken_at_timestamp": 1_700_000_000},
+        "metrics": {"likes": 3},
+    }
+    return ActivityLog(**(values | changes))
+
+
 def assert_valid(event: Event, model: type) -> None:
     TypeAdapter(model).validate_python(event.payload, strict=True)
     assert set(event.payload) == set(get_type_hints(model))
@@ -86,6 +128,55 @@ def test_a_profile_event_says_what_the_log_says() -> None:
     assert event.payload["handle"] == "lena.example"
     assert event.payload["dimensions"] == {"handle": "lena.example", "full_name": "Lena"}
     assert event.payload["metrics"] == {"followers": 12}
+
+
+def test_a_relation_event_says_who_follows_whom() -> None:
+    event = profile_relationship_log_event(relation())
+    assert_valid(event, ProfileRelationshipEvent)
+    assert (event.routing_key, event.entity_key) == ("profile_relationship_log_events", "INSTAGRAM:FOLLOWS:11:22")
+    assert event.payload["relationship_type"] == "FOLLOWS"
+    assert event.payload["source_dimensions"] == {"handle": "lena.example"}
+    assert (event.payload["target_dimensions"], event.payload["source_metrics"]) == ({}, {})
+
+
+def test_a_comment_event_says_when_the_comment_was_written() -> None:
+    event = post_activity_log_event(comment())
+    assert_valid(event, PostActivityEvent)
+    assert (event.routing_key, event.entity_key) == ("post_activity_log_events", "Cabc123:178")
+    assert (event.payload["activity_type"], event.payload["publish_time"]) == ("COMMENT", "2023-11-14 22:13:20")
+
+
+def test_a_like_is_known_by_who_likes() -> None:
+    event = post_activity_log_event(comment(activity_type=ActivityType.LIKE, comment_id=None, dimensions={}))
+    assert_valid(event, PostActivityEvent)
+    assert (event.entity_key, event.payload["publish_time"]) == ("Cabc123:11", None)
+
+
+def test_a_bulk_message_holds_its_comments_in_the_array_form() -> None:
+    event = post_activity_bulk_event([comment(), comment(comment_id="179", actor_profile_id=None)])
+    assert_valid(event, PostActivityBulk)
+    assert (event.routing_key, event.entity_key) == ("post_activity_log_bulk", "Cabc123")
+    first, second = event.payload["post_activity_logs"]
+    assert first == {
+        "activity_type": "COMMENT",
+        "platform": "INSTAGRAM",
+        "platform_post_id": "Cabc123",
+        "actor_profile_id": "11",
+        "dimensions": [
+            {"key": "text", "value": "nice"},
+            {"key": "comment_id", "value": "178"},
+            {"key": "taken_at_timestamp", "value": 1_700_000_000},
+        ],
+        "metrics": [{"key": "likes", "value": 3}],
+        "source": "rapidapi-jotucker",
+        "timestamp": "2026-03-01T04:05:06.000789+00:00",
+    }
+    assert second["actor_profile_id"] is None
+
+
+def test_there_is_no_empty_bulk_message() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        post_activity_bulk_event([])
 
 
 def test_a_post_event_says_what_the_log_says() -> None:

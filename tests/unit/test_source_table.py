@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -44,6 +46,36 @@ def test_a_chain_that_could_not_be_walked_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=problem):
         SourceTable("test", providers, chains)
+
+
+@pytest.mark.parametrize("shares", [{"beta": 1.0}, {"alpha": 0.0}, {"alpha": -1.0}])
+def test_weights_of_other_sources_and_weights_that_are_none_are_refused(shares: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="the weights of find must be above 0 and name sources of its chain"):
+        SourceTable("test", {"alpha": ALPHA}, {"find": ("alpha",)}, {"find": shares})
+
+
+def weighted(**shares: float) -> SourceTable:
+    """A table of four sources, some of which are asked first by chance."""
+    names = ("alpha", "beta", "gamma", "delta")
+    providers = {name: provider(name, "http://127.0.0.1:1") for name in names}
+    return SourceTable("test", providers, {"find": names}, {"find": shares})
+
+
+def test_the_first_source_is_drawn_by_weight_and_the_others_follow_in_order() -> None:
+    random.seed(7)
+    drawn = Counter(weighted(alpha=0.3, gamma=0.7).order("find") for _ in range(2000))
+    assert drawn.keys() == {("alpha", "beta", "gamma", "delta"), ("gamma", "alpha", "beta", "delta")}
+    assert 0.65 < drawn["gamma", "alpha", "beta", "delta"] / 2000 < 0.75
+
+
+def test_sources_that_were_given_up_come_last_and_are_not_drawn() -> None:
+    table = weighted(alpha=0.3, gamma=0.7)
+    assert {table.order("find", None, ["gamma"]) for _ in range(50)} == {("alpha", "beta", "delta", "gamma")}
+    assert table.order("find", None, ["alpha", "gamma"]) == ("beta", "delta", "alpha", "gamma")
+
+
+def test_a_page_goes_on_at_its_source_whatever_the_weights() -> None:
+    assert {weighted(alpha=0.3, gamma=0.7).order("find", "delta", ["delta"]) for _ in range(20)} == {("delta",)}
 
 
 def test_a_function_that_no_source_has_is_refused_by_name() -> None:

@@ -35,7 +35,8 @@ CHAINS: Mapping[str, tuple[str, ...]] = {
     "fetch_following": (JOTUCKER, LAMA, ROCKETAPI, ARRAYBOBO, IGAPI, BESTSOLUTIONS),
     "fetch_post_likes": (JOTUCKER, ROCKETAPI, LAMA, ARRAYBOBO, IGAPI),
     "fetch_post_comments": (JOTUCKER, ROCKETAPI, LAMA, ARRAYBOBO, IGAPI, BESTSOLUTIONS),
-    "fetch_post_comment_replies": (GRAPH,),
+    "fetch_post_comment_replies": (JOTUCKER,),
+    "fetch_similar_profiles": (ARRAYBOBO,),
     "fetch_stories_posts": (GRAPH,),
     "fetch_post_insights": (GRAPH,),
     "fetch_story_insights": (GRAPH,),
@@ -46,6 +47,9 @@ CHAINS: Mapping[str, tuple[str, ...]] = {
 """Calls of the Graph API that see only the token's own account stand in no chain of calls that see all accounts: they
 are made by name.
 """
+
+WEIGHTS: Mapping[str, Mapping[str, float]] = {"fetch_followers": {JOTUCKER: 0.3, ROCKETAPI: 0.7}}
+"""Whom to ask first, by chance."""
 
 
 @lru_cache(maxsize=8)
@@ -61,7 +65,7 @@ def instagram_sources(graph_version: str = DEFAULT_VERSION) -> SourceTable:
         RapidApiIgApi,
         RocketApi,
     )
-    return SourceTable("instagram", {kind.source: kind for kind in kinds}, CHAINS)
+    return SourceTable("instagram", {kind.source: kind for kind in kinds}, CHAINS, WEIGHTS)
 
 
 INSTAGRAM = instagram_sources()

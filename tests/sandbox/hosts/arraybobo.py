@@ -21,7 +21,10 @@ _SECTIONS = Template(_S, "fetch_hashtag_posts")
 _STORIES = Template(_S, "fetch_story_posts_by_profile_id")
 _NO_STORIES = Template(_S, "fetch_story_posts_by_profile_id.no-stories")
 _TAGGED = Template(_S, "fetch_tagged_posts")
+_PERSON = Template("rocketapi", "fetch_followers", "response", "body", "users", 0)
+"""A short user object as the mobile API has it everywhere."""
 HASHTAG_PAGE = 20
+MAX_SIMILAR = 40
 _TRAY = "reels", next(iter(_STORIES.new()["reels"]))
 
 
@@ -50,6 +53,7 @@ class Arraybobo(RapidApiHost):
         "/ig/post_info/": (Endpoint("fetch_post_by_shortcode", "shortcode", "shortcode"),),
         "/ig/reels_posts/": (Endpoint("fetch_reels_posts", "pk", "id_user", "max_id", 10),),
         "/ig/reels_posts_username/": (Endpoint("fetch_reels_posts", "handle", "user", "max_id", 10),),
+        "/ig/similar_accounts/": (Endpoint("fetch_similar_profiles", "pk", "id_user"),),
         "/ig/stories/": (Endpoint("fetch_story_posts_by_profile_id", "pk", "id_user"),),
         "/ig/tagged/": (Endpoint("fetch_tagged_posts", "pk", "id_user", "end_cursor", 50),),
         "/ig/hashtag/": (Endpoint("fetch_hashtag_posts", "tag", "hashtag", "next_max_id", HASHTAG_PAGE),),
@@ -67,6 +71,7 @@ class Arraybobo(RapidApiHost):
             "fetch_story_posts_by_profile_id": self.stories,
             "fetch_tagged_posts": self.tagged,
             "fetch_hashtag_posts": self.hashtag,
+            "fetch_similar_profiles": self.similar,
         }
 
     def profile(self, call: Call) -> Answer:
@@ -112,6 +117,14 @@ class Arraybobo(RapidApiHost):
             }
         }
         return Answer.of(body)
+
+    def similar(self, call: Call) -> Answer:
+        """Up to 40 other accounts, on one page."""
+        who = self.who(call)
+        if who is None:
+            return Answer.of(NOT_FOUND)
+        around = self.universe.others(who.index, MAX_SIMILAR, "similar")
+        return Answer.of({"users": [v1.fill_user(_PERSON.new(), one) for one in around], "status": "ok"})
 
     def post(self, call: Call) -> Answer:
         """Web single post, flattened to the root."""

@@ -59,6 +59,10 @@ class RapidApiArraybobo(RapidApiProvider):
         params = given(id_user=asked.profile_id, next_max_id=asked.cursor)
         return await self.get("fetch_following", asked, "/ig/following/", params)
 
+    async def fetch_similar_profiles(self, asked: Asked) -> Payload:
+        """Accounts that the platform suggests beside this one; there are no pages."""
+        return await self.get("fetch_similar_profiles", asked, "/ig/similar_accounts/", given(id_user=asked.profile_id))
+
     async def fetch_post_likes(self, asked: Asked) -> Payload:
         params = given(shortcode=asked.shortcode, end_cursor=asked.cursor)
         return await self.get("fetch_post_likes", asked, "/ig/likes/", params)

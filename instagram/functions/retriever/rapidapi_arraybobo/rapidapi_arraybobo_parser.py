@@ -90,6 +90,7 @@ PARSERS: Mapping[str, Parser] = {
     "fetch_hashtag_posts": parse_hashtag,
     "fetch_followers": parse_people,
     "fetch_following": parse_people,
+    "fetch_similar_profiles": parse_people,
     "fetch_post_likes": parse_likes,
     "fetch_post_comments": parse_comments,
 }

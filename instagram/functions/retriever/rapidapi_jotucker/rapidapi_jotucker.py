@@ -55,6 +55,10 @@ class RapidApiJoTucker(RapidApiProvider):
     async def fetch_post_comments(self, asked: Asked) -> Payload:
         return await self.get("fetch_post_comments", asked, "/media_comments", _of_post(asked))
 
+    async def fetch_post_comment_replies(self, asked: Asked) -> Payload:
+        """A page of the post's comments: replies stand under the comment that they belong to."""
+        return await self.get("fetch_post_comment_replies", asked, "/media_comments", _of_post(asked))
+
 
 def _of_account(asked: Asked) -> dict[str, str | int]:
     return given(user_id=asked.profile_id, batch_size=PAGE, next_cursor=asked.cursor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from core.crawler.errors import NotFoundHere
 from core.crawler.provider import Parser, Payload
@@ -69,6 +70,18 @@ def parse_comments(payload: Payload) -> CommentsPage:
     return comments.web_page(container(_post(payload), "edge_media_to_parent_comment"))
 
 
+def parse_replies(payload: Payload) -> CommentsPage:
+    """Replies to one comment, from the page of comments that it stands on; on other pages there are none."""
+    connection = container(_post(payload), "edge_media_to_parent_comment")
+    for edge in entries(connection, "edges"):
+        node = edge.need_object("node")
+        if node.id("id") == payload.asked.comment_id:
+            thread = container(node, "edge_threaded_comments")
+            found = [comments.web_comment(reply.need_object("node")) for reply in entries(thread, "edges")]
+            return CommentsPage(found, announced=max(thread.count("count") or 0, len(found)))
+    return replace(comments.web_page(connection), comments=[])
+
+
 def _account(payload: Payload) -> Reader:
     user = container(_body(payload), "data.user")
     check_said(user.id("id"), payload.asked.profile_id, "profile")
@@ -99,4 +112,5 @@ PARSERS: Mapping[str, Parser] = {
     "fetch_following": parse_following,
     "fetch_post_likes": parse_likes,
     "fetch_post_comments": parse_comments,
+    "fetch_post_comment_replies": parse_replies,
 }
