@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -33,6 +33,9 @@ __all__ = ["Crawler", "Fetched", "MalformedSink", "SourceTable"]
 
 T = TypeVar("T")
 
+Admission = Callable[[Credential, str, Asked], Awaitable[None]]
+"""Asked before a credential is used for a function; raises CredentialBusy when it must not be, and nothing is sent."""
+
 CREDENTIALS_PER_SOURCE = 3
 """So many credentials of a source are tried before the next source is."""
 
@@ -61,6 +64,7 @@ class Crawler:
     ) -> None:
         self.table = table
         self.on_malformed: MalformedSink | None = None
+        self.admission: Admission | None = None
         self.circuit_rule = CircuitRule()
         self._credentials = credentials
         self._http = http
@@ -126,6 +130,7 @@ class Crawler:
             tried.append(credential.id)
             try:
                 await self._wait_for_limits(source, credential, ask)
+                await self._admit(credential, ask)
                 return await self._use(credential, ask, turn)
             except ProviderError as error:
                 if error.next is not Next.CREDENTIAL:
@@ -149,6 +154,15 @@ class Crawler:
             raise error from full
         finally:
             ask.wait_left_s = max(0.0, ask.wait_left_s - (time.monotonic() - began))
+
+    async def _admit(self, credential: Credential, ask: _Ask[T]) -> None:
+        if self.admission is None:
+            return
+        try:
+            await self.admission(credential, ask.function.name, ask.asked)
+        except CredentialBusy as error:
+            _note(credential.source, ask, error, credential)
+            raise
 
     async def _use(self, credential: Credential, ask: _Ask[T], turn: Turn) -> Fetched[T]:
         provider = self.table.providers[credential.source](credential, self._http)

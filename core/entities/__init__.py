@@ -6,6 +6,7 @@ from core.entities.credential import CredentialRow
 from core.entities.event import EventConfirmed, EventOutbox
 from core.entities.instagram import (
     HandleHistory,
+    HashtagBudget,
     InstagramAccount,
     InstagramAccountRequest,
     InstagramPost,
@@ -29,6 +30,7 @@ __all__ = [
     "EventConfirmed",
     "EventOutbox",
     "HandleHistory",
+    "HashtagBudget",
     "InstagramAccount",
     "InstagramAccountRequest",
     "InstagramAccountTs",

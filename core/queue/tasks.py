@@ -73,6 +73,15 @@ on conflict (idempotency_key) do nothing
 returning id"""
 """One row, or none when the key is taken. The insert trigger reads the reason, announces the task, wakes a worker."""
 
+CREATE_ALL = """
+insert into scrape_request_log (flow, platform, params, account_id, priority, expires_at, idempotency_key)
+select r.flow, r.platform, r.params, r.account_id, r.priority, coalesce(r.expires_at, now() + interval '1 hour'), r.key
+from jsonb_to_recordset(cast(:tasks as jsonb))
+     as r(flow text, platform text, params jsonb, account_id text, priority integer, expires_at timestamptz, key text)
+on conflict (idempotency_key) do nothing
+returning id"""
+"""The new ones of many: one statement, so that the trigger announces and wakes once."""
+
 FIRST_OF_KEY = """
 select id, flow = cast(:flow as text) and params = cast(:params as jsonb) as same
 from scrape_request_log where idempotency_key = cast(:key as text)"""
@@ -137,6 +146,19 @@ async def create(session: AsyncSession, task: NewTask) -> CreatedTask:
     if not first.same:
         raise KeyReused(first.id)
     return CreatedTask(first.id, created=False)
+
+
+async def create_all(session: AsyncSession, tasks: Sequence[NewTask]) -> int:
+    """Queue many tasks and return how many are new: one whose idempotency key is taken is left out."""
+    rows = [
+        {
+            "flow": task.flow, "platform": task.platform, "params": task.params, "account_id": task.account_id,
+            "priority": task.priority, "key": task.idempotency_key,
+            "expires_at": task.expires_at and task.expires_at.isoformat(),
+        }
+        for task in tasks
+    ]  # fmt: skip
+    return len((await session.execute(text(CREATE_ALL), {"tasks": json.dumps(rows)})).all())
 
 
 async def update(session: AsyncSession, task_id: int, status: TaskStatus, retry_count: int) -> ScrapeRequestLog | None:
