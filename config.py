@@ -131,6 +131,9 @@ class WorkerSettings(_Group):
     worker_lease_s: Seconds = Field(15.0, description="A host without a heartbeat for so long is lost.")
     heartbeat_s: Seconds = Field(5.0, description="Seconds between heartbeats.")
     task_time_limit_s: Seconds = Field(600.0, description="Time limit of a task whose flow names none.")
+    log_retention_months: int | None = Field(
+        None, ge=1, description="Whole months that profile_log and post_log are kept; for ever when unset."
+    )
     beat_host_id: str | None = Field(None, description="Name of this host in beat_worker; the host name when unset.")
     beat_extra_flows: str | None = Field(
         None, description="Module with further flows, for tests and benches; refused in prod."

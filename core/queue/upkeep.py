@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 from loguru import logger
@@ -17,8 +17,11 @@ from core.flows.registry import Registry
 from core.queue import statements as sql
 from core.queue.plan import ProcessSpec
 from core.queue.queue import LOST, QueueUnavailable
+from core.queue.retention import Retention
 from core.queue.slots import Cap, Lease
 from utils.db import connect
+
+T = TypeVar("T")
 
 RARE_S = 15.0
 """Seconds between searches for claims and rows that nobody will ever finish."""
@@ -68,6 +71,7 @@ class Upkeep:
         self._beating_since: float | None = None
         self._rare_at = 0.0
         self._partitions_at = 0.0
+        self._retention = Retention(self._with_connection, settings.workers.log_retention_months)
 
     async def add_worker(self, spec: ProcessSpec) -> int:
         """An id for a process about to start; its heartbeat begins now."""
@@ -86,7 +90,13 @@ class Upkeep:
 
     async def lease(self, wanted: Sequence[Lease]) -> list[Lease]:
         """Take what is free of capped flows; gives what the workers hold then."""
-        rows = await self._fetch(sql.LEASE, *_columns(wanted), after=sql.LEASE_LOCK)
+
+        async def take(conn: asyncpg.Connection) -> list[asyncpg.Record]:
+            async with conn.transaction():
+                await conn.execute(sql.LEASE_LOCK)
+                return list(await conn.fetch(sql.LEASE, *_columns(wanted)))
+
+        rows = await self._with_connection(take)
         return [Lease(row["worker"], row["flow"], row["slots"]) for row in rows]
 
     async def give_back(self, leases: Sequence[Lease]) -> None:
@@ -110,7 +120,11 @@ class Upkeep:
             await self.fail_unknown()
         if now - self._partitions_at > PARTITIONS_S:
             await self._fetch(sql.MAKE_PARTITIONS)
+            await self._retention.drop_partitions()
             self._partitions_at = now
+        if look.retained:
+            await self._retention.prune()
+        await self._retention.look_for_holder()
 
     async def fail_unknown(self) -> None:
         """Fail tasks of flows that nobody knows or that are not built yet."""
@@ -158,17 +172,15 @@ class Upkeep:
                 "tasks of lost workers were rescued"
             )
 
-    async def _fetch(self, statement: str, *args: Any, after: str | None = None) -> list[asyncpg.Record]:
-        """Run one statement; ``after`` is one to run before it in the same transaction."""
+    async def _fetch(self, statement: str, *args: Any) -> list[asyncpg.Record]:
+        return list(await self._with_connection(lambda conn: conn.fetch(statement, *args)))
+
+    async def _with_connection(self, body: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         async with self._lock:
             try:
                 if self._conn is None or self._conn.is_closed():
                     self._conn = await connect(self._settings.database.pg_url, name=f"beat supervisor {self._host}")
-                if after is None:
-                    return list(await self._conn.fetch(statement, *args))
-                async with self._conn.transaction():
-                    await self._conn.execute(after)
-                    return list(await self._conn.fetch(statement, *args))
+                return await body(self._conn)
             except LOST as error:
                 await self.aclose()
                 raise QueueUnavailable(type(error).__name__) from error

@@ -1,0 +1,138 @@
+"""What is deleted by age and what is not, and who is named when a transaction stays open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+from loguru import logger
+
+from core.queue import retention
+from core.queue.retention import Retention, prune, without_values
+from scripts.migrate import migrate
+from tests.support.scratch import scratch_database
+from utils.db import connect
+
+OLD = "now() - interval '40 days'"
+
+
+async def insert(pg: asyncpg.Connection, flow: str, status: str, ended: str, created: str, count: int = 1) -> None:
+    await pg.execute(
+        f"""insert into scrape_request_log (flow, platform, params, status, scraped_at, created_at)
+        select $1, 'INSTAGRAM', '{{}}', $2, {ended}, {created} from generate_series(1, $3::int)""",
+        flow,
+        status,
+        count,
+    )
+
+
+async def left(pg: asyncpg.Connection) -> list[int]:
+    return [row["id"] for row in await pg.fetch("select id from scrape_request_log order by id")]
+
+
+async def pruned_to(pg: asyncpg.Connection) -> int:
+    return int(await pg.fetchval("select pruned_to from beat_flow where flow = 'a'"))
+
+
+async def test_only_finished_rows_of_the_flow_that_are_old_enough_go(pg: asyncpg.Connection) -> None:
+    await pg.execute("insert into beat_flow (flow, retain) values ('a', interval '30 days'), ('b', null)")
+    await insert(pg, "a", "COMPLETE", OLD, OLD)
+    await insert(pg, "b", "COMPLETE", OLD, OLD)
+    await insert(pg, "a", "PENDING", "null", OLD)
+    await insert(pg, "a", "FAILED", OLD, OLD)
+    await insert(pg, "a", "COMPLETE", "now()", OLD)
+    await insert(pg, "a", "EXPIRED", OLD, OLD)
+    await insert(pg, "a", "COMPLETE", "now()", "now()")
+    await insert(pg, "a", "COMPLETE", OLD, OLD)
+    assert not await prune(pg)
+    assert await left(pg) == [2, 3, 5, 7, 8]
+    assert await pruned_to(pg) == 6, "stops at the first young row"
+    await pg.execute("update scrape_request_log set created_at = now() - interval '31 days' where id = 7")
+    await prune(pg)
+    assert await left(pg) == [2, 3, 5, 7]
+    await pg.execute(f"update scrape_request_log set scraped_at = {OLD} where id = 5")
+    await prune(pg)
+    assert await left(pg) == [2, 3, 5, 7], "what was passed is left for the daily look"
+    await pg.execute(retention.START_OVER)
+    await prune(pg)
+    assert await left(pg) == [2, 3, 7]
+
+
+async def test_many_rows_go_in_slices_of_time_and_nobody_else_prunes_meanwhile(
+    pg: asyncpg.Connection, clean_db: str
+) -> None:
+    await pg.execute("insert into beat_flow (flow, retain) values ('a', interval '1 day')")
+    await pg.execute("set session_replication_role = replica")
+    await insert(pg, "a", "COMPLETE", OLD, OLD, 12_000)
+    await pg.execute("reset session_replication_role")
+    assert await prune(pg, budget_s=0)
+    assert (len(await left(pg)), await pruned_to(pg)) == (7_000, 5_000)
+    other = await connect(clean_db, name="other supervisor")
+    async with other.transaction():
+        assert await other.fetchval(retention.LOCK)
+        assert not await prune(pg)
+        assert len(await left(pg)) == 7_000
+    await other.close()
+    assert not await prune(pg, budget_s=60)
+    assert await left(pg) == []
+
+
+@pytest.fixture
+async def scratch(stack_env: dict[str, str]) -> AsyncIterator[asyncpg.Connection]:
+    async with scratch_database(stack_env["PG_URL"]) as url:
+        await migrate(url)
+        connection = await connect(url, name="retention tests")
+        yield connection
+        await connection.close()
+
+
+async def test_months_of_logs_beyond_the_setting_are_dropped(scratch: asyncpg.Connection) -> None:
+    month = "to_char(date_trunc('month', now()) - interval '{} months', 'YYYY_MM')"
+    names = []
+    for ago in (1, 2, 3, 14):
+        name = "profile_log_" + await scratch.fetchval("select " + month.format(ago))
+        start = f"date_trunc('month', now()) - interval '{ago} months'"
+        first, last = [
+            await scratch.fetchval(f"select ({one})::text") for one in (start, f"{start} + interval '1 month'")
+        ]
+        await scratch.execute(f"create table {name} partition of profile_log for values from ('{first}') to ('{last}')")
+        names.append(name)
+    dropped = [row[0] for row in await scratch.fetch(retention.DROP_PARTITIONS, 2)]
+    assert sorted(dropped) == sorted(names[2:])
+    assert await scratch.fetch(retention.DROP_PARTITIONS, 2) == []
+    kept = await scratch.fetchval("select count(*) from pg_inherits where inhparent = 'profile_log'::regclass")
+    assert kept == 2 + 4 + 1
+
+
+async def test_an_old_transaction_is_named_without_its_values(
+    pg: asyncpg.Connection, clean_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "LONG_TRANSACTION_S", 0.0)
+    said: list[dict[str, Any]] = []
+    sink = logger.add(lambda message: said.append(message.record["extra"] | {"event": message.record["message"]}))
+
+    async def run(body: Any) -> Any:
+        return await body(pg)
+
+    holder = await connect(clean_db, name="somebody's export")
+    transaction = holder.transaction(isolation="repeatable_read")
+    await transaction.start()
+    await holder.fetch("select 'planted-value' as it, 4711 from beat_flow")
+    await asyncio.sleep(0.01)
+    watch = Retention(run, None)
+    await watch.look_for_holder()
+    await watch.look_for_holder()
+    await transaction.rollback()
+    await holder.close()
+    logger.remove(sink)
+    (line,) = [one for one in said if one["application"] == "somebody's export"]
+    assert line["event"] == "an old transaction holds back vacuum"
+    assert line["query"] == "select ? as it, ? from beat_flow"
+    assert line["pid"] > 0
+
+
+def test_a_query_is_shown_without_secrets() -> None:
+    assert "EAAB" not in without_values("select * from t where token = access_token=EAABplantedtokenplantedtoken")
