@@ -4,6 +4,7 @@
 do $$
 begin
     execute format('alter database %I set timezone to ''UTC''', current_database());
+    execute format('alter database %I set jit to off', current_database());  -- compiling costs more than any statement here
 end
 $$;
 
@@ -178,7 +179,7 @@ create trigger srl_before_insert before insert on scrape_request_log for each ro
 
 -- Wakes the supervisors only when a flow's backlog goes from empty to not empty (a NOTIFY takes a lock that all commits share),
 -- and announces every row, whoever inserts it. Rows with the usual priority get their flow's. Sequential scans are off because the plan may be made while the table is empty.
-create function srl_after_insert() returns trigger language plpgsql set enable_seqscan = off as $$
+create function srl_after_insert() returns trigger language plpgsql set enable_seqscan = off set jit = off as $$
 begin
     perform pg_notify('beat', i.flow)
     from (select flow, min(id) as first from inserted where status = 'PENDING' and run_after is null group by flow) i
