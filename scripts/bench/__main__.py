@@ -20,7 +20,7 @@ from scripts.bench.rows import Row, show, write_json
 from utils.logging import configure
 
 BENCHES: dict[str, tuple[str, ...]] = {
-    "queue": ("drain", "idle"),
+    "queue": ("drain", "slots", "inserters", "idle"),
     "latency": ("pickup",),
     "memory": ("memory",),
     "pipeline": ("pipeline",),

@@ -59,7 +59,7 @@ def probe(pg: asyncpg.Connection, insert: str, answer: str) -> Probe:
 
 async def suite(place: Place, *, quick: bool) -> list[Row]:
     """p50 and p99 of idle pick-ups, blocks of ours and of the limit's taking turns."""
-    block, blocks, runs = (25, 2, 1) if quick else (50, 6, 3)
+    block, blocks, runs = (25, 2, 1) if quick else (50, 4, 3)
     ours: list[list[float]] = []
     limits: list[list[float]] = []
     await place.pg.execute(load.MAKE_LIMIT)

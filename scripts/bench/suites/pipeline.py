@@ -22,7 +22,7 @@ from core.runtime import FlowContext
 from credentials.manager import CredentialManager
 from credentials.runtime import build_runtime, http_options
 from instagram.flows.refresh_profile import refresh_profile_by_handle
-from scripts.bench import load, proc, replay
+from scripts.bench import load, replay
 from scripts.bench.place import ROOT, BenchError, Place, redis_database, settings_of
 from scripts.bench.pool import running_pool
 from scripts.bench.replay import Call, Profile, Recorder
@@ -51,10 +51,11 @@ EMPTY = """truncate scrape_request_log, event_outbox, event_confirmed, instagram
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run over all creators; ``cpu_s`` is that of the workers."""
+    """One run over all creators; ``cpu_s`` is that of the workers, ``server_s`` that of the database sessions."""
 
     seconds: float
     cpu_s: float
+    server_s: float = 0.0
 
 
 async def suite(place: Place, *, quick: bool) -> list[Row]:
@@ -98,7 +99,8 @@ def _rows(ours: list[Run], limits: list[Run], profiles: int, points: int) -> lis
         rows.append(row_of(wall, [amount / run.seconds for run in ours], [amount / run.seconds for run in limits]))
         cpu = Metric("pipeline", f"{what} per worker CPU second", "1/s")
         rows.append(row_of(cpu, [amount / run.cpu_s for run in ours], [amount / run.cpu_s for run in limits]))
-    return rows
+    server = Metric("pipeline", "database CPU per profile", "ms")
+    return [*rows, row_of(server, [run.server_s * 1000 / profiles for run in ours])]
 
 
 async def record(place: Place, settings: Settings, sandbox: Sandbox, handles: list[str]) -> list[Profile]:
@@ -160,10 +162,11 @@ async def drained(place: Place, env: dict[str, str], handles: list[str]) -> Run:
     async with running_pool(env, "", WORKER_FLOWS=FLOW, WORKER_SCALE=str(PROCESSES / 10)):
         await asyncio.sleep(1.0)
         pids = [row["pid"] for row in await place.pg.fetch(WORKERS, FLOW)]
-        before = proc.cpu_s(pids)
+        before = await load.read_meter(place.pg, pids)
         await place.pg.execute(FILL, FLOW, handles)
         await load.wait_until_done(place.pg, load.QUEUE)
-        used = proc.cpu_s(pids) - before
+        after = await load.read_meter(place.pg, pids)
     if not await place.pg.fetchval(OUTCOMES, FLOW):
         raise BenchError("no profile was completed")
-    return Run(float(await place.pg.fetchval(SPAN, FLOW)), used)
+    used = (after.client_s - before.client_s, after.server_s - before.server_s)
+    return Run(float(await place.pg.fetchval(SPAN, FLOW)), *used)
