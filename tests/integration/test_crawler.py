@@ -264,7 +264,7 @@ async def test_the_source_limit_turns_to_the_next_source_without_touching_the_cr
     assert isinstance(failure, ChainFailed)
     assert isinstance(failure.outcomes[0].error, SourceBusy)
     assert failure.retry_after_s is not None
-    assert 0 < failure.retry_after_s <= 60
+    assert 0 < failure.retry_after_s <= 61
 
 
 async def test_a_credentials_limit_turns_to_another_credential(rig: Rig) -> None:
