@@ -23,6 +23,7 @@ from instagram.models.functions import (
 )
 from instagram.models.keys import TAKEN_AT
 from instagram.models.pages import PostsPage, ProfilePage
+from instagram.tasks.hashtag_budget import hashtag_budget
 
 T = TypeVar("T")
 
@@ -92,7 +93,10 @@ class Collected:
 
 def crawler_of(ctx: FlowContext) -> Crawler:
     """The crawler over Instagram's sources."""
-    return ctx.runtime.crawler(instagram_sources(ctx.runtime.settings.providers.graph_version))
+    crawler = ctx.runtime.crawler(instagram_sources(ctx.runtime.settings.providers.graph_version))
+    if crawler.admission is None:
+        crawler.admission = hashtag_budget(ctx.runtime.database)
+    return crawler
 
 
 async def retrieve_profile(crawler: Fetches, profile_id: str | None, handle: str | None) -> Fetched[ProfilePage]:
@@ -115,25 +119,30 @@ async def retrieve_post(crawler: Fetches, shortcode: str) -> Fetched[PostLog]:
     return await crawler.fetch(FETCH_POST_BY_SHORTCODE, Asked(shortcode=shortcode))
 
 
-async def recent_posts(crawler: Fetches, asked: Asked, now: datetime) -> Collected:
+async def recent_posts(crawler: Fetches, asked: Asked, now: datetime, found: Collected | None = None) -> Collected:
     """A profile's posts of the last 30 days, about 50 at most. A failure leaves a gap, never an error."""
-    return await collect(crawler, FETCH_PROFILE_POSTS_BY_ID, asked, RECENT_POSTS, now)
+    return await collect(crawler, FETCH_PROFILE_POSTS_BY_ID, asked, RECENT_POSTS, now, found)
 
 
-async def recent_reels(crawler: Fetches, asked: Asked, now: datetime) -> Collected:
+async def recent_reels(crawler: Fetches, asked: Asked, now: datetime, found: Collected | None = None) -> Collected:
     """A profile's reels of the last 30 days, about 10 at most. A failure leaves a gap, never an error."""
-    return await collect(crawler, FETCH_REELS_POSTS, asked, RECENT_REELS, now)
+    return await collect(crawler, FETCH_REELS_POSTS, asked, RECENT_REELS, now, found)
 
 
 async def collect(
-    crawler: Fetches, function: Function[PostsPage], asked: Asked, rule: StopRule, now: datetime
+    crawler: Fetches,
+    function: Function[PostsPage],
+    asked: Asked,
+    rule: StopRule,
+    now: datetime,
+    found: Collected | None = None,
 ) -> Collected:
     """Page after page from the source that gave the first one, until the rule or the last page.
 
     An empty page, a cursor seen before and too many pages end it as well; what was collected is kept. Where a source
-    gives one cursor for all pages, a page without a new post ends it.
+    gives one cursor for all pages, a page without a new post ends it. Pages go into ``found`` as they are read.
     """
-    found = Collected()
+    found = Collected() if found is None else found
     seen: set[str] = set()
     while found.pages < rule.pages:
         try:
