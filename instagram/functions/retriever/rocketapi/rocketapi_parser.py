@@ -34,7 +34,7 @@ def parse_posts(payload: Payload) -> PostsPage:
 def parse_reels(payload: Payload) -> PostsPage:
     """``items[].media``; the cursor is ``paging_info.max_id``."""
     body = _body(payload)
-    items = [container(item, "media") for item in entries(body, "items")]
+    items = entries(body, "items")
     return v1.page(items, payload, body.cursor("paging_info.max_id"), more=body.flag("paging_info.more_available"))
 
 
