@@ -57,6 +57,33 @@ def stored_json(text: str) -> Any:
     return value
 
 
+def storable(value: Any) -> Any:
+    """The value itself, if jsonb can hold it.
+
+    Raises:
+        ValueError: a text or key holds a NUL or half of a surrogate pair.
+    """
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            if "\x00" in item or not _encodes(item):
+                raise ValueError("a text holds a NUL or half of a surrogate pair")
+        elif isinstance(item, dict):
+            pending += [*item.keys(), *item.values()]
+        elif isinstance(item, list):
+            pending += item
+    return value
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _depth_exceeds(value: Any, limit: int) -> bool:
     level = [value]
     for _ in range(limit):

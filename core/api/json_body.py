@@ -10,6 +10,8 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from utils.json_safe import storable
+
 
 class JsonRequest(Request):
     """A request whose body is strict JSON in UTF-8."""
@@ -47,33 +49,6 @@ class JsonRoute(APIRoute):
             return await handle(JsonRequest(request.scope, request.receive))
 
         return handle_json
-
-
-def storable(value: Any) -> Any:
-    """The value itself, if jsonb can hold it.
-
-    Raises:
-        ValueError: a text or key holds a NUL or half of a surrogate pair.
-    """
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, str):
-            if "\x00" in item or not _encodes(item):
-                raise ValueError("a text holds a NUL or half of a surrogate pair")
-        elif isinstance(item, dict):
-            pending += [*item.keys(), *item.values()]
-        elif isinstance(item, list):
-            pending += item
-    return value
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _refuse_constant(word: str) -> NoReturn:

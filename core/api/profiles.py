@@ -8,11 +8,12 @@ from pydantic import AfterValidator, BeforeValidator
 
 from core.api.deps import Resources, ResourcesDep
 from core.api.envelope import ApiError, done, envelopes
-from core.api.json_body import JsonRoute, storable
+from core.api.json_body import JsonRoute
 from core.api.profile_view import PROFILE_ROUTES, InstagramProfile, ProfileAnswer, ProfileReader, ProfileRoute
 from core.api.refresh import Refresh, Upstream, is_stale, refresh
 from core.enums import Platform
 from core.flows.scraper import resolve
+from utils.json_safe import storable
 
 router = APIRouter(tags=["profiles"], route_class=JsonRoute)
 

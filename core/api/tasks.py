@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ValidationError
 from core.api.deps import ResourcesDep
 from core.api.envelope import ApiError, done, envelopes
 from core.api.errors import refuse
-from core.api.json_body import JsonRoute, storable
+from core.api.json_body import JsonRoute
 from core.api.task_models import (
     AccountTask,
     ScrapeRequest,
@@ -25,6 +25,7 @@ from core.flows.registry import ASSET_FLOWS, Flow, Registry
 from core.flows.scraper import BadTask, built_flow
 from core.models.params import MAX_PARAMS_BYTES
 from core.queue import tasks
+from utils.json_safe import storable
 from utils.times import utc_now
 
 router = APIRouter(tags=["tasks"], route_class=JsonRoute)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.entities.task import ScrapeRequestLog
 from core.enums import TaskStatus
+from core.queue.bulk import insert_many as insert_many  # noqa: PLC0414 - creating one task and many is one subject
 from core.queue.statements import ROUTING_KEY
 
 SETTABLE = (TaskStatus.PENDING, TaskStatus.FAILED, TaskStatus.COMPLETE, TaskStatus.CANCELLED)

@@ -1,0 +1,142 @@
+"""Many tasks in one statement: results per row, through a session on the pooler and through a plain connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from core.flows.registry import build_registry
+from core.queue import tasks
+from core.queue.bulk import RowResult, parse_rows
+from utils.db import Database, connect, open_database
+
+REGISTRY = build_registry()
+FLOW = "refresh_profile_by_handle"
+
+
+@pytest.fixture
+async def db(clean_db: str, pgbouncer_url: str) -> AsyncIterator[Database]:
+    database = open_database(pgbouncer_url)
+    yield database
+    await database.dispose()
+
+
+async def insert(db: Database, rows: list[Any], **more: Any) -> list[RowResult]:
+    async with db.sessions.begin() as session:
+        return await tasks.insert_many(session, REGISTRY, rows, **more)
+
+
+def row(handle: str = "natgeo", **more: Any) -> dict[str, Any]:
+    return {"flow": FLOW, "params": {"handle": handle}} | more
+
+
+async def test_ten_thousand_rows_are_one_statement_in_order_with_an_event_each(
+    db: Database, pg: asyncpg.Connection
+) -> None:
+    rows = [row(f"h{n}", idempotency_key=f"k{n}") for n in range(10_000)]
+    results = await insert(db, rows)
+    assert {result.outcome for result in results} == {"created"}
+    assert [r["h"] for r in await pg.fetch("select params->>'handle' as h from scrape_request_log order by id")] == [
+        f"h{n}" for n in range(10_000)
+    ]
+    assert await pg.fetchval("select count(distinct xmin::text) from scrape_request_log") == 1
+    assert await pg.fetchval("select count(*) from event_outbox") == 10_000
+    again = await insert(db, [*rows[:9_999], row("h9999 is another", idempotency_key="k9999")])
+    assert [(r.outcome, r.id) for r in again[:9_999]] == [("exists", r.id) for r in results[:9_999]]
+    assert (again[-1].outcome, again[-1].id, again[-1].field) == ("refused", results[-1].id, "idempotency_key")
+    assert await pg.fetchval("select count(*) from scrape_request_log") == 10_000
+
+
+async def test_keys_repeated_in_one_batch_name_its_first_row(db: Database, pg: asyncpg.Connection) -> None:
+    first, twin, other, free = await insert(
+        db, [row("a", idempotency_key="k"), row("a", idempotency_key="k"), row("b", idempotency_key="k"), row("a")]
+    )
+    assert [r.outcome for r in (first, twin, other, free)] == ["created", "exists", "refused", "created"]
+    assert first.id == twin.id == other.id
+    assert await pg.fetchval("select count(*) from scrape_request_log") == 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        ({"flow": "no_such_flow"}, "flow"),
+        ({"params": {}}, "params.handle"),
+        ({"params": {"handle": "a", "extra": 1}}, "params.extra"),
+        ({"params": {"handle": "nul\x00"}}, "params"),
+        ({"params": {"handle": "\ud800"}}, "params"),
+        ({"params": "natgeo"}, "params"),
+        ({"platform": "YOUTUBE"}, "platform"),
+        ({"priority": "high"}, "priority"),
+        ({"priority": 2**31}, "priority"),
+        ({"prioirty": 3}, "prioirty"),
+        ({"expires_at": "2020-01-01"}, "expires_at"),
+        ({"idempotency_key": ""}, "idempotency_key"),
+        ({"flow": "fetch_hashtag_posts", "params": {"hashtag": "x"}}, "flow"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_bad_row_is_refused_by_field_and_the_others_go_in(
+    db: Database, pg: asyncpg.Connection, bad: dict[str, Any], field: str
+) -> None:
+    results = await insert(db, [row("one"), row() | bad, row("two")])
+    assert [r.outcome for r in results] == ["created", "refused", "created"]
+    assert results[1].field == field
+    assert "nul" not in str(results[1].message)
+    assert await pg.fetchval("select count(*) from scrape_request_log") == 2
+
+
+async def test_what_a_row_leaves_out_is_the_callers_or_the_flows(pg: asyncpg.Connection) -> None:
+    await pg.execute("insert into beat_flow (flow, priority) values ($1, 5)", FLOW)
+    rows = [
+        row(platform="instagram"),
+        row(priority=9, account_id="7", expires_at="2099-01-01T00:00:00Z", max_retries=1),
+    ]
+    await tasks.insert_many(pg, REGISTRY, rows, account_id="42", expires_in=timedelta(hours=2))
+    first, second = await pg.fetch("select *, expires_at - created_at as life from scrape_request_log order by id")
+    assert (first["platform"], first["priority"], first["account_id"], first["status"]) == (
+        "INSTAGRAM",
+        5,
+        "42",
+        "PENDING",
+    )
+    assert timedelta(minutes=119) < first["life"] < timedelta(minutes=121)
+    assert (second["priority"], second["account_id"], second["expires_at"].year, second["max_retries"]) == (
+        9,
+        "7",
+        2099,
+        1,
+    )
+
+
+async def test_a_key_that_another_transaction_takes_meanwhile_is_that_ones(
+    db: Database, pg: asyncpg.Connection, clean_db: str
+) -> None:
+    other = await connect(clean_db, name="other")
+    transaction = other.transaction()
+    await transaction.start()
+    (mine,) = await tasks.insert_many(other, REGISTRY, [row(idempotency_key="k")])
+    waiting = asyncio.create_task(insert(db, [row(idempotency_key="k"), row("else", idempotency_key="k2")]))
+    while not await pg.fetchval("select exists (select from pg_locks where not granted)"):
+        await asyncio.sleep(0.01)
+    await transaction.commit()
+    await other.close()
+    results = await waiting
+    assert [(r.outcome, r.id == mine.id) for r in results] == [("exists", True), ("created", False)]
+
+
+async def test_more_rows_than_that_are_refused(db: Database) -> None:
+    with pytest.raises(ValueError, match="at most 10000"):
+        await insert(db, [row()] * 10_001)
+
+
+def test_rows_come_from_a_list_or_from_lines() -> None:
+    assert list(parse_rows(json.dumps([row(), 1]))) == [row(), 1]
+    assert list(parse_rows(f"{json.dumps(row())}\n\n{{broken\n2\n")) == [row(), "no JSON", 2]
+    with pytest.raises(ValueError, match="Expecting"):
+        list(parse_rows("[1,"))
