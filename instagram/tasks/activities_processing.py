@@ -14,15 +14,20 @@ from core.models.logs import ActivityLog, key_values
 from instagram.tasks.activities_ingestion import spoken
 from utils.json_safe import json_safe, json_text
 
-# Rows are locked in the order of the key, so that tasks that meet wait for each other and never in a circle.
+# Tasks that meet at a post wait for each other by ``ONE_AT_A_TIME``, and so never in a circle.
 UPSERT_ACTIVITIES = text("""
 insert into post_activity_log as t (activity_type, platform, platform_post_id, actor_profile_id, comment_id,
     dimensions, metrics, source, timestamp)
-select activity_type, platform, platform_post_id, actor_profile_id, comment_id, dimensions, metrics, source, timestamp
+select activity_type, platform, platform_post_id,
+    coalesce(actor_profile_id, (
+        select max(known.actor_profile_id) from post_activity_log known
+        where known.platform_post_id = r.platform_post_id and known.comment_id = r.comment_id
+          and known.activity_type = r.activity_type and known.platform = r.platform)),
+    comment_id, dimensions, metrics, source, timestamp
 from jsonb_to_recordset(cast(:rows as jsonb))
      as r(activity_type text, platform text, platform_post_id text, actor_profile_id text, comment_id text,
           dimensions jsonb, metrics jsonb, source text, timestamp timestamptz)
-order by platform_post_id, actor_profile_id, comment_id, activity_type, platform
+order by platform_post_id, actor_profile_id, comment_id
 on conflict (platform_post_id, actor_profile_id, comment_id, activity_type, platform) do update set
     dimensions = excluded.dimensions,
     metrics = excluded.metrics,
@@ -30,11 +35,23 @@ on conflict (platform_post_id, actor_profile_id, comment_id, activity_type, plat
     timestamp = excluded.timestamp
 """)
 
+ONE_AT_A_TIME = text("select pg_advisory_xact_lock(hashtextextended('post_activity_log:' || :shortcode, 0))")
+
+# Some sources name who wrote a comment by handle alone: one comment is one row all the same.
+NAME_ACTORS = text("""
+update post_activity_log t set actor_profile_id = r.actor_profile_id
+from jsonb_to_recordset(cast(:rows as jsonb))
+     as r(activity_type text, platform text, platform_post_id text, actor_profile_id text, comment_id text)
+where t.platform_post_id = r.platform_post_id and t.comment_id = r.comment_id
+  and t.activity_type = r.activity_type and t.platform = r.platform
+  and t.actor_profile_id is null and r.actor_profile_id is not null
+""")
+
 OWNER_HANDLE = text("select handle from instagram_post where shortcode = :shortcode")
 
 
 async def upsert_activities(session: AsyncSession, logs: Sequence[ActivityLog]) -> None:
-    """Store likes or comments, one row each, and announce each once: all of it, or nothing.
+    """Store likes or comments of one post, one row each, and announce each once: all of it, or nothing.
 
     Comments that have a text are announced together as well, for those who judge what is said. What is known is
     updated, so that this may run twice.
@@ -42,7 +59,10 @@ async def upsert_activities(session: AsyncSession, logs: Sequence[ActivityLog]) 
     if not logs:
         return
     async with session.begin():
-        await session.execute(UPSERT_ACTIVITIES, {"rows": json_text(json_safe([_row(log) for log in logs]))})
+        rows = json_text(json_safe([_row(log) for log in logs]))
+        await session.execute(ONE_AT_A_TIME, {"shortcode": logs[0].shortcode})
+        await session.execute(NAME_ACTORS, {"rows": rows})
+        await session.execute(UPSERT_ACTIVITIES, {"rows": rows})
         await outbox.add(session, [*map(post_activity_log_event, logs), *_together(logs)])
 
 

@@ -267,6 +267,19 @@ async def test_the_source_limit_turns_to_the_next_source_without_touching_the_cr
     assert 0 < failure.retry_after_s <= 61
 
 
+async def test_sources_that_were_given_up_are_asked_after_all_others(rig: Rig) -> None:
+    assert (await rig.crawler.fetch(FIND, ASKED, last=["alpha", "beta"])).source == "gamma"
+    rig.server.say("gamma", error("Unavailable"))
+    assert (await rig.crawler.fetch(FIND, ASKED, last=["alpha", "beta"])).source == "alpha"
+
+
+async def test_a_source_that_was_drawn_first_is_followed_by_the_chain(rig: Rig) -> None:
+    rig.crawler.table = replace(rig.crawler.table, weights={"find": {"gamma": 1.0}})
+    assert (await rig.crawler.fetch(FIND, ASKED)).source == "gamma"
+    rig.server.say("gamma", error("Unavailable"))
+    assert (await rig.crawler.fetch(FIND, ASKED)).source == "alpha"
+
+
 async def test_a_credentials_limit_turns_to_another_credential(rig: Rig) -> None:
     crawler = rig.over("alpha", "beta", limits=(Limit(1, 60, By.CREDENTIAL), Limit(100, 60)))
     for _ in range(4):

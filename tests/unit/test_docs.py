@@ -101,8 +101,17 @@ def test_words_in_capitals_are_settings_or_words_of_the_code(page: Path) -> None
 
 
 def test_the_readme_gives_the_keys_of_the_events_that_are_published_now() -> None:
-    rows = re.findall(r"^\| `(\w+_events)` \| [^|]* \| ([^|]*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert {key for key, _ in rows} == {"scrape_request_log_events", "profile_log_events", "post_log_events"}
+    rows = re.findall(
+        r"^\| `(\w+_(?:events|bulk))` \| [^|]* \| ([^|]*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert {key for key, _ in rows} == {
+        "scrape_request_log_events",
+        "profile_log_events",
+        "post_log_events",
+        "profile_relationship_log_events",
+        "post_activity_log_events",
+        "post_activity_log_bulk",
+    }
     for key, keys in rows:
         assert re.findall(r"`(\w+)`", keys) == list(PUBLISHED[key].__annotations__)
 

@@ -23,6 +23,7 @@ _EDGES = {
     "stories": "fetch_stories_posts",
     "tags": "fetch_tagged_posts",
     "comments": "fetch_post_comments",
+    "replies": "fetch_post_comment_replies",
     "recent_media": "fetch_hashtag_posts",
     "top_media": "fetch_hashtag_posts",
 }

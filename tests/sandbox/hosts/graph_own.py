@@ -48,6 +48,8 @@ class OwnEdges:
             return self._user_insights(who, query)
         if name in {"recent_media", "top_media"}:
             return self._hashtag(call.subject, query, path)
+        if name == "replies":
+            return self._replies(who, call.subject, query, path)
         post = by_graph_id(self.universe, call.subject)
         if post is None or post.index != who.index:
             return errors.missing_object(call.subject)
@@ -102,15 +104,18 @@ class OwnEdges:
     def _comment(self, post: Post, number: int) -> Json:
         dice = self.universe.number("comment", post.pk, number)
         writers = self.universe.others(post.index, 1, post.slot, number)
-        item: Json = sample("graphapi", "fetch_post_comments")["data"][0]
-        item.update(
-            timestamp=stamp(post.taken_at + 60 + number),
-            text=COMMENTS[dice % len(COMMENTS)],
-            username=writers[0].handle if writers else "sandbox.nobody",
-            like_count=dice % 40,
-            id=str(17_870_000_000_000_000 + dice % 10**13),
-        )
-        return item
+        return _written(writers, post.taken_at + 60 + number, dice)
+
+    def _replies(self, who: Creator, comment_id: str, query: dict[str, str], path: str) -> Answer:
+        """Up to 120 replies to any comment of one's own."""
+        page, paging = edge(range(self.universe.number("replies", comment_id) % 121), query, path)
+        items = [self._reply(who, comment_id, number) for number in page]
+        return Answer.of({"data": items, "paging": paging} if paging else {"data": items})
+
+    def _reply(self, who: Creator, comment_id: str, number: int) -> Json:
+        dice = self.universe.number("reply", comment_id, number)
+        writers = self.universe.others(who.index, 1, comment_id, number)
+        return _written(writers, self.universe.now - DAY + number, dice)
 
     def hashtag_search(self, tag: str) -> Answer:
         """Name -> id; code 24 for a hashtag that nobody used."""
@@ -140,6 +145,18 @@ class OwnEdges:
                 f"https://graph.facebook.com{path}?access_token=REDACTED&limit={limit}&after={_HASHTAG_AFTER}"
             )
         return Answer.of({"data": [media_object(self.universe, p, asked) for p in page], "paging": paging})
+
+
+def _written(writers: list[Creator], written_at: int, dice: int) -> Json:
+    item: Json = sample("graphapi", "fetch_post_comments")["data"][0]
+    item.update(
+        timestamp=stamp(written_at),
+        text=COMMENTS[dice % len(COMMENTS)],
+        username=writers[0].handle if writers else "sandbox.nobody",
+        like_count=dice % 40,
+        id=str(17_870_000_000_000_000 + dice % 10**13),
+    )
+    return item
 
 
 def _metrics(query: dict[str, str]) -> list[str]:
