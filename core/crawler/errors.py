@@ -221,7 +221,8 @@ class Outcome:
 
 
 class ChainFailed(ProviderError):
-    """No source gave the data. Status: 429 if any was rate limited, else 404 if any found nothing, else the last.
+    """No source gave the data. Status: 429 if any was rate limited, else 404 if any found nothing, else that of the
+    last source that has the call.
 
     ``retry_after_s`` is the soonest that any source may answer; None when one may at once.
     """
@@ -242,7 +243,8 @@ def _deciding(outcomes: tuple[Outcome, ...]) -> ProviderError:
         for outcome in outcomes:
             if isinstance(outcome.error, wanted):
                 return outcome.error
-    return outcomes[-1].error
+    able = [outcome.error for outcome in outcomes if not isinstance(outcome.error, Unsupported)]
+    return able[-1] if able else outcomes[-1].error
 
 
 class NoSourceAvailable(ProviderError):

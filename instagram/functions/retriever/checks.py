@@ -97,5 +97,5 @@ def check_named(posts: Sequence[PostLog], path: str) -> None:
     Raises:
         Malformed: ``path`` is where they should.
     """
-    if posts and not any(log.shortcode for log in posts):
+    if len(posts) > 1 and not any(log.shortcode for log in posts):
         raise Malformed(f"{path}: no post says which one it is", path=path)
