@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -205,3 +206,28 @@ async def test_all_replies_are_asked_of_graph_for_posts_of_a_connected_account(
     assert {row["dimensions"]["comments_thread"] for row in stored} == {comment_id}
     assert len(stored) == wanted
     assert {row["source"] for row in stored} == {GRAPH}
+
+
+async def test_replies_that_graph_does_not_give_are_those_that_stand_under_the_comment(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection
+) -> None:
+    owner = token_owners(sandbox.universe)[0]
+    shortcode = next(one.shortcode for one in posts_of(sandbox.universe, owner) if one.comments)
+    await pg.execute("insert into instagram_post (shortcode, handle) values ($1, $2)", shortcode, owner.handle)
+    await fetch_post_comments(CommentsParams(shortcode=shortcode, max_comments=1), ctx)
+    parent = next(row["comment_id"] for row in await rows(pg) if row["metrics"]["comments"])
+    await sandbox.fault(GRAPH, "server_error", function="fetch_post_comment_replies")
+    result = await fetch_post_comment_replies(RepliesParams(shortcode=shortcode, comment_id=parent), ctx)
+    assert (await sandbox.hits())[GRAPH] > 0
+    assert (result["source"], result["replies"]) == (JOTUCKER, 1)
+
+
+async def test_tasks_that_meet_at_a_post_neither_fail_nor_store_a_comment_twice(
+    ctx: FlowContext, pg: asyncpg.Connection
+) -> None:
+    named = [Comment(str(number), "good", str(number)) for number in range(200)]
+    unnamed = [Comment(comment.comment_id, "good") for comment in reversed(named)]
+    await asyncio.gather(*(store(ctx, *(unnamed if turn % 2 else named)) for turn in range(8)))
+    stored = await rows(pg)
+    assert {row["comment_id"]: row["actor_profile_id"] for row in stored} == {str(n): str(n) for n in range(200)}
+    assert len(stored) == 200

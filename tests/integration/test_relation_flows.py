@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from core.crawler.errors import NotFound
-from core.crawler.provider import Asked
+from core.crawler.provider import Asked, Payload
 from core.models.params import CursorParams, ProfileIdParams
 from core.runtime import FlowContext
 from instagram.flows.fetch_relations import (
@@ -20,6 +20,9 @@ from instagram.flows.fetch_relations import (
     fetch_similar_profiles,
 )
 from instagram.models.functions import FETCH_FOLLOWING
+from instagram.models.pages import Person
+from instagram.tasks.relations_ingestion import followers_of
+from instagram.tasks.relations_processing import upsert_relations
 from instagram.tasks.retrieval import crawler_of
 from tests.sandbox.expected import ARRAYBOBO, JOTUCKER
 from tests.sandbox.universe import Creator, Kind, Trait
@@ -176,3 +179,17 @@ async def test_a_list_that_is_cut_off_keeps_its_pages_and_holds_no_connection_wh
         with pytest.raises(asyncio.CancelledError):
             await task
     assert len(await rows(pg)) == len(await announced(pg)) == 50
+
+
+async def test_tasks_that_meet_at_the_same_people_neither_fail_nor_store_one_twice(
+    ctx: FlowContext, pg: asyncpg.Connection
+) -> None:
+    people = [Person(str(number)) for number in range(300)]
+    payload = Payload(JOTUCKER, "fetch_followers", Asked(), None, ctx.started_at)
+
+    async def store(found: list[Person]) -> None:
+        async with ctx.runtime.database.sessions() as session:
+            await upsert_relations(session, followers_of("7", found, payload))
+
+    await asyncio.gather(*(store(people[:: 1 if turn % 2 else -1]) for turn in range(8)))
+    assert len(await rows(pg)) == 300
