@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from config import Settings
-from core.api import errors, health, profiles, tasks, tokens
+from core.api import bulk, errors, health, profiles, tasks, tokens
 from core.api.boundary import Boundary
 from core.api.deps import Resources, TokenStore
 from core.flows.registry import build_registry
@@ -73,10 +73,10 @@ def create_app(
         lifespan=lifespan,
         strict_content_type=False,
     )
-    for router in (profiles.router, tasks.router, tokens.router, health.router):
+    for router in (profiles.router, bulk.router, tasks.router, tokens.router, health.router):
         app.include_router(router)
     errors.install(app, strict=settings.api.http_status_mode == "strict")
-    app.add_middleware(Boundary)
+    app.add_middleware(Boundary, larger_bodies={bulk.PATH: bulk.MAX_BULK_BYTES})
     return app
 
 

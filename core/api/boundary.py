@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loguru import logger
@@ -15,7 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.api.envelope import error_response
 
 MAX_BODY_BYTES = 2**20
-TOO_LARGE = f"The body is larger than {MAX_BODY_BYTES} bytes"
 REQUEST_ID = "x-request-id"
 _USABLE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
@@ -27,14 +27,15 @@ class _Exchange:
     receive: Receive
     send: Send
     request_id: str
+    max_bytes: int
     received_bytes: int = 0
     status: int = 0
 
     async def receive_limited(self) -> Message:
         message = await self.receive()
         self.received_bytes += len(message.get("body", b""))
-        if self.received_bytes > MAX_BODY_BYTES:
-            raise HTTPException(413, TOO_LARGE)
+        if self.received_bytes > self.max_bytes:
+            raise HTTPException(413, _too_large(self.max_bytes))
         return message
 
     async def send_named(self, message: Message) -> None:
@@ -45,16 +46,18 @@ class _Exchange:
 
 
 class Boundary:
-    """ASGI middleware around the whole application."""
+    """ASGI middleware around the whole application. ``larger_bodies``: bytes accepted by paths that take more."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, larger_bodies: Mapping[str, int]) -> None:
         self._app = app
+        self._larger_bodies = larger_bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(receive, send, _request_id(Headers(scope=scope)))
+        max_bytes = self._larger_bodies.get(scope["path"], MAX_BODY_BYTES)
+        exchange = _Exchange(receive, send, _request_id(Headers(scope=scope)), max_bytes)
         started = time.perf_counter()
         with logger.contextualize(request_id=exchange.request_id):
             await self._serve(scope, exchange)
@@ -67,8 +70,8 @@ class Boundary:
 
     async def _serve(self, scope: Scope, exchange: _Exchange) -> None:
         try:
-            if _announced_bytes(Headers(scope=scope)) > MAX_BODY_BYTES:
-                await error_response(413, TOO_LARGE)(scope, exchange.receive, exchange.send_named)
+            if _announced_bytes(Headers(scope=scope)) > exchange.max_bytes:
+                await error_response(413, _too_large(exchange.max_bytes))(scope, exchange.receive, exchange.send_named)
             else:
                 await self._app(scope, exchange.receive_limited, exchange.send_named)
         except Exception:  # noqa: BLE001 - whatever it was, the caller gets an envelope and no internals
@@ -76,6 +79,10 @@ class Boundary:
             if exchange.status == 0:
                 message = f"Internal error, see the log for request {exchange.request_id}"
                 await error_response(500, message)(scope, exchange.receive, exchange.send_named)
+
+
+def _too_large(max_bytes: int) -> str:
+    return f"The body is larger than {max_bytes} bytes"
 
 
 def _request_id(headers: Headers) -> str:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import asyncpg
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -25,7 +25,10 @@ _INT32 = 2**31 - 1
 _SLICE = 200
 """Rows validated before other work of the process gets its turn."""
 
-CREATED, EXISTS, REFUSED = "created", "exists", "refused"
+Outcome = Literal["created", "exists", "refused"]
+CREATED: Outcome = "created"
+EXISTS: Outcome = "exists"
+REFUSED: Outcome = "refused"
 
 INSERT_MANY = """
 with given as materialized (
@@ -90,7 +93,7 @@ class RowResult:
     """What became of the row of this number, from 0. ``outcome``: created, exists (its key is that task's), refused."""
 
     row: int
-    outcome: str
+    outcome: Outcome
     id: int | None = None
     field: str | None = None
     message: str | None = None

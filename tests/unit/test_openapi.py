@@ -27,6 +27,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 def test_the_routes_are_these(document: dict[str, Any]) -> None:
     assert {name for name, _ in operations(document)} == {
         "GET /profiles/{platform}/byhandle/{handle}",
+        "POST /scrape_request_log/bulk",
         "POST /scrape_request_log/flow/{flow}",
         "POST /scrape_request_log/flow/update/{scrape_id}",
         "GET /scrape_request_log/flow/{scrape_id}",
