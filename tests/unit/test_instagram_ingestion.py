@@ -83,7 +83,8 @@ def test_an_account_row_has_only_what_was_said() -> None:
 def test_a_post_row_has_the_columns_of_its_keys() -> None:
     ids = {"post_id": "17", "media_pk": "3"}
     said: dict[str, Any] = {"likes": 1, "comments": 2, "play_count": 3, "post_type": "reels", "caption": "c", **ids}
-    dropped = {"keywords": "", "user_tags": [], "product_type": "clips"}
+    said["product_type"] = "clips"
+    dropped = {"keywords": "", "user_tags": []}
     renamed = {"taken_at_timestamp": 1674813600, "thumbnail_src": "t", "tap_exit": 4, "handle": "ME"}
     log = post("A", owner="1", **said, **dropped, **renamed)
     assert post_row(log) == {
@@ -92,6 +93,7 @@ def test_a_post_row_has_the_columns_of_its_keys() -> None:
         "handle": "me",
         **ids,
         "post_type": "reels",
+        "product_type": "clips",
         "caption": "c",
         "publish_time": datetime(2023, 1, 27, 10, 0, tzinfo=UTC),
         "thumbnail_url": "t",

@@ -24,18 +24,48 @@ _MEDIA = {
     Media.REEL: _items("fetch_post_insights.reel"),
 }
 _STORY = _items("fetch_story_insights")
+_NEW_STORY = {
+    name: {**_STORY["reach"], "name": name}
+    for name in (
+        "impressions", "reach", "replies", "saved", "shares", "total_interactions", "follows", "profile_visits",
+        "profile_activity",
+    )
+}  # fmt: skip
+_ACTIONS = ("automatic_forward", "tap_back", "tap_exit", "tap_forward", "swipe_back", "swipe_forward")
+NEW_METRICS = 18
+"""The version from which on stories have other metrics, and audiences are totals with breakdowns."""
 _PROFILE = _items("fetch_profile_insights")
 _AUDIENCE = _items("fetch_audience_insights")
 
 
-def media_kind_metrics(post: Post) -> dict[str, Json]:
+def version_of(path: str) -> int:
+    """The major version that a path names; 15 without one."""
+    number = path.lstrip("/").partition("/")[0].removeprefix("v").partition(".")[0]
+    return int(number) if path.startswith("/v") and number.isdigit() else 15
+
+
+def media_kind_metrics(post: Post, version: int = 15) -> dict[str, Json]:
     """name -> sample item of every metric that this kind of media has."""
-    return _STORY if post.slot >= FIRST_STORY else _MEDIA[post.media]
+    if post.slot >= FIRST_STORY:
+        return _NEW_STORY if version >= NEW_METRICS else _STORY
+    return _MEDIA[post.media]
 
 
-def media_insights(universe: Universe, post: Post, metrics: list[str]) -> list[Json]:
+def navigation(universe: Universe, post: Post) -> list[Json]:
+    """How people moved on from a story, in all and by action."""
+    counts = {action: universe.number("navigation", post.pk, action) % 50 for action in _ACTIONS}
+    results = [{"dimension_values": [action], "value": count} for action, count in counts.items()]
+    total = {
+        "value": sum(counts.values()),
+        "breakdowns": [{"dimension_keys": ["story_navigation_action_type"], "results": results}],
+    }
+    item_id = f"{post.graph_id}/insights/navigation/lifetime"
+    return [{"name": "navigation", "period": "lifetime", "title": "Navigation", "total_value": total, "id": item_id}]
+
+
+def media_insights(universe: Universe, post: Post, metrics: list[str], version: int = 15) -> list[Json]:
     """One item per metric, without end_time."""
-    known = media_kind_metrics(post)
+    known = media_kind_metrics(post, version)
     found = []
     for name in metrics:
         item = {**known[name], "id": f"{post.graph_id}/insights/{name}/lifetime"}

@@ -45,7 +45,7 @@ class OwnEdges:
         if name in {"media", "stories", "tags"}:
             return self._media(who, name, query, path)
         if name == "insights" and call.by == "fbid":
-            return self._user_insights(who, query)
+            return self._user_insights(who, query, insights.version_of(path))
         if name in {"recent_media", "top_media"}:
             return self._hashtag(call.subject, query, path)
         if name == "replies":
@@ -53,7 +53,9 @@ class OwnEdges:
         post = by_graph_id(self.universe, call.subject)
         if post is None or post.index != who.index:
             return errors.missing_object(call.subject)
-        return self._media_insights(post, query) if name == "insights" else self._comments(post, query, path)
+        if name == "insights":
+            return self._media_insights(post, query, insights.version_of(path))
+        return self._comments(post, query, path)
 
     def _media(self, who: Creator, name: str, query: dict[str, str], path: str) -> Answer:
         try:
@@ -72,8 +74,10 @@ class OwnEdges:
             items, paging = edge(story_page(self.universe, who, fields), query, path)  # type: ignore[assignment]
         return Answer.of({"data": items, "paging": paging} if paging else {"data": items})
 
-    def _user_insights(self, who: Creator, query: dict[str, str]) -> Answer:
+    def _user_insights(self, who: Creator, query: dict[str, str], version: int) -> Answer:
         metrics = _metrics(query)
+        if version >= insights.NEW_METRICS and any(name.startswith("audience_") for name in metrics):
+            return errors.bad_parameter(f"metric is not supported in v{version}.0")
         if query.get("metric_type") == "total_value":
             breakdown = insights.breakdown_keys(query.get("breakdown", ""))
             if breakdown is None or not set(metrics) <= insights.DEMOGRAPHICS:
@@ -86,15 +90,18 @@ class OwnEdges:
             return errors.sampled("fetch_audience_insights.error-400-100-few-followers")
         return Answer.of({"data": insights.user_insights(self.universe, who, metrics, period)})
 
-    def _media_insights(self, post: Post, query: dict[str, str]) -> Answer:
+    def _media_insights(self, post: Post, query: dict[str, str], version: int) -> Answer:
         metrics = _metrics(query)
-        if not metrics or not set(metrics) <= set(insights.media_kind_metrics(post)):
+        moves = metrics == ["navigation"] and post.slot >= FIRST_STORY and version >= insights.NEW_METRICS
+        if not moves and (not metrics or not set(metrics) <= set(insights.media_kind_metrics(post, version))):
             return errors.bad_parameter("metric is not supported for this kind of media")
         if post.slot >= FIRST_STORY and self.universe.number("viewers", post.pk) % FEW_VIEWERS == 0:
             return errors.sampled("fetch_story_insights.error-400-10-few-viewers")
         if post.taken_at < self.universe.now - BUSINESS_SINCE_DAYS * DAY:
             return errors.sampled("fetch_post_insights.error-400-100-before-business")
-        return Answer.of({"data": insights.media_insights(self.universe, post, metrics)})
+        if moves:
+            return Answer.of({"data": insights.navigation(self.universe, post)})
+        return Answer.of({"data": insights.media_insights(self.universe, post, metrics, version)})
 
     def _comments(self, post: Post, query: dict[str, str], path: str) -> Answer:
         page, paging = edge(range(min(post.comments, 120)), query, path)
