@@ -15,6 +15,7 @@ from instagram.models.pages import (
     Audience,
     Comment,
     CommentsPage,
+    HighlightsPage,
     Insights,
     InsightsSeries,
     PeoplePage,
@@ -32,6 +33,7 @@ FUNCTIONS = tuple(one.name for one in vars(f).values() if isinstance(one, Functi
 _OWN_KINDS = {
     f.FETCH_STORY_POSTS_BY_PROFILE_ID.name: "stories",
     f.FETCH_STORIES_POSTS.name: "stories",
+    f.FETCH_HIGHLIGHT_POSTS.name: "stories",
     f.FETCH_POST_LIKES.name: "likers",
 }
 RETRYABLE = frozenset({"rate_limited", "upstream"})
@@ -117,6 +119,10 @@ def _comment(comment: Comment) -> Form:
     return {**{name: getattr(comment, name) for name in names}, "publish_time": _time(comment.publish_time)}
 
 
+def _highlights_page(page: HighlightsPage) -> Form:
+    return {"items": [{"highlight_id": one.highlight_id, "title": one.title} for one in page.highlights]}
+
+
 def _insights(insights: Insights) -> Form:
     return {"insights": dict(insights.metrics)}
 
@@ -155,6 +161,7 @@ _FORMS: Mapping[type, tuple[str, Callable[[Any], Form]]] = {
     PostsPage: ("posts", _posts_page),
     PeoplePage: ("relationships", _people_page),
     CommentsPage: ("comments", _comments_page),
+    HighlightsPage: ("highlights", _highlights_page),
     Insights: ("insights", _insights),
     InsightsSeries: ("insights_series", _insights_series),
     Audience: ("audience", _audience),

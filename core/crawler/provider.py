@@ -65,6 +65,7 @@ class Asked:
     post_id: str | None = None
     comment_id: str | None = None
     hashtag: str | None = None
+    highlight_id: str | None = None
     cursor: str | None = None
     beside: Mapping[str, Any] | None = None
     """What the page before gave together with its cursor, for sources that want it back."""

@@ -7,6 +7,7 @@ from core.models.logs import PostLog
 from instagram.models.pages import (
     Audience,
     CommentsPage,
+    HighlightsPage,
     Insights,
     InsightsSeries,
     PeoplePage,
@@ -25,6 +26,8 @@ FETCH_HASHTAG_POSTS: Function[PostsPage] = Function("fetch_hashtag_posts")
 FETCH_HASHTAG_TOP_POSTS: Function[PostsPage] = Function("fetch_hashtag_top_posts")
 FETCH_STORY_POSTS_BY_PROFILE_ID: Function[PostsPage] = Function("fetch_story_posts_by_profile_id")
 FETCH_STORIES_POSTS: Function[PostsPage] = Function("fetch_stories_posts")
+FETCH_PROFILE_HIGHLIGHTS: Function[HighlightsPage] = Function("fetch_profile_highlights")
+FETCH_HIGHLIGHT_POSTS: Function[PostsPage] = Function("fetch_highlight_posts")
 FETCH_FOLLOWERS: Function[PeoplePage] = Function("fetch_followers")
 FETCH_FOLLOWING: Function[PeoplePage] = Function("fetch_following")
 FETCH_SIMILAR_PROFILES: Function[PeoplePage] = Function("fetch_similar_profiles")

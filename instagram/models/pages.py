@@ -85,6 +85,21 @@ class CommentsPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Highlight:
+    """Stories that an account keeps on show under a title."""
+
+    highlight_id: str
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HighlightsPage:
+    """All highlights of an account, without what is in them."""
+
+    highlights: list[Highlight]
+
+
+@dataclass(frozen=True, slots=True)
 class Insights:
     """Lifetime numbers of one post or story; what the source did not say is absent.
 

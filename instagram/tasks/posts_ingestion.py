@@ -9,6 +9,7 @@ from typing import Any
 from core.enums import Platform, PostType
 from core.models.logs import PostLog, ProfileLog
 from instagram.functions.retriever.checks import same_handle
+from instagram.functions.retriever.shortcode import media_pk
 from instagram.models import keys as k
 from instagram.tasks.ingestion import complete_post, complete_posts
 from utils.times import utc_now
@@ -18,7 +19,8 @@ def named(log: PostLog) -> PostLog:
     """The log under the name of its row: a story's is its media pk, whatever code it has besides."""
     if log.dimensions.get(k.POST_TYPE) != PostType.STORY:
         return log
-    return replace(log, shortcode=log.dimensions.get(k.MEDIA_PK))
+    code = log.shortcode or log.dimensions.get(k.SHORT_CODE)
+    return replace(log, shortcode=log.dimensions.get(k.MEDIA_PK) or (media_pk(code) if code else None))
 
 
 def of_account(posts: Sequence[PostLog], account: ProfileLog | None, handle: str | None = None) -> list[PostLog]:

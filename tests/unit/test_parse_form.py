@@ -151,10 +151,10 @@ def test_each_kind_of_result_has_its_form(function: str, value: Any, expected: d
 
 def test_every_type_of_result_has_a_form() -> None:
     types = [kind for kind in vars(p).values() if isinstance(kind, type) and kind.__module__ == p.__name__]
-    parts = (p.Person, p.Comment, p.SeriesValue, p.Series)
+    parts = (p.Person, p.Comment, p.Highlight, p.SeriesValue, p.Series)
     made = {
         form("fetch_anything", kind(*([] if kind is p.Audience else [[]])))["kind"]
         for kind in types
         if kind not in (*parts, p.ProfilePage)
     }
-    assert made == {"posts", "relationships", "comments", "insights", "insights_series", "audience"}
+    assert made == {"posts", "relationships", "comments", "highlights", "insights", "insights_series", "audience"}

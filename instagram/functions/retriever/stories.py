@@ -9,10 +9,10 @@ from core.crawler.provider import Asked, Payload
 from core.enums import PostType
 from core.models.logs import PostLog
 from instagram.functions.retriever import v1
-from instagram.functions.retriever.checks import container, same_handle
+from instagram.functions.retriever.checks import check_said, container, entries, same_handle
 from instagram.functions.retriever.reader import Reader, said
 from instagram.models import keys as k
-from instagram.models.pages import PostsPage
+from instagram.models.pages import Highlight, HighlightsPage, PostsPage
 
 _CONTENT_TYPES = {1: "image", 2: "video"}
 
@@ -24,6 +24,35 @@ def page(body: Reader, payload: Payload) -> PostsPage:
         NotFoundHere: there are no trays at all, or only those of others.
     """
     trays = _trays(container(body, ""), payload.asked)
+    return PostsPage([story(item, tray, payload) for tray in trays for item in tray.array("items") or ()])
+
+
+def highlights(payload: Payload) -> HighlightsPage:
+    """``tray`` -> the highlights of an account. Mandatory: ``id``.
+
+    Raises:
+        NotFoundHere: there is no tray, or it is that of another account.
+    """
+    listed = entries(container(Reader(payload.data), ""), "tray")
+    for one in listed:
+        check_said(one.id("user.pk"), payload.asked.profile_id, "profile")
+    return HighlightsPage([Highlight(one.need_word("id"), one.word("title")) for one in listed])
+
+
+def highlight(payload: Payload) -> PostsPage:
+    """``reels.<highlight id>`` -> its stories.
+
+    Raises:
+        NotFoundHere: the highlight is not there, or it is that of another account.
+    """
+    reels = container(container(Reader(payload.data), ""), "reels")
+    asked = payload.asked
+    mine = {name: tray for name, tray in reels.value.items() if asked.highlight_id in (None, name)}
+    trays = [container(Reader(tray, reels.where(name)), "") for name, tray in mine.items()]
+    if reels.value and not trays:
+        raise NotFoundHere("the stories are those of another highlight")
+    for tray in trays:
+        check_said(tray.id("user.pk"), asked.profile_id, "profile")
     return PostsPage([story(item, tray, payload) for tray in trays for item in tray.array("items") or ()])
 
 

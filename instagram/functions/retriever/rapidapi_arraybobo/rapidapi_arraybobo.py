@@ -48,6 +48,16 @@ class RapidApiArraybobo(RapidApiProvider):
         params = given(id_user=asked.profile_id)
         return await self.get("fetch_story_posts_by_profile_id", asked, "/ig/stories/", params)
 
+    async def fetch_profile_highlights(self, asked: Asked) -> Payload:
+        """Which highlights there are."""
+        params = given(id_user=asked.profile_id)
+        return await self.get("fetch_profile_highlights", asked, "/ig/highlights_tray/", params)
+
+    async def fetch_highlight_posts(self, asked: Asked) -> Payload:
+        """The stories of one highlight."""
+        params = given(id_highlight=asked.highlight_id)
+        return await self.get("fetch_highlight_posts", asked, "/ig/highlights/", params)
+
     async def fetch_hashtag_posts(self, asked: Asked) -> Payload:
         return await self.get("fetch_hashtag_posts", asked, "/ig/hashtag/", _of_hashtag(asked))
 

@@ -87,6 +87,8 @@ PARSERS: Mapping[str, Parser] = {
     "fetch_post_by_shortcode": parse_post,
     "fetch_tagged_posts": parse_tagged,
     "fetch_story_posts_by_profile_id": parse_stories,
+    "fetch_profile_highlights": stories.highlights,
+    "fetch_highlight_posts": stories.highlight,
     "fetch_hashtag_posts": parse_hashtag,
     "fetch_followers": parse_people,
     "fetch_following": parse_people,

@@ -40,8 +40,11 @@ class RapidApiJoTucker(RapidApiProvider):
         return await self.get("fetch_story_posts_by_profile_id", asked, "/stories", params)
 
     async def fetch_hashtag_posts(self, asked: Asked) -> Payload:
-        params = given(hash_tag=asked.hashtag, batch_size=PAGE, next_cursor=asked.cursor)
-        return await self.get("fetch_hashtag_posts", asked, "/hash_tag_medias_v2", params)
+        return await self.get("fetch_hashtag_posts", asked, "/hash_tag_medias_v2", _of_hashtag(asked))
+
+    async def fetch_hashtag_top_posts(self, asked: Asked) -> Payload:
+        """The same call: it gives ranked posts."""
+        return await self.get("fetch_hashtag_top_posts", asked, "/hash_tag_medias_v2", _of_hashtag(asked))
 
     async def fetch_followers(self, asked: Asked) -> Payload:
         return await self.get("fetch_followers", asked, "/followers", _of_account(asked))
@@ -58,6 +61,10 @@ class RapidApiJoTucker(RapidApiProvider):
     async def fetch_post_comment_replies(self, asked: Asked) -> Payload:
         """A page of the post's comments: replies stand under the comment that they belong to."""
         return await self.get("fetch_post_comment_replies", asked, "/media_comments", _of_post(asked))
+
+
+def _of_hashtag(asked: Asked) -> dict[str, str | int]:
+    return given(hash_tag=asked.hashtag, batch_size=PAGE, next_cursor=asked.cursor)
 
 
 def _of_account(asked: Asked) -> dict[str, str | int]:

@@ -108,6 +108,7 @@ PARSERS: Mapping[str, Parser] = {
     "fetch_post_by_shortcode": parse_post,
     "fetch_story_posts_by_profile_id": parse_stories,
     "fetch_hashtag_posts": parse_hashtag,
+    "fetch_hashtag_top_posts": parse_hashtag,
     "fetch_followers": parse_followers,
     "fetch_following": parse_following,
     "fetch_post_likes": parse_likes,
