@@ -93,4 +93,5 @@ FLOWS = (
     Flow("test_limited", IG, SleepParams, 1, 5, f"{HERE}:limited"),
     Flow("test_missing", IG, SleepParams, 1, 5, f"{HERE}:missing"),
     Flow("test_broken", IG, SleepParams, 1, 5, f"{HERE}:broken"),
+    Flow("test_unbuilt", IG, SleepParams, 1, 5),
 )

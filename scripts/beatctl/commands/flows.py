@@ -1,0 +1,165 @@
+"""``flows list|pause|resume|set|reset``: an operator's word on flows; supervisors follow it within about a second."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import RowMapping, text
+
+from config import Settings, load_settings
+from core.flows.registry import Registry, build_registry
+from scripts.beatctl.cli import OK, CommandFailed, database
+
+if TYPE_CHECKING:
+    from scripts.beatctl.cli import Verbs
+
+HELP = "pause flows, and set their slots, priority, attempts, time limit and retention"
+
+RESET = "reset"
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+LIST = """
+select f.flow, b.paused, b.slots, b.priority, b.max_retries, b.timeout_s, b.retain,
+    (select count(*) from scrape_request_log t
+        where t.flow = f.flow and t.status = 'PENDING' and t.run_after is null) as ready,
+    (select count(*) from scrape_request_log t where t.flow = f.flow and t.status = 'PROCESSING') as running,
+    (select count(*) from beat_worker w where jsonb_exists(w.slots, f.flow)
+        and w.beat_at > now() - cast(:lease_s as float8) * interval '1 second') as workers
+from unnest(cast(:flows as text[])) f(flow) left join beat_flow b on b.flow = f.flow
+order by f.flow"""
+SET = "insert into beat_flow (flow, {names}) values (:flow, {values}) on conflict (flow) do update set {changes}"
+CLEAR = "delete from beat_flow where flow = any(cast(:flows as text[]))"
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """The verbs of this noun."""
+    listing = verbs.add_parser("list", help="show what was set, what waits and what runs")
+    listing.add_argument("--all", action="store_true", help="also flows with nothing set, waiting or running")
+    listing.set_defaults(run=list_flows)
+    for verb, paused in (("pause", True), ("resume", False)):
+        switch = verbs.add_parser(verb, help=f"{verb} flows; running tasks go on")
+        switch.add_argument("flows", nargs="+", metavar="FLOW")
+        switch.set_defaults(run=pause_flows, paused=paused)
+    setting = verbs.add_parser("set", help=f"set what is named; the word {RESET} leaves it to the registry again")
+    setting.add_argument("flow", metavar="FLOW")
+    setting.add_argument("--slots", type=_number(0), metavar="N", help="tasks running at a time, on all hosts together")
+    setting.add_argument("--priority", type=_number(None), metavar="N", help="of new tasks whose sender named none")
+    setting.add_argument("--max-retries", type=_number(1), metavar="N", help="attempts of tasks that name none")
+    setting.add_argument("--time-limit", type=_number(1), metavar="S", dest="timeout_s", help="seconds a task may take")
+    setting.add_argument("--retain", type=_duration, metavar="TIME", help="keep finished tasks so long: 12h, 30d, 8w")
+    setting.set_defaults(run=set_flow)
+    reset = verbs.add_parser("reset", help="forget everything that was set, a pause too")
+    reset.add_argument("flows", nargs="+", metavar="FLOW")
+    reset.set_defaults(run=reset_flows)
+
+
+async def list_flows(arguments: argparse.Namespace) -> int:
+    """A line per flow."""
+    settings = load_settings()
+    values = {"flows": list(_registry(settings)), "lease_s": settings.workers.worker_lease_s}
+    async with database(settings) as opened, opened.sessions() as session:
+        rows = (await session.execute(text(LIST), values)).mappings().all()
+    names = ("paused", "slots", "priority", "max_retries", "timeout_s", "retain", "ready", "running")
+    shown = rows if arguments.all else [row for row in rows if any(row[name] not in (None, False, 0) for name in names)]
+    table = Table(
+        "flow", "state", "slots", "priority", "max retries", "time limit", "retain", "ready", "running", "workers"
+    )
+    for row in shown:
+        table.add_row(row["flow"], "paused" if row["paused"] else "open", *_cells(row))
+    Console(width=None if sys.stdout.isatty() else 200).print(table, markup=False)
+    return OK
+
+
+async def pause_flows(arguments: argparse.Namespace) -> int:
+    """Stop or resume claiming."""
+    settings = load_settings()
+    _check(_registry(settings), arguments.flows)
+    async with database(settings) as opened, opened.sessions.begin() as session:
+        for flow in arguments.flows:
+            await session.execute(text(_set_statement(["paused"])), {"flow": flow, "paused": arguments.paused})
+    print("\n".join(f"{flow} is {'paused' if arguments.paused else 'open'}" for flow in arguments.flows))
+    return OK
+
+
+async def set_flow(arguments: argparse.Namespace) -> int:
+    """Set what was named and leave the rest."""
+    settings = load_settings()
+    _check(_registry(settings), [arguments.flow])
+    names = ("slots", "priority", "max_retries", "timeout_s", "retain")
+    changes = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    if not changes:
+        raise CommandFailed(
+            "nothing to set: name at least one of --slots --priority --max-retries --time-limit --retain"
+        )
+    values = {name: None if value == RESET else value for name, value in changes.items()}
+    async with database(settings) as opened, opened.sessions.begin() as session:
+        await session.execute(text(_set_statement(list(values))), {"flow": arguments.flow, **values})
+    print(f"{arguments.flow}: " + ", ".join(f"{name} {_plain(value) or RESET}" for name, value in values.items()))
+    return OK
+
+
+async def reset_flows(arguments: argparse.Namespace) -> int:
+    """Leave flows to the registry; also names that it no longer holds."""
+    async with database() as opened, opened.sessions.begin() as session:
+        await session.execute(text(CLEAR), {"flows": arguments.flows})
+    print("\n".join(f"{flow} is as the registry has it" for flow in arguments.flows))
+    return OK
+
+
+def _registry(settings: Settings) -> Registry:
+    return build_registry(settings.workers.beat_extra_flows)
+
+
+def _check(registry: Registry, flows: Sequence[str]) -> None:
+    unknown = [flow for flow in flows if flow not in registry]
+    if unknown:
+        raise CommandFailed(f"there is no flow {', '.join(unknown)}; see docs/flows.md for the names")
+
+
+def _set_statement(names: Sequence[str]) -> str:
+    return SET.format(
+        names=", ".join(names),
+        values=", ".join(f":{name}" for name in names),
+        changes=", ".join(f"{name} = excluded.{name}" for name in names),
+    )
+
+
+def _cells(row: RowMapping) -> list[str]:
+    names = ("slots", "priority", "max_retries", "timeout_s", "retain", "ready", "running", "workers")
+    return [_plain(row[name]) for name in names]
+
+
+def _plain(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _number(least: int | None) -> Any:
+    """A reader of whole numbers from ``least`` on, or the word that resets."""
+
+    def read(word: str) -> int | str:
+        if word == RESET:
+            return word
+        value = int(word)
+        if not (-(2**31) if least is None else least) <= value < 2**31:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, or {RESET}")
+        return value
+
+    read.__name__ = "number"
+    return read
+
+
+def _duration(word: str) -> timedelta | str:
+    """``30d`` and the like, or the word that resets."""
+    if word == RESET:
+        return word
+    match = re.fullmatch(r"(\d{1,5})([smhdw])", word)
+    if match is None or not int(match[1]):
+        raise argparse.ArgumentTypeError(f"write it as 12h, 30d or 8w, or {RESET}")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})

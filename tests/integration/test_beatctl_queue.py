@@ -1,0 +1,167 @@
+"""The operator's flow and task commands, on a real queue and, where it matters, a real pool."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.support.beatctl import Run, runner
+from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
+
+FLOW = "refresh_profile_by_handle"
+INSERT = "insert into scrape_request_log (flow, platform, params) values ($1, 'INSTAGRAM', '{}') returning id"
+WORKER = """
+insert into beat_worker (host, pid, flow, slots) values ('planted-host', 4711, 'w', $1::text::jsonb) returning id"""
+
+
+@pytest.fixture
+def beatctl(program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner({**program_env, "BEAT_EXTRA_FLOWS": "tests.support.flows"}, monkeypatch, capsys)
+
+
+async def test_what_is_set_on_a_flow_is_stored_listed_and_reset(beatctl: Run, pg: asyncpg.Connection) -> None:
+    options = ["--slots", "4", "--priority", "-2", "--max-retries", "5", "--time-limit", "90", "--retain", "30d"]
+    assert (await beatctl("flows", "set", FLOW, *options)).err == ""
+    row = await pg.fetchrow("select * from beat_flow")
+    assert row is not None
+    assert (row["slots"], row["priority"], row["max_retries"], row["timeout_s"]) == (4, -2, 5, 90)
+    assert row["retain"] == timedelta(days=30)
+    assert (await beatctl("flows", "set", FLOW, "--slots", "reset", "--time-limit", "80")).code == 0
+    row = await pg.fetchrow("select * from beat_flow")
+    assert row is not None
+    assert (row["slots"], row["priority"], row["timeout_s"], row["paused"]) == (None, -2, 80, False)
+    assert (await beatctl("flows", "pause", FLOW, "test_nap")).out == f"{FLOW} is paused\ntest_nap is paused\n"
+    listed = (await beatctl("flows", "list")).out
+    assert all(word in listed for word in (FLOW, "test_nap", "paused", "30 days", "80"))
+    assert "test_mark" not in listed
+    assert "test_mark" in (await beatctl("flows", "list", "--all")).out
+    await beatctl("flows", "reset", FLOW)
+    await beatctl("flows", "resume", "test_nap")
+    assert [tuple(r) for r in await pg.fetch("select flow, paused from beat_flow")] == [("test_nap", False)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("flows", "pause", "no_flow"), 1, "there is no flow no_flow"),
+        (("flows", "set", FLOW), 1, "nothing to set"),
+        (("flows", "set", FLOW, "--slots", "-1"), 2, "at least 0"),
+        (("flows", "set", FLOW, "--slots", "few"), 2, "invalid number"),
+        (("flows", "set", FLOW, "--retain", "30"), 2, "30d"),
+        (("tasks", "show", "77"), 1, "there is no task 77"),
+        (("tasks", "explain", "77"), 1, "there is no task 77"),
+        (("tasks", "add", FLOW, "--params", "{}"), 1, "params.handle: Field required"),
+        (("tasks", "add", FLOW, "--params", "{"), 1, "no JSON"),
+        (("tasks", "retry", "77"), 1, "there is no task 77"),
+        (("tasks", "load", "none.csv"), 1, "No such file"),
+        (("tasks", "load", "none.txt"), 1, "--format"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+async def test_wrong_use_is_one_clear_line(
+    beatctl: Run, clean_db: str, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    ran = await beatctl(*arguments)
+    assert (ran.code, said in ran.err, "Traceback" in ran.err) == (code, True, False)
+
+
+async def test_a_task_is_added_shown_listed_cancelled_and_retried(beatctl: Run, pg: asyncpg.Connection) -> None:
+    add = ("tasks", "add", FLOW, "--params", '{"handle": "natgeo"}', "--key", "k", "--account", "42", "--priority", "8")
+    assert (await beatctl(*add)).out == "task 1 is queued\n"
+    assert (await beatctl(*add)).out == "task 1 has that key already\n"
+    shown = json.loads((await beatctl("tasks", "show", "1")).out)
+    assert (shown["status"], shown["account_id"], shown["priority"], shown["expires_at"]) == ("PENDING", "42", 8, None)
+    assert "natgeo" in (await beatctl("tasks", "list", "--flow", FLOW, "--status", "pending")).out
+    assert "natgeo" not in (await beatctl("tasks", "list", "--account", "43")).out
+    assert (await beatctl("tasks", "cancel", "1")).out == "task 1 is CANCELLED\n"
+    assert (await beatctl("tasks", "retry", "1")).out == "task 1 is PENDING\n"
+    await pg.execute("update scrape_request_log set status = 'COMPLETE'")
+    ran = await beatctl("tasks", "cancel", "1")
+    assert (ran.code, "has ended as COMPLETE" in ran.err) == (1, True)
+
+
+async def test_files_are_loaded_and_bad_lines_named(beatctl: Run, pg: asyncpg.Connection, tmp_path: Path) -> None:
+    table = tmp_path / "rows.csv"
+    table.write_text(
+        "flow,params.handle,priority,idempotency_key\n"
+        f'{FLOW},natgeo,3,k1\n{FLOW},"nasa, earth",,k2\n{FLOW},,,k3\n{FLOW},again,,k1\n',
+        encoding="utf-8",
+    )
+    ran = await beatctl("tasks", "load", str(table))
+    assert (ran.code, ran.out) == (1, "2 queued, 0 there already, 2 refused\n")
+    assert ran.err.splitlines() == [
+        "line 4: params.handle: Field required",
+        "line 5: idempotency_key: belongs to task 1, which has another flow or other params",
+    ]
+    rows = await pg.fetch("select params->>'handle', priority from scrape_request_log order by id")
+    assert [tuple(row) for row in rows] == [("natgeo", 3), ("nasa, earth", 1)]
+    lines = '{"params": {"handle": "natgeo"}, "idempotency_key": "k1"}\n\n{"params": {"handle": "x"}}\n'
+    piped = await beatctl("tasks", "load", "-", "--format", "ndjson", "--flow", FLOW, stdin=lines)
+    assert (piped.code, piped.out) == (0, "1 queued, 1 there already, 0 refused\n")
+    broken = await beatctl("tasks", "load", "-", "--format", "ndjson", stdin="{\n")
+    assert (broken.code, broken.err.startswith("line 1: row: ")) == (1, True)
+
+
+async def test_explain_names_the_fact_that_decides(beatctl: Run, pg: asyncpg.Connection) -> None:
+    async def said(change: str = "select 1") -> str:
+        await pg.execute(change)
+        ran = await beatctl("tasks", "explain", str(task))
+        assert ran.code == 0
+        return ran.out
+
+    task = await pg.fetchval(INSERT, FLOW)
+    first, second = [await pg.fetchval(INSERT, FLOW) for _ in range(2)]
+    assert "no_worker: no worker of refresh_profile_by_handle is alive" in await said()
+    worker = await pg.fetchval(WORKER, json.dumps({FLOW: 1, "test_nap": 9}))
+    assert "next: nothing: it is the next one" in await said()
+    assert "0 of 1 slots are busy" in await said()
+    assert "behind: 1 waiting tasks" in await said(f"update scrape_request_log set priority = 2 where id = {first}")
+    running = (
+        f"update scrape_request_log set status = 'PROCESSING', worker = {worker}, picked_at = now() where id = {second}"
+    )
+    assert "busy: all 1 slots of refresh_profile_by_handle are busy with 1 tasks; 1 waiting" in await said(running)
+    assert "run_after: it waits until 2099-01-01 00:00:00 UTC, attempt 1" in await said(
+        f"update scrape_request_log set run_after = '2099-01-01', error_code = 'RATE_LIMITED' where id = {task}"
+    )
+    assert "after RATE_LIMITED" in await said()
+    assert "no_slots: " in await said(f"insert into beat_flow (flow, slots) values ('{FLOW}', 0)")
+    assert f"paused: flow {FLOW} is paused: beatctl flows resume {FLOW}" in await said(
+        "update beat_flow set paused = true"
+    )
+    assert "expired: it expired at 2020-01-01 00:00:00 UTC" in await said(
+        f"update scrape_request_log set expires_at = '2020-01-01' where id = {task}"
+    )
+    held = await said(
+        f"update scrape_request_log set status = 'PROCESSING', worker = {worker}, picked_at = now() where id = {task}"
+    )
+    assert f"held: it is running: held by worker {worker} (pid 4711) on host planted-host since" in held
+    assert "is gone: a supervisor rescues it" in await said("delete from beat_worker")
+    ended = f"""update scrape_request_log set status = 'FAILED', scraped_at = '2024-05-05', error_code = 'NOT_FOUND',
+        data = 'token=EAABplantedtokenplantedtoken' where id = {task}"""
+    assert "finished: it has failed since 2024-05-05 00:00:00 UTC, attempt 1 (NOT_FOUND): token=***" in await said(
+        ended
+    )
+    unknown = "update scrape_request_log set status = 'PENDING', flow = '{}' where id = {}"
+    assert "unknown_flow: there is no flow 'typo'" in await said(unknown.format("typo", task))
+    assert "not_built: test_unbuilt is not built yet" in await said(unknown.format("test_unbuilt", task))
+
+
+async def test_a_pause_and_a_cap_are_followed_within_seconds(
+    beatctl: Run, pg: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
+        await pool.wait_for_line("pool is ready")
+        await beatctl("flows", "pause", "test_nap")
+        await asyncio.sleep(1.5)
+        (task,) = await queue_tasks(pg, "test_nap", 1)
+        assert "paused" in (await beatctl("tasks", "explain", str(task))).out
+        await wait_for_statuses(pg, {"PENDING": 1}, within_s=1)
+        await beatctl("flows", "resume", "test_nap")
+        await wait_for_statuses(pg, {"COMPLETE": 1}, within_s=5)
+        assert "finished: it is complete since" in (await beatctl("tasks", "explain", str(task))).out
+        assert await pool.stop() == 0
