@@ -16,6 +16,7 @@ from core.entities.instagram_ts import InstagramAccountTs, InstagramPostTs
 from core.entities.log import PostActivityLog, PostLogRow, ProfileLogRow, ProfileRelationshipLog
 from core.entities.log_unwritten import OrderLog, ProfileActivityLog, ProfileSubscriptionLog, SentimentLog, TaskLog
 from core.entities.order import Order
+from core.entities.quality import ProfileQuarantine, RawPayload
 from core.entities.schema_migration import SchemaMigration
 from core.entities.task import BeatFlow, BeatMetric, BeatSlot, BeatWorker, ScrapeRequestLog
 
@@ -43,8 +44,10 @@ __all__ = [
     "PostLogRow",
     "ProfileActivityLog",
     "ProfileLogRow",
+    "ProfileQuarantine",
     "ProfileRelationshipLog",
     "ProfileSubscriptionLog",
+    "RawPayload",
     "SchemaMigration",
     "ScrapeRequestLog",
     "SentimentLog",
