@@ -27,16 +27,9 @@ from instagram.tasks.insights_ingestion import (
     insights_gaps,
     insights_log,
 )
-from instagram.tasks.own_media import (
-    OwnWalk,
-    StoredPost,
-    account_id,
-    clean_handle,
-    posts_walk,
-    store_own,
-    stored_post,
-    stories_walk,
-)
+from instagram.tasks.lookups import account_by_handle
+from instagram.tasks.own_media import StoredPost, clean_handle, own_posts, own_stories, store_own, stored_post
+from instagram.tasks.post_lists import PostsWalk
 from instagram.tasks.processing import upsert_posts
 from instagram.tasks.retrieval import crawler_of
 
@@ -54,7 +47,7 @@ async def refresh_post_insights(params: PostInsightsParams, ctx: FlowContext) ->
     post = await _stored(ctx, params.shortcode)
     post_id = post.graph_id(params.post_id)
     if post_id is None:
-        post = await _found(ctx, posts_walk(handle, ctx.started_at - LOOKED_BACK), handle, params.shortcode)
+        post = await _found(ctx, own_posts(handle, ctx.started_at - LOOKED_BACK), handle, params.shortcode)
         post_id = post.graph_id()
     asked = Asked(
         post_id=_known(post_id, params.shortcode),
@@ -75,7 +68,7 @@ async def refresh_story_insights(params: StoryInsightsParams, ctx: FlowContext) 
     handle = clean_handle(params.handle)
     post = await _stored(ctx, params.shortcode, params.profile_id)
     if post.graph_id() is None:
-        post = await _found(ctx, stories_walk(handle), handle, params.shortcode, params.profile_id)
+        post = await _found(ctx, own_stories(handle), handle, params.shortcode, params.profile_id)
     post_id = _known(post.graph_id(params.story_id), params.shortcode)
     asked = Asked(post_id=post_id, shortcode=params.shortcode, handle=handle, post_type=post.post_type)
     return await _refresh(ctx, FETCH_STORY_INSIGHTS, asked, post)
@@ -109,7 +102,7 @@ async def _stored(ctx: FlowContext, shortcode: str, profile_id: str | None = Non
 
 
 async def _found(
-    ctx: FlowContext, walk: OwnWalk, handle: str, shortcode: str, profile_id: str | None = None
+    ctx: FlowContext, walk: PostsWalk, handle: str, shortcode: str, profile_id: str | None = None
 ) -> StoredPost:
     """The post as it is known once the account's own list was read as far as it."""
     async with aclosing(store_own(ctx, walk, handle)) as pages:
@@ -127,8 +120,7 @@ def _known(post_id: str | None, shortcode: str) -> str:
 
 async def _refresh(ctx: FlowContext, function: Function[Insights], asked: Asked, post: StoredPost) -> dict[str, Any]:
     fetched = await crawler_of(ctx).fetch(function, asked, handle=asked.handle)
-    async with ctx.runtime.database.sessions() as session:
-        owner = await account_id(session, asked.handle or "")
+    owner = (await account_by_handle(ctx, asked.handle or "")).profile_id
     post = replace(post, profile_id=post.profile_id or owner)
     handle = asked.handle if owner == post.profile_id or not post.handle else post.handle
     log = insights_log(fetched, post, asked.post_id or "", handle)
@@ -147,8 +139,7 @@ async def _audience(
     ctx: FlowContext, function: Function[Audience], given: str, wanted: tuple[str, ...]
 ) -> dict[str, Any]:
     handle = clean_handle(given)
-    async with ctx.runtime.database.sessions() as session:
-        profile_id = await account_id(session, handle)
+    profile_id = (await account_by_handle(ctx, handle)).profile_id
     if profile_id is None:
         raise NotFound(f"no stored account has the handle {handle}: refresh its profile first")
     fetched: Fetched[Audience] = await crawler_of(ctx).fetch(function, Asked(handle=handle), handle=handle)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -12,11 +12,12 @@ from sqlalchemy import text
 from core.crawler.errors import ProviderError
 from core.enums import Platform, PostType
 from core.models.params import DaysLimitParams, HandleDaysParams
-from core.queue import tasks
+from core.queue.tasks import NewTask, create_all
 from core.runtime import FlowContext
 from credentials.connected import connected_handles
+from instagram.functions.retriever.crawler import GRAPH
 from instagram.models.keys import POST_ID, POST_TYPE
-from instagram.tasks.own_media import GRAPH, clean_handle, is_recent, posts_walk, store_own
+from instagram.tasks.own_media import clean_handle, is_recent, own_posts, store_own
 from instagram.tasks.retrieval import Gap
 
 FLOW = "refresh_post_insights"
@@ -53,7 +54,7 @@ async def refresh_post_insights_by_profile(params: HandleDaysParams, ctx: FlowCo
         ProviderError: the account's own token did not give the first page.
     """
     handle, since = clean_handle(params.handle), ctx.started_at - timedelta(days=params.days)
-    walk, posts, queued = posts_walk(handle, since), 0, 0
+    walk, posts, queued = own_posts(handle, since), 0, 0
     gap: Gap | None = None
     try:
         async for page in store_own(ctx, walk, handle):
@@ -95,26 +96,18 @@ async def schedule_post_insights_refresh(params: DaysLimitParams, ctx: FlowConte
     return {"accounts": len(handles), "posts": posts, "queued": queued}
 
 
-async def _queue(ctx: FlowContext, posts: Iterable[Wanted]) -> int:
+async def _queue(ctx: FlowContext, posts: Sequence[Wanted]) -> int:
     """Queue what was not queued today; returns how many tasks are new."""
-    day, new = ctx.started_at.date().isoformat(), 0
+    day = ctx.started_at.date().isoformat()
+    wanted = [
+        NewTask(
+            flow=FLOW,
+            platform=Platform.INSTAGRAM.value,
+            params=asdict(post),
+            expires_at=ctx.started_at + timedelta(days=1),
+            idempotency_key=f"{FLOW}:{post.shortcode}:{day}",
+        )
+        for post in posts
+    ]
     async with ctx.runtime.database.sessions.begin() as session:
-        for post in posts:
-            task = tasks.NewTask(
-                flow=FLOW,
-                platform=Platform.INSTAGRAM.value,
-                params={
-                    "shortcode": post.shortcode,
-                    "handle": post.handle,
-                    "post_id": post.post_id,
-                    "post_type": post.post_type,
-                },
-                expires_at=ctx.started_at + timedelta(days=1),
-                idempotency_key=f"{FLOW}:{post.shortcode}:{day}",
-            )
-            try:
-                created = await tasks.create(session, task)
-            except tasks.KeyReused:  # the same post, of which something else was known then
-                continue
-            new += created.created
-    return new
+        return await create_all(session, wanted)
