@@ -79,7 +79,8 @@ class Sandbox:
             await wire.send_answer(send, self._misdirected(name))
             return
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        asked = Asked(scope["path"], query, headers)
+        body = await wire.body_of(receive) if scope["method"] != "GET" else b""
+        asked = Asked(scope["path"], query, headers, scope["method"], body)
         credential = host.identify(asked)
         what = Understood(host, asked, credential, host.route(asked, credential))
         fault = None
@@ -128,6 +129,8 @@ class Sandbox:
         call = what.asked_for
         if fault is not None and fault.kind is FaultKind.WRONG_USER:
             call = what.host.about_someone_else(call)
+        if fault is not None and fault.kind is FaultKind.HTML:
+            return what.host.html()
         answer = self.cache.get(what.host, call)
         if fault is not None and fault.kind in BODY_FAULTS:
             return spoiled(answer, fault.kind, what.host.mandatory.get(call.function, ()))

@@ -89,9 +89,11 @@ def _stats(app: FastAPI, sandbox: Sandbox) -> None:
 
     @app.delete(f"{CONTROL}/stats", status_code=204)
     async def clear_stats() -> None:
-        """Count from zero, and forget the requests in the limit windows."""
+        """Count from zero, and forget the requests in the limit windows and what hosts remember of them."""
         sandbox.stats.clear()
         sandbox.limits.clear()
+        for host in sandbox.hosts.values():
+            host.clear()
 
 
 def _universe(app: FastAPI, sandbox: Sandbox) -> None:

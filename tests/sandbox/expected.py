@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from tests.sandbox.posts import DAY, Media, Post, posts_of, reels_of
-from tests.sandbox.universe import GRAPH_KINDS, OPEN_KINDS, Creator, Kind, Universe, as_number
+from tests.sandbox.universe import GRAPH_KINDS, OPEN_KINDS, Creator, Kind, Universe, as_number, followers_at
 
 POSTS_MORE_THAN, REELS_MORE_THAN, RECENT_DAYS = 50, 10, 30
 GRAPH = "graphapi"
@@ -115,7 +115,7 @@ def _profile(universe: Universe, who: Creator, by_handle: bool) -> ExpectedProfi
         handle=who.handle,
         full_name=who.full_name or None if from_graph else who.full_name,
         biography=who.biography or None if from_graph else who.biography,
-        followers=who.followers,
+        followers=who.followers if by_handle else followers_at(who, JOTUCKER),
         following=who.following,
         media_count=len(posts_of(universe, who)),
         is_business_or_creator=who.account_type in {2, 3},

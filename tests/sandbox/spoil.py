@@ -10,13 +10,9 @@ from tests.sandbox.faults import FaultKind
 from tests.sandbox.hosts.base import Answer
 from tests.sandbox.templates import edit, encode
 
-HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
-
 
 def spoiled(answer: Answer, kind: FaultKind, mandatory: tuple[str, ...]) -> Answer:
-    """The same answer as HTML, empty, cut, or with its mandatory key renamed or of another type."""
-    if kind is FaultKind.HTML:
-        return replace(answer, status=200, body=HTML, content_type=b"text/html; charset=utf-8")
+    """The same answer empty, cut, or with its mandatory key renamed or of another type."""
     if kind is FaultKind.EMPTY:
         return replace(answer, status=200, body=b"")
     if kind is FaultKind.TRUNCATED_JSON:

@@ -42,12 +42,19 @@ class Trait(StrEnum):
     EMPTY_CURSOR = "empty_cursor"  # the last page claims another one, with an empty cursor
     MANY_RECENT = "many_recent"  # more than 50 posts within 30 days
     MANY_REELS = "many_reels"  # more than 10 reels within 30 days
+    EMPTY_PAGES = "empty_pages"  # after the last page come empty ones without end, each with a new cursor
+    SAME_CURSOR = "same_cursor"  # the last page gives the cursor that it was asked with, again and again
+    FOLLOWER_JUMP = "follower_jump"  # one source says 25 times as many followers as all others
 
 
 _KINDS = [Kind.BUSINESS] * 9 + [Kind.CREATOR] * 7 + [Kind.PERSONAL] * 4
 _KINDS += [Kind.PRIVATE] * 2 + [Kind.CLOSED, Kind.MISSING, Kind.RENAMED]
-_TRAITS = [Trait.PLAIN] * 10 + [Trait.NO_POSTS] * 2 + [Trait.HIDDEN_LIKES] * 3 + [Trait.HUGE, Trait.EMPTY_BIO]
+_TRAITS = [Trait.PLAIN] * 7 + [Trait.EMPTY_PAGES, Trait.SAME_CURSOR, Trait.FOLLOWER_JUMP]
+_TRAITS += [Trait.NO_POSTS] * 2 + [Trait.HIDDEN_LIKES] * 3 + [Trait.HUGE, Trait.EMPTY_BIO]
 _TRAITS += [Trait.EMPTY_CURSOR] * 3 + [Trait.MANY_RECENT] * 3 + [Trait.MANY_REELS] * 2
+
+JUMPING_SOURCE = "rapidapi-jotucker"
+JUMP = 25
 
 OPEN_KINDS = frozenset({Kind.BUSINESS, Kind.CREATOR, Kind.PERSONAL, Kind.RENAMED})
 GRAPH_KINDS = frozenset({Kind.BUSINESS, Kind.CREATOR, Kind.RENAMED})
@@ -87,6 +94,12 @@ class Creator:
         if self.kind in {Kind.PERSONAL, Kind.PRIVATE, Kind.CLOSED}:
             return 1
         return 3 if self.kind is Kind.CREATOR else 2
+
+
+def followers_at(who: Creator, source: str) -> int:
+    """How many followers a source says that an account has."""
+    jumps = who.trait is Trait.FOLLOWER_JUMP and source == JUMPING_SOURCE
+    return who.followers * JUMP if jumps else who.followers
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,16 @@ HUGE_BYTES = 50 << 20
 _CHUNK = b"a" * (256 << 10)
 
 
+async def body_of(receive: Receive) -> bytes:
+    """The whole body of a request."""
+    parts, more = bytearray(), True
+    while more:
+        message = await receive()
+        parts += message.get("body", b"")
+        more = message.get("more_body", False)
+    return bytes(parts)
+
+
 async def send_answer(send: Send, answer: Answer) -> None:
     """A complete response."""
     await send(_start(answer, len(answer.body)))

@@ -65,17 +65,19 @@ FEEDS = {
 
 
 def walk(feed: Feed, pk: int) -> list[str]:
-    """Read pages as the rules say: until no cursor, a post older than 30 days, or enough posts."""
+    """Read pages as the rules say: until no new cursor, an empty page, a post older than 30 days, or enough posts."""
     found: list[str] = []
+    seen: set[str] = set()
     cursor = ""
     while True:
+        seen |= {cursor, ""}
         answer = HOSTS[feed.source].render(Call(feed.function, "pk", str(pk), cursor, feed.size))
         body = json.loads(answer.body)
         page = feed.items(body)
         found += [code for code, _ in page]
         cursor = feed.cursor(body)
         old = any(taken_at < WORLD.now - 30 * DAY for _, taken_at in page)
-        if not cursor or old or len(found) > feed.more_than:
+        if cursor in seen or not page or old or len(found) > feed.more_than:
             return found
 
 

@@ -9,12 +9,12 @@ from tests.sandbox import ids
 from tests.sandbox.dialects.urls import avatar_url, image_url, video_url
 from tests.sandbox.posts import Media, Post, posts_of, reels_of
 from tests.sandbox.templates import Json, typed_like
-from tests.sandbox.universe import Creator, Universe
+from tests.sandbox.universe import Creator, Universe, followers_at
 
 SHOWN_WHEN_HIDDEN = 3  # an account that hides likes still shows a few
 
 
-def fill_profile(user: Json, universe: Universe, who: Creator) -> Json:
+def fill_profile(user: Json, universe: Universe, who: Creator, source: str) -> Json:
     """The ``user`` of a profile answer."""
     fill_user(user, who)
     picture = avatar_url(who.pk, 1080)
@@ -24,7 +24,7 @@ def fill_profile(user: Json, universe: Universe, who: Creator) -> Json:
     posts = posts_of(universe, who)
     user.update(
         media_count=len(posts),
-        follower_count=who.followers,
+        follower_count=followers_at(who, source),
         following_count=who.following,
         biography=who.biography,
         external_url=who.external_url or "",
@@ -74,7 +74,7 @@ def fill_media(media: Json, universe: Universe, post: Post) -> Json:
         like_count=min(post.likes, SHOWN_WHEN_HIDDEN) if post.likes_hidden else post.likes,
     )
     fill_user(media["user"], owner)
-    _fill_caption(media, owner, post)
+    fill_caption(media, owner, post)
     _fill_usertags(media, universe, post)
     if post.media is Media.CAROUSEL:
         _fill_children(media, owner, post)
@@ -159,7 +159,8 @@ def _copy(value: Any) -> Any:
     return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
-def _fill_caption(media: Json, owner: Creator, post: Post) -> None:
+def fill_caption(media: Json, owner: Creator, post: Post) -> None:
+    """``caption`` of a post, null when there is none."""
     if post.caption is None:
         media["caption"] = None
         return

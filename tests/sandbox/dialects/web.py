@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import base64
+from typing import Any
 
 from tests.sandbox.dialects.urls import avatar_url, image_url, video_url
 from tests.sandbox.dialects.v1 import SHOWN_WHEN_HIDDEN, child_pk
 from tests.sandbox.ids import shortcode_of
+from tests.sandbox.paging import Page
 from tests.sandbox.posts import Media, Post
 from tests.sandbox.templates import Json, Template
 from tests.sandbox.universe import Creator, Universe
@@ -17,6 +18,13 @@ _NODES = {
     Media.CAROUSEL: Template(*_SIDES, 1, "node"),
     Media.IMAGE: Template(*_SIDES, 2, "node"),
     Media.VIDEO: Template(*_SIDES, 3, "node"),
+}
+_OLD = "rapidapi-igapi", "fetch_profile_posts_by_handle", "edges"
+_OLD_NODES = {
+    Media.REEL: Template(*_OLD, 0, "node"),
+    Media.CAROUSEL: Template(*_OLD, 1, "node"),
+    Media.IMAGE: Template(*_OLD, 2, "node"),
+    Media.VIDEO: Template(*_OLD, 0, "node", drop=("clips_music_attribution_info",)),
 }
 _CHILDREN = {
     Media.IMAGE: Template(*_SIDES, 1, "node", "edge_sidecar_to_children", "edges", 0, "node"),
@@ -46,12 +54,27 @@ _TYPENAME = {
 def timeline_node(universe: Universe, post: Post) -> Json:
     """A node of a list: no play count, and -1 for hidden likes."""
     node: Json = _NODES[post.media].new()
+    node["edge_liked_by"]["count"] = -1 if post.likes_hidden else post.likes
+    return _listed(node, universe, post)
+
+
+def old_node(universe: Universe, post: Post) -> Json:
+    """A node of older queries: likes stand only in ``edge_media_preview_like``, nobody shares the authorship."""
+    node: Json = _OLD_NODES[post.media].new()
+    for picture in node["display_resources"]:
+        picture["src"] = image_url(post.pk, picture["config_width"], picture["config_height"])
+    if post.media is Media.VIDEO:
+        node["product_type"] = "feed"
+    found = _listed(node, universe, post)
+    del found["coauthor_producers"]
+    return found
+
+
+def _listed(node: Json, universe: Universe, post: Post) -> Json:
     owner = universe.creator(post.owner)
     node["owner"].update(id=str(owner.pk), username=owner.handle)
-    node["edge_media_to_comment"] = {"count": post.comments}
-    likes = -1 if post.likes_hidden else post.likes
-    node["edge_liked_by"] = {"count": likes}
-    node["edge_media_preview_like"] = {"count": likes}
+    node["edge_media_to_comment"]["count"] = post.comments
+    node["edge_media_preview_like"]["count"] = -1 if post.likes_hidden else post.likes
     node["thumbnail_src"] = image_url(post.pk, 640, 640)
     for picture in node["thumbnail_resources"]:
         picture["src"] = image_url(post.pk, picture["config_width"], picture["config_height"])
@@ -161,27 +184,13 @@ def relation_node(node: Json, who: Creator) -> Json:
     return node
 
 
-def cursor(offset: int, salt: int) -> str:
-    """An opaque end_cursor of the usual look that tells where the next page starts."""
-    return "QVF" + base64.urlsafe_b64encode(f"{offset}:{salt * 2_654_435_761:024d}".encode()).decode().rstrip("=")
+def page_info(page: Page[Any], end: str | None = "") -> Json:
+    """page_info of a page; ``end`` stands for the cursor where there is none."""
+    return {"has_next_page": page.more, "end_cursor": page.cursor or end}
 
 
-def offset_of(text: str) -> int | None:
-    """Where a cursor points; 0 for none; None for a cursor that nobody issued."""
-    if not text:
-        return 0
-    raw = text.removeprefix("QVF")
-    try:
-        number = base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)).split(b":")[0]
-        offset = int(number)
-    except ValueError:
-        return None
-    return offset if offset >= 0 else None
-
-
-def page_info(offset: int, taken: int, total: int, salt: int, lying: bool = False) -> Json:
-    """page_info after ``taken`` items from ``offset``; ``lying``: the last page claims more, with an empty cursor."""
-    more = offset + taken < total
-    if more:
-        return {"has_next_page": True, "end_cursor": cursor(offset + taken, salt)}
-    return {"has_next_page": lying, "end_cursor": ""}
+def connection(universe: Universe, page: Page[Post], old: bool = False) -> Json:
+    """Posts as ``{count, page_info, edges}``; ``old``: nodes as web queries gave them before."""
+    node = old_node if old else timeline_node
+    edges = [{"node": node(universe, post)} for post in page.items]
+    return {"count": page.total, "page_info": page_info(page), "edges": edges}

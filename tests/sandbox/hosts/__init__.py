@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from tests.sandbox.hosts.arraybobo import Arraybobo
 from tests.sandbox.hosts.base import Host
+from tests.sandbox.hosts.bestsolutions import BestSolutions
 from tests.sandbox.hosts.graph import Graph
+from tests.sandbox.hosts.igapi import IgApi
 from tests.sandbox.hosts.jotucker import JoTucker
+from tests.sandbox.hosts.lama import Lama
+from tests.sandbox.hosts.neotank import NeoTank
+from tests.sandbox.hosts.rocketapi import RocketApi
 from tests.sandbox.universe import Universe
 
-HOSTS: tuple[type[Host], ...] = (Graph, Arraybobo, JoTucker)
+HOSTS: tuple[type[Host], ...] = (Graph, Arraybobo, JoTucker, Lama, RocketApi, NeoTank, BestSolutions, IgApi)
 
 
 def all_hosts(universe: Universe) -> dict[str, Host]:

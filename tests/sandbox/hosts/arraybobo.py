@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-from tests.sandbox.dialects import v1, web
+from tests.sandbox.dialects import v1, v1_lists, web
 from tests.sandbox.hosts.base import Answer, Call, HostLimit
-from tests.sandbox.hosts.rapidapi import NOT_AUTHORIZED, NOT_FOUND, Endpoint, RapidApiHost
-from tests.sandbox.people import CAPTIONS
-from tests.sandbox.posts import Media, Post, by_shortcode, posts_of, reels_of, stories_of
+from tests.sandbox.hosts.rapidapi import NO_MEDIA, NOT_AUTHORIZED, NOT_FOUND, Endpoint, RapidApiHost, refused
+from tests.sandbox.lists import followers_of, following_of, likers_of, posts_with, tagged_posts
+from tests.sandbox.paging import Opaque, Plain, cut
+from tests.sandbox.posts import Post, by_shortcode, posts_of, reels_of, stories_of
 from tests.sandbox.templates import Json, Template
-from tests.sandbox.universe import Creator, Trait, Universe
+from tests.sandbox.universe import Creator, Universe
 
 _S = "rapidapi-arraybobo"
 _PROFILE = Template(_S, "fetch_profile_by_handle")
 _NO_USER = Template(_S, "fetch_profile_posts_by_id.not-found-200")
 _REEL = Template(_S, "fetch_reels_posts", "items", 0, "media")
-_PICTURE = Template(_S, "fetch_hashtag_posts", "sections", 0, "layout_content", "medias", 0, "media")
-_SECTIONS = Template(_S, "fetch_hashtag_posts")
 _STORIES = Template(_S, "fetch_story_posts_by_profile_id")
 _NO_STORIES = Template(_S, "fetch_story_posts_by_profile_id.no-stories")
 _TAGGED = Template(_S, "fetch_tagged_posts")
@@ -44,6 +44,10 @@ class Arraybobo(RapidApiHost):
         "fetch_story_posts_by_profile_id": ("reels",),
         "fetch_tagged_posts": ("data", "user", "edge_user_to_photos_of_you"),
         "fetch_hashtag_posts": ("sections",),
+        "fetch_followers": ("users",),
+        "fetch_following": ("users",),
+        "fetch_post_likes": ("users",),
+        "fetch_post_comments": ("comments",),
     }
     endpoints: ClassVar = {
         "/ig/info/": (Endpoint("fetch_profile_by_id", "pk", "id_user"),),
@@ -56,6 +60,10 @@ class Arraybobo(RapidApiHost):
         "/ig/similar_accounts/": (Endpoint("fetch_similar_profiles", "pk", "id_user"),),
         "/ig/stories/": (Endpoint("fetch_story_posts_by_profile_id", "pk", "id_user"),),
         "/ig/tagged/": (Endpoint("fetch_tagged_posts", "pk", "id_user", "end_cursor", 50),),
+        "/ig/followers/": (Endpoint("fetch_followers", "pk", "id_user", "next_max_id", 100),),
+        "/ig/following/": (Endpoint("fetch_following", "pk", "id_user", "next_max_id", 100),),
+        "/ig/likes/": (Endpoint("fetch_post_likes", "shortcode", "shortcode", "end_cursor", 12),),
+        "/ig/comments/": (Endpoint("fetch_post_comments", "shortcode", "shortcode", "end_cursor", 12),),
         "/ig/hashtag/": (Endpoint("fetch_hashtag_posts", "tag", "hashtag", "next_max_id", HASHTAG_PAGE),),
     }
 
@@ -71,6 +79,10 @@ class Arraybobo(RapidApiHost):
             "fetch_story_posts_by_profile_id": self.stories,
             "fetch_tagged_posts": self.tagged,
             "fetch_hashtag_posts": self.hashtag,
+            "fetch_followers": self.people,
+            "fetch_following": self.people,
+            "fetch_post_likes": self.likes,
+            "fetch_post_comments": self.comments,
             "fetch_similar_profiles": self.similar,
         }
 
@@ -82,7 +94,7 @@ class Arraybobo(RapidApiHost):
         if who.kind == "closed":
             return Answer.of(NOT_AUTHORIZED, 400)
         body: Json = _PROFILE.new()
-        v1.fill_profile(body["user"], self.universe, who)
+        v1.fill_profile(body["user"], self.universe, who, self.source)
         return Answer.of(body)
 
     def timeline(self, call: Call) -> Answer:
@@ -98,24 +110,14 @@ class Arraybobo(RapidApiHost):
         who = self.who(call)
         if who is None or who.is_private:
             return Answer.of(_NO_USER.new())
-        around = self.universe.others(who.index, 30, "tagging")
-        posts = [post for other in around for post in posts_of(self.universe, other) if who.index in post.tagged]
-        return self._web_page(call, who, tuple(posts), "edge_user_to_photos_of_you")
+        return self._web_page(call, who, tagged_posts(self.universe, who), "edge_user_to_photos_of_you")
 
-    def _web_page(self, call: Call, who: Creator, posts: tuple[Post, ...], edge: str) -> Answer:
-        offset = web.offset_of(call.cursor)
-        if offset is None:
-            return Answer.of({"message": "Invalid end_cursor", "status": "fail"}, 400)
-        page = posts[offset : offset + call.size]
-        lying = who.trait is Trait.EMPTY_CURSOR
+    def _web_page(self, call: Call, who: Creator, posts: Sequence[Post], edge: str) -> Answer:
+        page = cut(posts, call.cursor, call.size, Opaque(who.pk), who.trait)
+        if page is None:
+            return refused("end_cursor")
         body = _TAGGED.new()
-        body["data"]["user"] = {
-            edge: {
-                "count": len(posts),
-                "page_info": web.page_info(offset, len(page), len(posts), who.pk, lying),
-                "edges": [{"node": web.timeline_node(self.universe, post)} for post in page],
-            }
-        }
+        body["data"]["user"] = {edge: web.connection(self.universe, page)}
         return Answer.of(body)
 
     def similar(self, call: Call) -> Answer:
@@ -130,24 +132,22 @@ class Arraybobo(RapidApiHost):
         """Web single post, flattened to the root."""
         post = by_shortcode(self.universe, call.subject)
         if post is None:
-            return Answer.of({"message": "Media not found or unavailable", "status": "fail"})
+            return Answer.of(NO_MEDIA)
         return Answer.of(web.single_post(self.universe, post))
 
     def reels(self, call: Call) -> Answer:
         """v1 clips feed; ``max_id`` is absent on the last page."""
-        who, offset = self.who(call), web.offset_of(call.cursor)
+        who = self.who(call)
         if who is None:
             return Answer.of(NOT_FOUND)
         if who.is_private:
             return Answer.of(NOT_AUTHORIZED, 400)
-        if offset is None:
-            return Answer.of({"message": "Invalid max_id", "status": "fail"}, 400)
-        reels = reels_of(self.universe, who)
-        page = reels[offset : offset + call.size]
-        more = offset + len(page) < len(reels)
-        paging: Json = {"max_id": web.cursor(offset + len(page), who.pk)} if more else {}
-        paging["more_available"] = more
-        items = [{"media": v1.fill_media(_REEL.new(), self.universe, post)} for post in page]
+        page = cut(reels_of(self.universe, who), call.cursor, call.size, Opaque(who.pk), who.trait)
+        if page is None:
+            return refused("max_id")
+        paging: Json = {"max_id": page.cursor} if page.cursor else {}
+        paging["more_available"] = page.more
+        items = [{"media": v1.fill_media(_REEL.new(), self.universe, post)} for post in page.items]
         return Answer.of({"items": items, "paging_info": paging, "status": "ok"})
 
     def stories(self, call: Call) -> Answer:
@@ -176,31 +176,36 @@ class Arraybobo(RapidApiHost):
 
     def hashtag(self, call: Call) -> Answer:
         """v1 sections; three values go back for the next page."""
-        offset = web.offset_of(call.cursor)
-        if offset is None:
-            return Answer.of({"message": "Invalid next_max_id", "status": "fail"}, 400)
-        posts = [p for p in tagged_with(self.universe, call.subject) if p.media in {Media.IMAGE, Media.REEL}]
-        page = posts[offset : offset + call.size]
-        body: Json = _SECTIONS.new()
-        section = body["sections"][0]
-        templates = {Media.IMAGE: _PICTURE, Media.REEL: _REEL}
-        medias = [{"media": v1.fill_media(templates[p.media].new(), self.universe, p)} for p in page]
-        section["layout_content"]["medias"] = medias
-        more = offset + len(page) < len(posts)
-        body.update(more_available=more, next_page=offset // call.size + 1, sections=[section] if page else [])
-        body["next_max_id"] = web.cursor(offset + len(page), 1) if more else ""
-        return Answer.of(body)
+        posts = v1_lists.section_posts(posts_with(self.universe, call.subject))
+        page = cut(posts, call.cursor, call.size, Opaque())
+        return refused("next_max_id") if page is None else Answer.of(v1_lists.sections(self.universe, page, call.size))
 
+    def people(self, call: Call) -> Answer:
+        """v1 followers or followed accounts."""
+        who = self.who(call)
+        if who is None:
+            return Answer.of(NOT_FOUND)
+        if who.is_private:
+            return Answer.of(NOT_AUTHORIZED, 400)
+        following = call.function == "fetch_following"
+        cursors = Plain() if following else Opaque(who.pk)
+        found = following_of(self.universe, who) if following else followers_of(self.universe, who)
+        page = cut(found, call.cursor, call.size, cursors, who.trait)
+        return refused("next_max_id") if page is None else Answer.of(v1_lists.people(page))
 
-def tagged_with(universe: Universe, tag: str, limit: int = 120) -> list[Post]:
-    """Public posts whose caption carries the hashtag, from as few creators as it takes."""
-    word = f"#{tag.lstrip('#').lower()}"
-    captions = {caption for caption in CAPTIONS if word in caption.lower().split()}
-    found: list[Post] = []
-    for index in range(universe.size if captions else 0):
-        creator = universe.creator(index)
-        if not creator.is_private and creator.kind != "missing":
-            found += [post for post in posts_of(universe, creator) if post.caption in captions]
-        if len(found) >= limit:
-            break
-    return found[:limit]
+    def likes(self, call: Call) -> Answer:
+        """v1 likers, in pages."""
+        post = by_shortcode(self.universe, call.subject)
+        if post is None:
+            return Answer.of(NO_MEDIA)
+        trait = self.universe.creator(post.index).trait
+        page = cut(likers_of(self.universe, post), call.cursor, call.size, Opaque(post.pk), trait)
+        return refused("end_cursor") if page is None else Answer.of(v1_lists.people(page))
+
+    def comments(self, call: Call) -> Answer:
+        """v1 comments; their JSON cursor goes back whole."""
+        post = by_shortcode(self.universe, call.subject)
+        if post is None:
+            return Answer.of(NO_MEDIA)
+        body = v1_lists.comments(self.universe, post, call.cursor, self.universe.creator(post.index).trait)
+        return refused("end_cursor") if body is None else Answer.of(body)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple
 
 from tests.sandbox.credentials import SandboxCredential, sandbox_credentials
-from tests.sandbox.posts import by_graph_id, by_shortcode, posts_of
+from tests.sandbox.posts import Post, by_graph_id, by_media_pk, by_shortcode, posts_of
 from tests.sandbox.templates import encode
 from tests.sandbox.universe import OPEN_KINDS, Creator, Universe
 
+_FIND: Mapping[str, Callable[[Universe, str], Post | None]] = {
+    "shortcode": by_shortcode,
+    "media": by_graph_id,
+    "media_pk": by_media_pk,
+}
 HeaderList = tuple[tuple[bytes, bytes], ...]
+HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
 
 
 class Asked(NamedTuple):
@@ -21,6 +27,8 @@ class Asked(NamedTuple):
     path: str
     query: Mapping[str, str]
     headers: Mapping[bytes, bytes]
+    method: str = "GET"
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Call:
     """A request understood: equal calls have equal answers, so this is the cache key."""
 
     function: str
-    by: str  # handle, pk, fbid, shortcode, media (Graph id), tag
+    by: str  # handle, pk, fbid, shortcode, media (Graph id), media_pk, tag
     subject: str
     cursor: str = ""
     size: int = 0
@@ -105,6 +113,13 @@ class Host(ABC):
     def error(self, refusal: Refusal) -> Answer:
         """The provider's form of a limit or an injected error; ``refusal.kind`` is one of faults.PROVIDER_ERRORS."""
 
+    def html(self) -> Answer:
+        """A web page where data should be."""
+        return Answer(200, HTML, content_type=b"text/html; charset=utf-8")
+
+    def clear(self) -> None:  # noqa: B027 - most hosts remember nothing
+        """Forget what was asked."""
+
     def ok_headers(self, used: int, allowed: int) -> HeaderList:  # noqa: ARG002
         """Headers of an answer within the limit."""
         return ()
@@ -118,14 +133,13 @@ class Host(ABC):
         post = next(iter(posts_of(self.universe, other)), None)
         subjects = {"handle": other.handle, "pk": str(other.pk), "fbid": str(other.fbid)}
         if post is not None:
-            subjects.update(shortcode=post.shortcode, media=str(post.graph_id))
+            subjects.update(shortcode=post.shortcode, media=str(post.graph_id), media_pk=str(post.pk))
         return replace(call, subject=subjects.get(call.by, call.subject), cursor="")
 
     def _owner(self, call: Call) -> Creator | None:
         universe, subject = self.universe, call.subject
-        if call.by in {"shortcode", "media"}:
-            find = by_shortcode if call.by == "shortcode" else by_graph_id
-            post = find(universe, subject)
+        if call.by in _FIND:
+            post = _FIND[call.by](universe, subject)
             return universe.creator(post.index) if post else None
         if call.by == "handle":
             return universe.by_handle(subject)

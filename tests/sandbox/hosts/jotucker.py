@@ -6,15 +6,15 @@ import json
 from collections.abc import Sequence
 from typing import ClassVar
 
-from tests.sandbox.dialects import v1, web
+from tests.sandbox.dialects import v1, v1_lists, web
 from tests.sandbox.dialects.urls import avatar_url
-from tests.sandbox.hosts.arraybobo import tagged_with
 from tests.sandbox.hosts.base import Answer, Call, HostLimit
-from tests.sandbox.hosts.rapidapi import NOT_AUTHORIZED, NOT_FOUND, Endpoint, RapidApiHost
-from tests.sandbox.people import COMMENTS
-from tests.sandbox.posts import Media, Post, by_media_pk, by_shortcode, posts_of
+from tests.sandbox.hosts.rapidapi import NO_MEDIA, NOT_AUTHORIZED, NOT_FOUND, Endpoint, RapidApiHost, refused
+from tests.sandbox.lists import comment, comment_count, followers_of, following_of, likers_of, posts_with
+from tests.sandbox.paging import LastItem, Opaque, cut
+from tests.sandbox.posts import Media, Post, by_shortcode, posts_of
 from tests.sandbox.templates import Json, Template
-from tests.sandbox.universe import Creator, Trait, Universe
+from tests.sandbox.universe import Creator, Universe
 
 _S = "rapidapi-jotucker"
 _PROFILE = Template(_S, "fetch_profile_by_handle")
@@ -47,7 +47,6 @@ _COMMENT = {
 }
 _NO_MEDIA = Template(_S, "fetch_post_comments.missing-200")
 _HASHTAG = Template(_S, "fetch_hashtag_posts")
-MAX_PEOPLE = 120
 
 
 class JoTucker(RapidApiHost):
@@ -65,6 +64,7 @@ class JoTucker(RapidApiHost):
         "fetch_following": ("data", "user", "edge_follow"),
         "fetch_post_likes": ("data", "shortcode_media", "edge_liked_by"),
         "fetch_post_comments": ("data", "shortcode_media", "edge_media_to_parent_comment"),
+        "fetch_story_posts_by_profile_id": ("reels",),
         "fetch_hashtag_posts": ("data", "hashtag", "edge_hashtag_to_ranked_media"),
     }
     endpoints: ClassVar = {
@@ -80,6 +80,7 @@ class JoTucker(RapidApiHost):
         "/media_comments": (
             Endpoint("fetch_post_comments", "shortcode", "short_code", "next_cursor", 50, "batch_size"),
         ),
+        "/stories": (Endpoint("fetch_story_posts_by_profile_id", "pk", "user_id"),),
         "/hash_tag_medias_v2": (Endpoint("fetch_hashtag_posts", "tag", "hash_tag", "next_cursor", 50, "batch_size"),),
     }
 
@@ -95,6 +96,7 @@ class JoTucker(RapidApiHost):
             "fetch_post_likes": self.likes,
             "fetch_post_comments": self.comments,
             "fetch_hashtag_posts": self.hashtag,
+            "fetch_story_posts_by_profile_id": self.stories,
         }
 
     def profile(self, call: Call) -> Answer:
@@ -105,7 +107,7 @@ class JoTucker(RapidApiHost):
         if who.kind == "closed":
             return Answer.of(NOT_AUTHORIZED, 400)
         body: Json = _PROFILE.new()
-        v1.fill_profile(body["user"], self.universe, who)
+        v1.fill_profile(body["user"], self.universe, who, self.source)
         return Answer.of(body)
 
     def feed(self, call: Call) -> Answer:
@@ -116,41 +118,30 @@ class JoTucker(RapidApiHost):
         if who.is_private:
             return Answer.of(NOT_AUTHORIZED, 400)
         posts = posts_of(self.universe, who)
-        last = by_media_pk(self.universe, call.cursor.partition("_")[0]) if call.cursor else None
-        if call.cursor and (last is None or last.index != who.index):
-            return Answer.of({"message": "Invalid max_id", "status": "fail"}, 400)
-        offset = last.slot + 1 if last else 0
-        page = posts[offset : offset + call.size]
-        more = offset + len(page) < len(posts)
-        items = [v1.fill_media(_MEDIA[post.media].new(), self.universe, post) for post in page]
-        lying = not more and who.trait is Trait.EMPTY_CURSOR
-        body: Json = {
-            "items": items,
-            "num_results": len(page),
-            "more_available": more or lying,
-            "auto_load_more_enabled": True,
-            "status": "ok",
-        }
-        if more:
-            body["next_max_id"] = items[-1]["id"]
-        return Answer.of(body)
+        page = cut(posts, call.cursor, call.size, LastItem(self.universe, posts), who.trait)
+        return refused("max_id") if page is None else Answer.of(v1_lists.feed(self.universe, page, _MEDIA))
 
     def post(self, call: Call) -> Answer:
         """v1 list of one item."""
         post = by_shortcode(self.universe, call.subject)
         if post is None:
-            return Answer.of({"message": "Media not found or unavailable", "status": "fail"})
+            return Answer.of(NO_MEDIA)
         body: Json = _SINGLE.new()
         body["items"] = [v1.fill_media(_MEDIA[post.media].new(), self.universe, post)]
         return Answer.of(body)
+
+    def stories(self, call: Call) -> Answer:
+        """v1 reels-media."""
+        who = self.who(call)
+        return Answer.of(v1_lists.trays(self.universe, [] if who is None else [who]))
 
     def relations(self, call: Call) -> Answer:
         """Followers or followed accounts: up to 120 people of this universe, the true number as ``count``."""
         who = self.who(call)
         if who is None or who.is_private:
             return Answer.of({"data": {"user": None}, "status": "ok"})
-        total = who.followers if call.function == "fetch_followers" else who.following
-        people = self.universe.others(who.index, min(MAX_PEOPLE, total), call.function)
+        following = call.function == "fetch_following"
+        people = following_of(self.universe, who) if following else followers_of(self.universe, who)
         body: Json = _PEOPLE[call.function].new()
         return self._people(call, body, body["data"]["user"], people, who)
 
@@ -163,26 +154,22 @@ class JoTucker(RapidApiHost):
         body: Json = _PEOPLE[call.function].new()
         media = body["data"]["shortcode_media"]
         media.update(id=str(post.pk), shortcode=post.shortcode)
-        people = self.universe.others(who.index, min(MAX_PEOPLE, post.likes), post.slot, "likes")
-        return self._people(call, body, media, people, who, post.likes)
+        return self._people(call, body, media, likers_of(self.universe, post), who, post.likes)
 
     def _people(
         self, call: Call, body: Json, place: Json, people: Sequence[Creator], who: Creator, count: int | None = None
     ) -> Answer:
-        offset = web.offset_of(call.cursor)
-        if offset is None:
-            return Answer.of({"message": "Invalid next_cursor", "status": "fail"}, 400)
-        page = people[offset : offset + call.size]
+        page = cut(people, call.cursor, call.size, Opaque(who.pk), who.trait)
+        if page is None:
+            return refused("next_cursor")
         template = _PERSON[call.function]
         edge = place[_EDGE[call.function]]
         total = who.followers if call.function == "fetch_followers" else who.following
-        info = web.page_info(offset, len(page), len(people), who.pk, who.trait is Trait.EMPTY_CURSOR)
-        if not info["has_next_page"] and call.function != "fetch_following":
-            info["end_cursor"] = None
+        end = "" if page.more or call.function == "fetch_following" else None
         edge.update(
             count=total if count is None else count,
-            page_info=info,
-            edges=[{"node": web.relation_node(template.new(), person)} for person in page],
+            page_info=web.page_info(page, end),
+            edges=[{"node": web.relation_node(template.new(), person)} for person in page.items],
         )
         return Answer.of(body)
 
@@ -191,56 +178,47 @@ class JoTucker(RapidApiHost):
         post = by_shortcode(self.universe, call.subject)
         if post is None:
             return Answer.of(_NO_MEDIA.new())
-        offset = _comment_offset(call.cursor)
-        if offset is None:
-            return Answer.of({"message": "Invalid next_cursor", "status": "fail"}, 400)
+        trait = self.universe.creator(post.index).trait
+        page = cut(range(comment_count(post)), call.cursor, call.size, ServerCursor(), trait)
+        if page is None:
+            return refused("next_cursor")
         body: Json = _COMMENTS.new()
-        edge = body["data"]["shortcode_media"]["edge_media_to_parent_comment"]
-        total = min(post.comments, MAX_PEOPLE)
-        page = range(offset, min(offset + call.size, total))
-        info = web.page_info(offset, len(page), total, post.pk)
-        cursor = {"server_cursor": info["end_cursor"], "is_server_cursor_inverse": True}
-        info["end_cursor"] = json.dumps(cursor) if info["has_next_page"] else None
-        edges = [{"node": self._comment(post, number)} for number in page]
-        edge.update(count=post.comments, page_info=info, edges=edges)
+        edges = [{"node": self._comment(post, number)} for number in page.items]
+        edge = {"count": post.comments, "page_info": web.page_info(page, "" if page.more else None), "edges": edges}
+        body["data"]["shortcode_media"]["edge_media_to_parent_comment"] = edge
         return Answer.of(body)
 
     def _comment(self, post: Post, number: int) -> Json:
-        dice = self.universe.number("comment", post.pk, number)
+        said = comment(self.universe, post, number)
         author = self.universe.creator(post.owner)
-        writer = next(iter(self.universe.others(post.index, 1, post.slot, number)), author)
-        node = self._written(_COMMENT[number % 4 == 0].new(), writer, post, number, dice)
+        node = self._written(_COMMENT[said.replied].new(), said.writer, said.created_at)
+        node.update(id=str(said.pk), text=said.text, edge_liked_by={"count": said.likes})
         for reply in node["edge_threaded_comments"]["edges"]:
-            self._written(reply["node"], author, post, number, dice + 1)
-            reply["node"]["text"] = f"@{writer.handle} 🙏"
+            written = self._written(reply["node"], author, said.created_at)
+            dice = self.universe.number("comment", post.pk, number) + 1
+            written.update(id=str(17_870_000_000_000_000 + dice % 10**13), text=f"@{said.writer.handle} 🙏")
+            written["edge_liked_by"] = {"count": dice % 40}
         return node
 
     @staticmethod
-    def _written(node: Json, writer: Creator, post: Post, number: int, dice: int) -> Json:
-        node.update(
-            id=str(17_870_000_000_000_000 + dice % 10**13),
-            text=COMMENTS[dice % len(COMMENTS)],
-            created_at=post.taken_at + 60 + number,
-            edge_liked_by={"count": dice % 40},
-        )
+    def _written(node: Json, writer: Creator, created_at: int) -> Json:
+        node["created_at"] = created_at
         node["owner"].update(id=str(writer.pk), username=writer.handle)
         node["owner"].update(is_verified=writer.is_verified, profile_pic_url=avatar_url(writer.pk))
         return node
 
     def hashtag(self, call: Call) -> Answer:
         """Ranked posts of a hashtag."""
-        offset = web.offset_of(call.cursor)
-        if offset is None:
-            return Answer.of({"message": "Invalid next_cursor", "status": "fail"}, 400)
-        posts = tagged_with(self.universe, call.subject)
-        page = posts[offset : offset + call.size]
+        page = cut(posts_with(self.universe, call.subject), call.cursor, call.size, Opaque())
+        if page is None:
+            return refused("next_cursor")
         body: Json = _HASHTAG.new()
         tag = body["data"]["hashtag"]
         number = 17_840_000_000_000_000 + self.universe.number("tag", call.subject) % 10**13
         tag.update(id=str(number), name=call.subject)
         tag["edge_hashtag_to_ranked_media"] = {
-            "page_info": web.page_info(offset, len(page), len(posts), 1),
-            "edges": [{"node": self._ranked(post)} for post in page],
+            "page_info": web.page_info(page),
+            "edges": [{"node": self._ranked(post)} for post in page.items],
         }
         return Answer.of(body)
 
@@ -252,10 +230,14 @@ class JoTucker(RapidApiHost):
         return node
 
 
-def _comment_offset(cursor: str) -> int | None:
-    if not cursor:
-        return 0
-    try:
-        return web.offset_of(str(json.loads(cursor)["server_cursor"]))
-    except (ValueError, KeyError, TypeError):
-        return None
+class ServerCursor:
+    """A cursor that is itself a JSON text."""
+
+    def write(self, offset: int) -> str:
+        return json.dumps({"server_cursor": Opaque().write(offset), "is_server_cursor_inverse": True})
+
+    def read(self, text: str) -> int | None:
+        try:
+            return Opaque().read(str(json.loads(text)["server_cursor"]))
+        except (ValueError, KeyError, TypeError):
+            return None

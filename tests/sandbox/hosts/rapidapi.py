@@ -17,15 +17,24 @@ from tests.sandbox.universe import Creator, Universe, as_number
 MONTH_S = 1_209_600  # what is left of the month when a quota is used up
 NOT_FOUND = {"message": "User not found", "status": "fail"}
 NOT_AUTHORIZED = {"message": "Not authorized to view user", "status": "fail"}
+NO_MEDIA = {"message": "Media not found or unavailable", "status": "fail"}
 UNREACHABLE = {
     "message": "The API is unreachable, please contact the API provider",
     "info": "Your Client (working) ---> Gateway (working) ---> API (not working)",
 }
 
 
+def refused(parameter: str) -> Answer:
+    """The answer to a cursor that nobody issued."""
+    return Answer.of({"message": f"Invalid {parameter}", "status": "fail"}, 400)
+
+
 @dataclass(frozen=True)
 class Endpoint:
-    """One path: which query parameter says who or what, and how the next page is asked for."""
+    """One path: which query parameter says who or what, and how the next page is asked for.
+
+    ``size`` is the largest page, and the usual one unless ``usual`` says otherwise.
+    """
 
     function: str
     by: str
@@ -33,6 +42,7 @@ class Endpoint:
     cursor: str = ""
     size: int = 0
     size_param: str = ""
+    usual: int = 0
 
 
 class RapidApiHost(Host):
@@ -67,7 +77,7 @@ class RapidApiHost(Host):
         return Answer.of({"message": f"Missing parameter: {names}", "status": "fail"}, 400)
 
     def _call(self, endpoint: Endpoint, subject: str, query: Mapping[str, str]) -> Call | Answer:
-        size = endpoint.size
+        size = endpoint.usual or endpoint.size
         if endpoint.size_param and endpoint.size_param in query:
             size = as_number(query[endpoint.size_param])
             if not 1 <= size <= endpoint.size:
