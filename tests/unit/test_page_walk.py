@@ -137,6 +137,13 @@ async def test_a_page_that_fails_is_asked_for_again_at_the_same_source() -> None
     assert ended.pauses == [5, 10, 10, 5]
 
 
+async def test_a_good_page_renews_the_patience_with_its_source() -> None:
+    down = Unavailable("down")
+    scripts = Scripts({"a": [page([1], "x"), down, down, page([2], "y"), down, down, page([3])], "b": [page([9])]})
+    ended = await walked(scripts)
+    assert (ended.pages, ended.walk.sources) == ([["1"], ["2"], ["3"]], ["a"])
+
+
 async def test_after_repeated_failure_another_source_starts_over_and_nobody_is_handed_out_twice() -> None:
     scripts = Scripts({"a": [page([1, 2], "x"), Unavailable("down")], "b": [page([2, 3], "p"), page([4])]})
     ended = await walked(scripts)
