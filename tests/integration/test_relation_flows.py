@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -25,10 +26,11 @@ from instagram.tasks.relations_ingestion import followers_of
 from instagram.tasks.relations_processing import upsert_relations
 from instagram.tasks.retrieval import crawler_of
 from tests.sandbox.expected import ARRAYBOBO, JOTUCKER
-from tests.sandbox.universe import Creator, Kind, Trait
+from tests.sandbox.universe import OPEN_KINDS, Creator, Kind, Trait
 from tests.support.flow_runtime import flow_context
 from tests.support.sandbox import Sandbox
 
+LAMA, ROCKETAPI, IGAPI = "lama", "rocketapi", "rapidapi-igapi"
 EVENT = "profile_relationship_log_events"
 LISTED, SIMILAR, PAGE = 120, 40, 50
 """How many people the sandbox lists at most."""
@@ -193,3 +195,38 @@ async def test_tasks_that_meet_at_the_same_people_neither_fail_nor_store_one_twi
 
     await asyncio.gather(*(store(people[:: 1 if turn % 2 else -1]) for turn in range(8)))
     assert len(await rows(pg)) == 300
+
+
+async def test_when_the_source_that_began_fails_another_one_starts_over_and_nobody_is_announced_twice(
+    sandbox: Sandbox, program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, pg: asyncpg.Connection
+) -> None:
+    who = known(sandbox)
+    async with flow_context(sandbox, program_env, monkeypatch, [JOTUCKER, LAMA], pause_factor=0.05) as ctx:
+        task = asyncio.create_task(fetch_profile_following(CursorParams(profile_id=str(who.pk)), ctx))
+        async with asyncio.timeout(20):
+            while len(await rows(pg)) < PAGE:
+                await asyncio.sleep(0.02)
+        await sandbox.fault(JOTUCKER, "quota", function="fetch_following")
+        result = await task
+    assert (result["sources"], result["source"], result["relations"]) == ([JOTUCKER, LAMA], LAMA, LISTED)
+    stored = await rows(pg)
+    assert Counter(row["source"] for row in stored) == {JOTUCKER: PAGE, LAMA: LISTED - PAGE}
+    assert len(await announced(pg)) == LISTED
+
+
+@pytest.mark.parametrize("trait", [Trait.EMPTY_PAGES, Trait.SAME_CURSOR, Trait.EMPTY_CURSOR])
+@pytest.mark.parametrize("source", [JOTUCKER, ROCKETAPI, LAMA, IGAPI])
+async def test_followers_end_where_the_source_leads_in_circles(
+    sandbox: Sandbox,
+    program_env: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    pg: asyncpg.Connection,
+    source: str,
+    trait: Trait,
+) -> None:
+    creators = map(sandbox.universe.creator, range(sandbox.universe.size))
+    who = next(one for one in creators if one.trait is trait and one.kind in OPEN_KINDS and one.followers > LISTED)
+    async with flow_context(sandbox, program_env, monkeypatch, [source]) as ctx:
+        result = await fetch_profile_followers(ProfileIdParams(profile_id=str(who.pk)), ctx)
+    assert (result["relations"], result["source"], len(await rows(pg))) == (LISTED, source, LISTED)
+    assert result["pages"] < 10
