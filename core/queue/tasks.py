@@ -44,7 +44,10 @@ class KeyReused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A task to queue; ``expires_at`` None is an hour from now, ``reason`` shows in the PENDING event only."""
+    """A task to queue; ``expires_at`` None is an hour from now, ``reason`` shows in the PENDING event only.
+
+    ``run_after`` None is now; it must be before ``expires_at``.
+    """
 
     flow: str
     platform: str
@@ -54,6 +57,7 @@ class NewTask:
     reason: str | None = None
     expires_at: datetime | None = None
     idempotency_key: str | None = None
+    run_after: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +69,10 @@ class CreatedTask:
 
 
 CREATE = """
-insert into scrape_request_log (flow, platform, params, account_id, priority, expires_at, idempotency_key)
+insert into scrape_request_log (flow, platform, params, account_id, priority, expires_at, idempotency_key, run_after)
 select cast(:flow as text), cast(:platform as text), cast(:params as jsonb), cast(:account_id as text),
     cast(:priority as integer), coalesce(cast(:expires_at as timestamptz), now() + interval '1 hour'),
-    cast(:key as text)
+    cast(:key as text), cast(:run_after as timestamptz)
 where set_config('beat.reason', coalesce(cast(:reason as text), ''), true) is not null
 on conflict (idempotency_key) do nothing
 returning id"""
@@ -138,6 +142,7 @@ async def create(session: AsyncSession, task: NewTask) -> CreatedTask:
     values = {
         "flow": task.flow, "platform": task.platform, "params": params, "account_id": task.account_id,
         "priority": task.priority, "reason": task.reason, "expires_at": task.expires_at, "key": task.idempotency_key,
+        "run_after": task.run_after,
     }  # fmt: skip
     task_id = (await session.execute(text(CREATE), values)).scalar()
     if task_id is not None:

@@ -17,11 +17,11 @@ from core.runtime import FlowContext
 from instagram.models.functions import FETCH_PROFILE_POSTS_BY_ID
 from instagram.models.keys import HANDLE, IS_PRIVATE, MEDIA_COUNT
 from instagram.models.pages import ProfilePage
-from instagram.tasks.ingestion import complete_posts, complete_profile, merge_posts, nameless
+from instagram.tasks.ingestion import complete_posts, complete_profile, impossible, merge_posts, nameless
 from instagram.tasks.page_walk import PageRule, pauses_of
 from instagram.tasks.post_lists import posts_walk
-from instagram.tasks.processing import upsert_profile
 from instagram.tasks.retrieval import Collected, Fetches, Gap, crawler_of, recent_posts, recent_reels, retrieve_profile
+from instagram.tasks.second_opinion import Found, doubts, store_profile
 
 _Collection = dict[str, Collected]
 """Step -> what it read."""
@@ -73,7 +73,7 @@ async def _store_with(
     try:
         await collect(collected)
     except asyncio.CancelledError:
-        await _store(ctx, fetched, collected, refreshed=False)
+        await _store(ctx, fetched, collected, refreshed=False, ask=False)
         raise
     return await _store(ctx, fetched, collected, refreshed=True)
 
@@ -116,21 +116,25 @@ def _asked(page: ProfilePage) -> Asked:
 
 
 async def _store(
-    ctx: FlowContext, fetched: Fetched[ProfilePage], collected: _Collection, *, refreshed: bool
+    ctx: FlowContext, fetched: Fetched[ProfilePage], collected: _Collection, *, refreshed: bool, ask: bool = True
 ) -> dict[str, Any]:
     profile = complete_profile(fetched.value.profile)
     found: list[PostLog] = [*fetched.value.posts, *(log for part in collected.values() for log in part.posts)]
     posts = await asyncio.to_thread(lambda: complete_posts(merge_posts(found), profile))  # keywords take milliseconds
-    async with ctx.runtime.database.sessions() as session:
-        await upsert_profile(session, profile, posts, refreshed=refreshed)
-    gaps = [part.gap for part in collected.values() if part.gap is not None]
+    verdict = await store_profile(ctx, Found(fetched, profile, posts, refreshed), ask=ask)
+    gaps = [part.gap for part in collected.values() if part.gap is not None] + doubts(verdict)
+    if wrong := impossible(fetched.value.profile.metrics):
+        gaps.append(Gap("profile", "refused", message=f"no possible counts: {', '.join(wrong)}"))
     if lost := nameless(found):
         gaps.append(Gap("posts", "malformed", message=f"{lost} posts do not say their shortcode"))
+    sources = {"profile": fetched.source} | {step: part.source for step, part in collected.items() if part.source}
+    if verdict is not None and verdict.believed is not None and verdict.believed.source != fetched.source:
+        sources["followers"] = verdict.believed.source
     return {
         "source": fetched.source,
         "profile_id": profile.profile_id,
         "handle": profile.dimensions.get(HANDLE),
         "posts": len(posts),
-        "sources": {"profile": fetched.source} | {step: part.source for step, part in collected.items() if part.source},
+        "sources": sources,
         "gaps": [gap.as_result() for gap in gaps],
     }

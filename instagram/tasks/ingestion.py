@@ -11,8 +11,8 @@ from instagram.models.keys import CAPTION, COLLAB_PROFILE_ID, HANDLE, KEYWORDS, 
 from instagram.tasks.keywords import keywords
 from utils.json_safe import json_safe
 
-MAX_COUNT = 2**63 - 1
-"""What a bigint holds; a larger number is an error of the source and counts as not said."""
+MAX_COUNT = 2 * 10**9
+"""More than there are users; a larger count is an error of the source and counts as not said."""
 
 
 def merge_posts(posts: Iterable[PostLog]) -> list[PostLog]:
@@ -74,6 +74,11 @@ def _with_owner(log: PostLog, account: ProfileLog) -> PostLog:
     elif HANDLE not in dimensions:
         dimensions[HANDLE] = account.dimensions.get(HANDLE)
     return replace(log, profile_id=owner, dimensions=dimensions)
+
+
+def impossible(metrics: dict[str, Any]) -> list[str]:
+    """Names of the counts that are below 0 or too large."""
+    return [key for key, value in _said(metrics).items() if _impossible(value)]
 
 
 def _plausible(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from core.entities.instagram import InstagramAccount, InstagramPost
 from core.models.logs import PostLog, ProfileLog, key_values
 from instagram.models.keys import PROFILE_ID
 from instagram.tasks.averages import store_averages
+from instagram.tasks.quality import Opinion, Verdict
+from instagram.tasks.quarantine import checked
 from instagram.tasks.transformer import account_row, post_row
 from instagram.tasks.upserts import upsert
 from utils.json_safe import json_safe, json_text
@@ -65,15 +67,25 @@ select profile_id from instagram_account where handle = lower(:handle) order by 
 
 
 async def upsert_profile(
-    session: AsyncSession, profile: ProfileLog, posts: Sequence[PostLog], *, refreshed: bool = False
-) -> None:
+    session: AsyncSession,
+    profile: ProfileLog,
+    posts: Sequence[PostLog],
+    *,
+    refreshed: bool = False,
+    others: Sequence[Opinion] | None = (),
+) -> Verdict | None:
     """Store an account and its posts and announce each of them once: all of it, or nothing.
 
     The account's row is locked first, then the posts' in order of shortcode, so that concurrent tasks wait for each
-    other and never in a circle. ``refreshed`` stamps the row as wholly refreshed and renews its averages.
+    other and never in a circle. ``refreshed`` stamps the row as wholly refreshed and renews its averages. Followers
+    that jump are stored when ``others`` confirm them; the verdict says so.
+
+    Raises:
+        Doubtful: they jump and ``others`` is None, which is to say that nobody else was asked; nothing is stored.
     """
-    row = account_row(profile)
     async with session.begin():
+        profile, verdict = await checked(session, profile, others)
+        row = account_row(profile)
         await _write(session, UPSERT_ACCOUNT, [row])
         if "handle" in row:
             await session.execute(
@@ -85,6 +97,7 @@ async def upsert_profile(
             await store_averages(session, profile.profile_id, refreshed=True)
         await session.execute(ADD_PROFILE_LOG, {"rows": _json([_audit(profile, profile_id=profile.profile_id)])})
         await outbox.add(session, [profile_log_event(profile), *map(post_log_event, stored)])
+    return verdict
 
 
 async def upsert_posts(session: AsyncSession, posts: Sequence[PostLog]) -> None:

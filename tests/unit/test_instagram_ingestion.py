@@ -9,7 +9,7 @@ import pytest
 
 from core.enums import Platform
 from core.models.logs import PostLog, ProfileLog
-from instagram.tasks.ingestion import complete_post, complete_posts, complete_profile, merge_posts, nameless
+from instagram.tasks.ingestion import complete_post, complete_posts, complete_profile, impossible, merge_posts, nameless
 from instagram.tasks.transformer import account_row, post_row
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -69,10 +69,16 @@ def test_text_that_the_database_refuses_is_cleaned_everywhere() -> None:
     assert log.dimensions["user_tags"] == [{"handle": "x"}]
 
 
-@pytest.mark.parametrize("followers", [-1, 2**63, 10**30, float("inf"), float("nan"), None])
+@pytest.mark.parametrize("followers", [-1, 2 * 10**9 + 1, 10**30, float("inf"), float("nan"), None])
 def test_impossible_counts_count_as_not_said(followers: Any) -> None:
-    assert "followers" not in complete_profile(account(followers=followers, following=3)).metrics
-    assert complete_profile(account(followers=2**63 - 1)).metrics == {"followers": 2**63 - 1}
+    assert complete_profile(account(followers=followers, following=3)).metrics == {"following": 3}
+    assert complete_post(post(likes=followers, comments=3)).metrics == {"comments": 3}
+    assert impossible({"followers": followers, "following": 3}) == ([] if followers is None else ["followers"])
+
+
+def test_counts_up_to_two_billion_are_possible() -> None:
+    possible = {"followers": 2 * 10**9, "following": 0}
+    assert complete_profile(account(**possible)).metrics == possible
 
 
 def test_an_account_row_has_only_what_was_said() -> None:
