@@ -16,6 +16,7 @@ from core.crawler.provider import Asked, Payload
 from core.models.params import CommentsParams, LikesParams, RepliesParams
 from core.runtime import FlowContext
 from instagram.flows.fetch_activities import fetch_post_comment_replies, fetch_post_comments, fetch_post_likes
+from instagram.functions.retriever.crawler import CHAINS
 from instagram.models.pages import Comment
 from instagram.tasks.activities_ingestion import comments_on
 from instagram.tasks.activities_processing import upsert_activities
@@ -231,3 +232,21 @@ async def test_tasks_that_meet_at_a_post_neither_fail_nor_store_a_comment_twice(
     stored = await rows(pg)
     assert {row["comment_id"]: row["actor_profile_id"] for row in stored} == {str(n): str(n) for n in range(200)}
     assert len(stored) == 200
+
+
+@pytest.mark.parametrize("source", [s for s in CHAINS["fetch_post_comments"] if s != JOTUCKER])
+async def test_all_comments_and_likes_come_from_each_other_source_as_well(
+    sandbox: Sandbox,
+    program_env: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    pg: asyncpg.Connection,
+    post: Post,
+    source: str,
+) -> None:
+    async with flow_context(sandbox, program_env, monkeypatch, [source]) as ctx:
+        result = await fetch_post_comments(CommentsParams(shortcode=post.shortcode, max_comments=None), ctx)
+        assert (result["source"], result["comments"], result["gaps"]) == (source, LISTED, [])
+        if source in CHAINS["fetch_post_likes"]:
+            result = await fetch_post_likes(LikesParams(shortcode=post.shortcode), ctx)
+            assert (result["source"], result["likes"]) == (source, LISTED)
+    assert len([row for row in await rows(pg) if row["activity_type"] == "COMMENT"]) == LISTED
