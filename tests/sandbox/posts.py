@@ -11,6 +11,7 @@ from tests.sandbox import ids, people
 from tests.sandbox.universe import Creator, Kind, Trait, Universe, as_number
 
 DAY = 86_400
+FIRST_HIGHLIGHT = 18_000_000_000_000_000
 _GAP = (28.0, 31.5)  # no post is this many days old: a run hours after ``now`` sees the same 30-day border
 
 
@@ -77,6 +78,17 @@ def stories_of(universe: Universe, creator: Creator) -> tuple[Post, ...]:
     count = dice.choice((0, 0, 1, 2, 3, 4))
     ages = sorted((dice.uniform(0.1, 20) / 24 for _ in range(count)), reverse=True)
     return tuple(_post(universe, creator, dice, ids.FIRST_STORY + n, age) for n, age in enumerate(ages))
+
+
+def highlights_of(universe: Universe, creator: Creator) -> dict[str, tuple[Post, ...]]:
+    """Highlight id -> the stories kept in it: two highlights, the first of which is empty for some."""
+    dice = random.Random(universe.number("highlights", creator.index))
+    found: dict[str, tuple[Post, ...]] = {}
+    for number, most in enumerate((dice.choice((0, 1)), 3)):
+        slots = range(ids.FIRST_STORY + number, ids.FIRST_STORY + number + most)
+        kept = (_post(universe, creator, dice, slot, 30 + dice.uniform(0, 90)) for slot in slots)
+        found[f"highlight:{FIRST_HIGHLIGHT + creator.index * 2 + number}"] = tuple(kept)
+    return found
 
 
 def by_media_pk(universe: Universe, pk: int | str | None) -> Post | None:

@@ -10,9 +10,9 @@ from tests.sandbox.hosts.base import Answer, Call, HostLimit
 from tests.sandbox.hosts.rapidapi import NO_MEDIA, NOT_AUTHORIZED, NOT_FOUND, Endpoint, RapidApiHost, refused
 from tests.sandbox.lists import followers_of, following_of, likers_of, posts_with, tagged_posts
 from tests.sandbox.paging import Opaque, Plain, cut
-from tests.sandbox.posts import Post, by_shortcode, posts_of, reels_of, stories_of
+from tests.sandbox.posts import FIRST_HIGHLIGHT, Post, by_shortcode, highlights_of, posts_of, reels_of, stories_of
 from tests.sandbox.templates import Json, Template
-from tests.sandbox.universe import Creator, Universe
+from tests.sandbox.universe import Creator, Universe, as_number
 
 _S = "rapidapi-arraybobo"
 _PROFILE = Template(_S, "fetch_profile_by_handle")
@@ -58,6 +58,8 @@ class Arraybobo(RapidApiHost):
         "/ig/reels_posts/": (Endpoint("fetch_reels_posts", "pk", "id_user", "max_id", 10),),
         "/ig/reels_posts_username/": (Endpoint("fetch_reels_posts", "handle", "user", "max_id", 10),),
         "/ig/similar_accounts/": (Endpoint("fetch_similar_profiles", "pk", "id_user"),),
+        "/ig/highlights_tray/": (Endpoint("fetch_profile_highlights", "pk", "id_user"),),
+        "/ig/highlights/": (Endpoint("fetch_highlight_posts", "highlight", "id_highlight"),),
         "/ig/stories/": (Endpoint("fetch_story_posts_by_profile_id", "pk", "id_user"),),
         "/ig/tagged/": (Endpoint("fetch_tagged_posts", "pk", "id_user", "end_cursor", 50),),
         "/ig/followers/": (Endpoint("fetch_followers", "pk", "id_user", "next_max_id", 100),),
@@ -84,6 +86,8 @@ class Arraybobo(RapidApiHost):
             "fetch_post_likes": self.likes,
             "fetch_post_comments": self.comments,
             "fetch_similar_profiles": self.similar,
+            "fetch_profile_highlights": self.highlights,
+            "fetch_highlight_posts": self.highlight,
         }
 
     def profile(self, call: Call) -> Answer:
@@ -156,6 +160,26 @@ class Arraybobo(RapidApiHost):
         stories = () if who is None or who.is_private else stories_of(self.universe, who)
         if who is None or not stories:
             return Answer.of(_NO_STORIES.new())
+        return Answer.of(self._tray(who, stories, str(who.pk)))
+
+    def highlights(self, call: Call) -> Answer:
+        """Ids and titles of what an account keeps on show."""
+        who = self.who(call)
+        if who is None:
+            return Answer.of(NOT_FOUND)
+        names = () if who.is_private else highlights_of(self.universe, who)
+        return Answer.of({"tray": [{"id": name, "title": "Kept"} for name in names], "status": "ok"})
+
+    def highlight(self, call: Call) -> Answer:
+        """v1 reels-media under the highlight's id; the number in it tells whose it is."""
+        number = as_number(call.subject.removeprefix("highlight:")) - FIRST_HIGHLIGHT
+        who = self.universe.creator(number // 2) if 0 <= number < self.universe.size * 2 else None
+        kept = highlights_of(self.universe, who).get(call.subject, ()) if who else ()
+        if who is None or who.is_private or not kept:
+            return Answer.of(_NO_STORIES.new())
+        return Answer.of(self._tray(who, kept, call.subject))
+
+    def _tray(self, who: Creator, stories: Sequence[Post], name: str) -> Json:
         body: Json = _STORIES.new()
         (tray,) = body["reels"].values()
         v1.fill_user(tray["user"], who)
@@ -171,8 +195,8 @@ class Arraybobo(RapidApiHost):
             media_count=len(stories),
             media_ids=[story.pk for story in stories],
         )
-        body["reels"] = {str(who.pk): tray}
-        return Answer.of(body)
+        body["reels"] = {name: tray}
+        return body
 
     def hashtag(self, call: Call) -> Answer:
         """v1 sections; three values go back for the next page."""
