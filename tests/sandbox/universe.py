@@ -196,7 +196,7 @@ def _creator(universe: Universe, index: int) -> Creator:
         handle=f"{asked}.studio" if kind is Kind.RENAMED else asked,
         full_name=dice.choice(people.NAMES),
         biography="" if trait is Trait.EMPTY_BIO else dice.choice(people.BIOS),
-        followers=followers + 3_000_000_000 if trait is Trait.HUGE else followers,
+        followers=followers + 350_000_000 if trait is Trait.HUGE else followers,  # plays stay below 2 * 10**9
         following=dice.randrange(0, 7500),
         is_verified=dice.random() < 0.2,
         category=dice.choice(people.CATEGORIES),
