@@ -17,6 +17,8 @@ select profile_id, updated_at from instagram_account where handle = :handle
 order by updated_at desc nulls last, id desc limit 1"""
 """Handles are recycled: of several accounts the one seen last owns it. Reads instagram_account_handle."""
 
+BY_ID = "select profile_id, updated_at from instagram_account where profile_id = :profile_id"
+
 NEWEST_REELS = """
 select * from instagram_post where profile_id = :profile_id and post_type = 'reels' and plays >= 0
 order by publish_time desc nulls last, id desc limit :size"""
@@ -34,6 +36,11 @@ class InstagramProfiles:
     async def find(self, session: AsyncSession, handle: str) -> StoredProfile | None:
         """The newest account with this (lower-case) handle."""
         row = (await session.execute(text(NEWEST_OF_HANDLE), {"handle": handle})).one_or_none()
+        return StoredProfile(row.profile_id, row.updated_at) if row else None
+
+    async def find_id(self, session: AsyncSession, profile_id: str) -> StoredProfile | None:
+        """The account of this id."""
+        row = (await session.execute(text(BY_ID), {"profile_id": profile_id})).one_or_none()
         return StoredProfile(row.profile_id, row.updated_at) if row else None
 
     async def show(self, session: AsyncSession, profile_id: str, *, full: bool) -> InstagramProfile:

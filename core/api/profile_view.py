@@ -89,6 +89,21 @@ class ProfileAnswer(Answer):
     profile: InstagramProfile
 
 
+class NamedProfile(BaseModel):
+    """A profile inside a frame of platform and handle, as callers of this route read it."""
+
+    platform: str = Field(description="Platform, lower case", examples=["instagram"])
+    handle: str | None = Field(description="Handle, lower case", examples=["natgeo"])
+    profile: InstagramProfile = Field(description="The profile")
+
+
+class NamedProfileAnswer(Answer):
+    """As ``ProfileAnswer``, with the profile one level deeper."""
+
+    stale: bool | None = Field(None, description="True when the stored profile could not be refreshed", examples=[True])
+    profile: NamedProfile
+
+
 @dataclass(frozen=True, slots=True)
 class StoredProfile:
     """What a route needs to know of a stored profile; ``updated_at`` None was never refreshed."""
@@ -103,17 +118,22 @@ class ProfileReader(Protocol):
     async def find(self, session: AsyncSession, handle: str) -> StoredProfile | None:
         """The newest profile with this (lower-case) handle."""
 
+    async def find_id(self, session: AsyncSession, profile_id: str) -> StoredProfile | None:
+        """The profile of this id."""
+
     async def show(self, session: AsyncSession, profile_id: str, *, full: bool) -> InstagramProfile:
         """The profile to answer with; posts and averages only when ``full``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileRoute:
-    """What serves profiles of a platform by handle: its reader, its flows, and the names of its limits."""
+    """What serves profiles of a platform: its reader, its flows by handle and by id, and the names of its limits."""
 
     reader: str
     full_flow: str
     basic_flow: str
+    id_flow: str
+    id_param: str
     limits: str
 
 
@@ -122,6 +142,8 @@ PROFILE_ROUTES: dict[Platform, ProfileRoute] = {
         reader="instagram.views:PROFILES",
         full_flow="refresh_profile_by_handle",
         basic_flow="refresh_profile_basic",
+        id_flow="refresh_profile_by_profile_id",
+        id_param="profile_id",
         limits="refresh_profile_insta",
     )
 }

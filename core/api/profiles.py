@@ -1,16 +1,30 @@
 """Profiles on demand."""
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Path, Query
 from loguru import logger
 from pydantic import AfterValidator, BeforeValidator
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.api.deps import Resources, ResourcesDep
 from core.api.envelope import ApiError, done, envelopes
 from core.api.json_body import JsonRoute
-from core.api.profile_view import PROFILE_ROUTES, InstagramProfile, ProfileAnswer, ProfileReader, ProfileRoute
-from core.api.refresh import Refresh, Upstream, is_stale, refresh
+from core.api.profile_view import (
+    PROFILE_ROUTES,
+    InstagramProfile,
+    NamedProfile,
+    NamedProfileAnswer,
+    ProfileAnswer,
+    ProfileReader,
+    ProfileRoute,
+    StoredProfile,
+)
+from core.api.refresh import STALE_AFTER, Refresh, is_stale, of_handle, of_id, refresh
+from core.api.upstream import Upstream
 from core.enums import Platform
 from core.flows.scraper import resolve
 from utils.json_safe import storable
@@ -18,10 +32,24 @@ from utils.json_safe import storable
 router = APIRouter(tags=["profiles"], route_class=JsonRoute)
 
 NOT_BUILT = frozenset({Platform.YOUTUBE})
+BY_ID_STALE_AFTER = timedelta(days=7)
+"""Callers of the route by profile id are content with a week."""
 
 
 def _clean_handle(handle: str) -> str:
     cleaned = storable(handle.strip().removeprefix("@").lower())
+    if not cleaned:
+        raise ValueError("must not be empty")
+    return str(cleaned)
+
+
+def clean_id(given: str) -> str:
+    """An id as it is stored.
+
+    Raises:
+        ValueError: there is none.
+    """
+    cleaned = storable(given.strip())
     if not cleaned:
         raise ValueError("must not be empty")
     return str(cleaned)
@@ -35,6 +63,11 @@ Handle = Annotated[
     str,
     Path(max_length=255, description="The profile's handle, in any case, with or without @", examples=["natgeo"]),
     AfterValidator(_clean_handle),
+]
+ProfileId = Annotated[
+    str,
+    Path(max_length=64, description="The platform's id of the profile", examples=["787132"]),
+    AfterValidator(clean_id),
 ]
 PlatformWord = Annotated[str, Path(description="Platform, in any case", examples=["instagram"])]
 Flag = Annotated[bool, BeforeValidator(_blank_is_false)]
@@ -66,7 +99,54 @@ async def profile_by_handle(
     When the data sources fail and a profile is stored, that one is answered with `"stale": true` beside `status`.
     """
     route = _route_of(platform)
-    return await _serve(resources, Refresh(route, handle, full_refresh), force=force_refresh)
+    reader = _reader_of(route)
+    wanted = Wanted(of_handle(route, handle, full=full_refresh), lambda session: reader.find(session, handle))
+    profile, stale = await _serve(resources, reader, wanted, force=force_refresh, full=full_refresh)
+    return _marked(ProfileAnswer(status=done("Profile Retrieved"), profile=profile), stale=stale)
+
+
+@router.get(
+    "/profiles/{platform}/byid/{profile_id}",
+    response_model_exclude_unset=True,
+    responses=envelopes(400, 404, 422, 429, 501, 502, 503),
+)
+async def profile_by_id(resources: ResourcesDep, platform: PlatformWord, profile_id: ProfileId) -> ProfileAnswer:
+    """One profile by its id, refreshed first, with its posts, when what is stored is older than a day.
+
+    When the data sources fail and a profile is stored, that one is answered with `"stale": true` beside `status`.
+    """
+    route = _route_of(platform)
+    reader = _reader_of(route)
+    profile, stale = await _serve(resources, reader, _by_id(route, reader, profile_id))
+    return _marked(ProfileAnswer(status=done("Profile Retrieved"), profile=profile), stale=stale)
+
+
+@router.get(
+    "/profiles/{platform}/byprofileid/{profile_id}",
+    response_model_exclude_unset=True,
+    responses=envelopes(400, 404, 422, 429, 502, 503),
+)
+async def profile_by_profile_id(
+    resources: ResourcesDep, platform: PlatformWord, profile_id: ProfileId
+) -> NamedProfileAnswer:
+    """As by id, for Instagram only; what is stored is refreshed after a week, and answered one level deeper."""
+    if platform.upper() != Platform.INSTAGRAM:
+        raise ApiError(400, f"Platform not supported - {platform[:100]}")
+    route = PROFILE_ROUTES[Platform.INSTAGRAM]
+    reader = _reader_of(route)
+    wanted = _by_id(route, reader, profile_id, BY_ID_STALE_AFTER)
+    profile, stale = await _serve(resources, reader, wanted)
+    named = NamedProfile(platform=profile.platform, handle=profile.handle, profile=profile)
+    return _marked(NamedProfileAnswer(status=done("Profile Retrieved"), profile=named), stale=stale)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A profile that a caller wants: how it is refreshed, how it is found, and when what is found is too old."""
+
+    refresh: Refresh
+    find: Callable[[AsyncSession], Awaitable[StoredProfile | None]]
+    stale_after: timedelta = STALE_AFTER
 
 
 def _route_of(platform: str) -> ProfileRoute:
@@ -84,27 +164,39 @@ def _route_of(platform: str) -> ProfileRoute:
     return route
 
 
-async def _serve(resources: Resources, wish: Refresh, *, force: bool) -> ProfileAnswer:
-    reader: ProfileReader = resolve(wish.route.reader)  # type: ignore[assignment]
+def _reader_of(route: ProfileRoute) -> ProfileReader:
+    reader: ProfileReader = resolve(route.reader)  # type: ignore[assignment]
+    return reader
+
+
+def _by_id(route: ProfileRoute, reader: ProfileReader, profile_id: str, stale_after: timedelta = STALE_AFTER) -> Wanted:
+    return Wanted(of_id(route, profile_id), lambda session: reader.find_id(session, profile_id), stale_after)
+
+
+async def _serve(
+    resources: Resources, reader: ProfileReader, wanted: Wanted, *, force: bool = False, full: bool = False
+) -> tuple[InstagramProfile, bool]:
+    """The profile, and whether it is older than it should be because the data sources failed."""
     async with resources.begin() as session:
-        stored = await reader.find(session, wish.handle)
+        stored = await wanted.find(session)
     stale = False
-    if force or is_stale(stored):
+    if force or is_stale(stored, wanted.stale_after):
         try:
-            await refresh(resources, wish)
+            await refresh(resources, wanted.refresh)
         except Upstream as error:
             if stored is None:
                 raise
-            logger.bind(handle=wish.handle, code=error.code).warning("profile_served_stale")
+            logger.bind(asked=dict(wanted.refresh.params), code=error.code).warning("profile_served_stale")
             stale = True
-    profile = await _show(resources, reader, wish)
-    answer = ProfileAnswer(status=done("Profile Retrieved"), profile=profile)
-    return answer.model_copy(update={"stale": True}) if stale else answer
-
-
-async def _show(resources: Resources, reader: ProfileReader, wish: Refresh) -> InstagramProfile:
     async with resources.begin() as session:
-        stored = await reader.find(session, wish.handle)
-        if stored is None:
-            raise ApiError(404, f"Profile not found - {wish.handle}")
-        return await reader.show(session, stored.profile_id, full=wish.full)
+        found = await wanted.find(session)
+        if found is None:
+            raise ApiError(404, wanted.refresh.missing)
+        return await reader.show(session, found.profile_id, full=full), stale
+
+
+AnswerT = TypeVar("AnswerT", ProfileAnswer, NamedProfileAnswer)
+
+
+def _marked(answer: AnswerT, *, stale: bool) -> AnswerT:
+    return answer.model_copy(update={"stale": True}) if stale else answer

@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 
 from config import Settings
-from core.api import refresh
+from core.api import upstream
 from tests.sandbox.universe import Creator, Kind, Trait
 from tests.support.api import running_api, with_settings
 from tests.support.redis import flush
@@ -32,10 +32,10 @@ BLOCKS = {
 
 @asynccontextmanager
 async def with_sources(settings: Settings, sandbox: Sandbox) -> AsyncIterator[httpx2.AsyncClient]:
-    """An API that calls the sandbox, with one credential a source."""
+    """An API that calls the sandbox, with one credential of each of three sources."""
     values = {"provider_sandbox_url": sandbox.url, "page_pause_factor": 0.0}
     async with running_api(with_settings(settings, "providers", **values)) as client:
-        for each, *_ in sandbox.credentials.values():
+        for each in (sandbox.credentials[source][0] for source in SOURCES):
             body = {"source": each.source, "credentials": each.credentials, "handle": each.handle}
             assert (await client.post("/tokens", json=body)).status_code == 200
         yield client
@@ -253,7 +253,7 @@ async def test_a_closed_account_is_private_and_not_missing(strict_api: httpx2.As
 async def test_sources_that_hang_are_given_up_before_the_caller_does(
     strict_api: httpx2.AsyncClient, sandbox: Sandbox, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refresh, "RUN_LIMIT_S", 0.3)
+    monkeypatch.setattr(upstream, "RUN_LIMIT_S", 0.3)
     first, second = some(sandbox, Kind.BUSINESS), some(sandbox, Kind.BUSINESS, 1)
     await put_account(pg, str(first.pk), first.handle, age="2 days")
     await sandbox.fault("*", "hang")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.api.envelope import http_status
-from core.api.refresh import Upstream, meaning
+from core.api.upstream import Upstream, meaning
 from core.crawler.errors import (
     ChainFailed,
     CredentialBusy,
@@ -23,6 +23,8 @@ from core.crawler.errors import (
     SourceBusy,
     Unavailable,
 )
+
+WORDS = ("Profile not found - natgeo", "Profile is private - natgeo")
 
 
 def chain(*errors: ProviderError) -> ChainFailed:
@@ -52,12 +54,12 @@ def chain(*errors: ProviderError) -> ChainFailed:
     ids=lambda value: value.__class__.__name__ if isinstance(value, Exception) else str(value),
 )
 def test_each_failure_has_its_answer(error: ProviderError, code: int, may_be_stale: bool) -> None:
-    said = meaning(error, "natgeo")
+    said = meaning(error, *WORDS)
     assert (said.code, isinstance(said, Upstream)) == (code, may_be_stale)
 
 
 def test_the_message_is_the_failure_and_not_what_another_source_did_not_find() -> None:
-    said = meaning(chain(NotCovered("personal"), Unavailable("timed out")), "natgeo")
+    said = meaning(chain(NotCovered("personal"), Unavailable("timed out")), *WORDS)
     assert said.message == "The data sources failed: timed out"
 
 
