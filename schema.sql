@@ -113,7 +113,7 @@ create table beat_slot (
     primary key (worker, flow)
 ) with (fillfactor = 50);
 
--- What processes have counted (core/metrics.py), all hosts added up: `labels` is a JSON object with sorted keys.
+-- What processes have counted (core/metrics.py), all hosts added up; `labels` is a JSON list in the order of the metric.
 create table beat_metric (
     name   text not null,
     labels text not null,

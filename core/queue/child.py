@@ -19,8 +19,9 @@ from config import Settings
 from core.amqp.relay import run_relay
 from core.flows import scraper
 from core.flows.registry import Flow, build_registry
+from core.metrics import COUNTS, FLUSH_S, messages
 from core.models.params import Params
-from core.queue.link import Link
+from core.queue.link import MAX_MESSAGE, Link
 from core.queue.plan import RELAY, ProcessSpec
 from core.queue.queue import Claim, WorkerQueue
 from core.queue.worker import Worker
@@ -83,13 +84,20 @@ async def _work(order: Order, end: socket.socket) -> bool:
     worker = Worker(order.spec, queue, registry, run_flow, link.tell)
     worker.default_limit_s = settings.workers.task_time_limit_s
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain, settings.workers.worker_grace_s)
+    COUNTS.watch(lambda: asyncio.get_running_loop().call_later(FLUSH_S, _hand_on, link))
     link.tell("ready")
     wedged = await worker.run()
+    _hand_on(link)
     await queue.aclose()
     if not wedged:
         await runtime.aclose()
     link.close()
     return wedged
+
+
+def _hand_on(link: Link) -> None:
+    for message in messages(COUNTS.take(), MAX_MESSAGE // 2):
+        link.tell("counts", message)
 
 
 async def _relay(order: Order, end: socket.socket) -> bool:

@@ -158,6 +158,8 @@ class Pool:
                     self._wake(flow)
             case ["events"]:
                 self._wake_relay()
+            case ["counts", text]:
+                self._upkeep.count(text)
             case ["slots", flow, slots]:
                 self._slots.confirm(child.worker, flow, int(slots))
             case ["pong"]:
@@ -309,6 +311,8 @@ class Pool:
             child.link.tell("drain", "0")
         await self._until_gone(lambda _: True, 10.0)
         await self._rescue_dead()
+        with contextlib.suppress(QueueUnavailable):
+            await self._upkeep.store_counts()
         logger.info("pool has stopped")
         self._stopped.set()
 

@@ -43,6 +43,7 @@ class Claim:
     attempt: int
     token: datetime
     expires_at: datetime | None
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,5 @@ class WorkerQueue:
 
 
 def _claim(row: asyncpg.Record) -> Claim:
-    return Claim(
-        row["id"], row["flow"], row["platform"], row["params"], row["retry_count"], row["picked_at"], row["expires_at"]
-    )
+    names = ("id", "flow", "platform", "params", "retry_count", "picked_at", "expires_at", "created_at")
+    return Claim(*(row[name] for name in names))

@@ -44,9 +44,9 @@ took as (
     returning t.*),
 said as (
     {_SAY.format(rows="(select * from done union all select * from took)")})
-select 'took' as what, id, flow, platform, params, retry_count, picked_at, expires_at from took
+select 'took' as what, id, flow, platform, params, retry_count, picked_at, expires_at, created_at from took
 union all
-select 'done', id, null, null, null, null, null, null from done"""
+select 'done', id, null, null, null, null, null, null, null from done"""
 
 
 STEP = _step("s.priority desc, s.id")
@@ -99,7 +99,7 @@ said as ({_SAY.format(rows="freed")})
 select pg_notify('beat', flow) from (select distinct flow from freed) f"""
 """Hand unfinished tasks back, attempts unchanged: ``$1 worker, $2 ids, $3 tokens``. Wakes the flows' other workers."""
 
-HELD = "select id, flow, platform, params, retry_count, picked_at, expires_at from scrape_request_log where worker = $1 and status = 'PROCESSING'"
+HELD = "select id, flow, platform, params, retry_count, picked_at, expires_at, created_at from scrape_request_log where worker = $1 and status = 'PROCESSING'"
 """What the database thinks ``$1`` is running: after a lost connection a claim may have been committed but never heard of."""
 
 

@@ -14,6 +14,7 @@ from loguru import logger
 
 from config import Settings
 from core.flows.registry import Registry
+from core.metrics import COUNTS, FLUSH_S, RESCUED, STORE, Sample, columns
 from core.queue import statements as sql
 from core.queue.plan import ProcessSpec
 from core.queue.queue import LOST, QueueUnavailable
@@ -71,6 +72,8 @@ class Upkeep:
         self._beating_since: float | None = None
         self._rare_at = 0.0
         self._partitions_at = 0.0
+        self._counts: list[Sample] = []
+        self._counts_at = 0.0
         self._retention = Retention(self._with_connection, settings.workers.log_retention_months)
 
     async def add_worker(self, spec: ProcessSpec) -> int:
@@ -122,9 +125,23 @@ class Upkeep:
             await self._fetch(sql.MAKE_PARTITIONS)
             await self._retention.drop_partitions()
             self._partitions_at = now
+        if now - self._counts_at > FLUSH_S:
+            await self.store_counts()
         if look.retained:
             await self._retention.prune()
         await self._retention.look_for_holder()
+
+    def count(self, message: str) -> None:
+        """What a child has counted."""
+        self._counts += ((name, labels, value) for name, labels, value in json.loads(message))
+
+    async def store_counts(self) -> None:
+        """Add what children and this process have counted to the sums of all hosts."""
+        counts = [*self._counts, *COUNTS.take()]
+        self._counts, self._counts_at = counts, time.monotonic()
+        if counts:
+            await self._fetch(STORE, *columns(counts))
+            del self._counts[: len(counts)]
 
     async def fail_unknown(self) -> None:
         """Fail tasks of flows that nobody knows or that are not built yet."""
@@ -167,6 +184,7 @@ class Upkeep:
         return since is not None and time.monotonic() - since >= self._settings.workers.worker_lease_s
 
     def _log_rescue(self, rows: list[asyncpg.Record]) -> None:
+        COUNTS.add(RESCUED, by=rows[0]["tasks"])
         if rows[0]["tasks"]:
             logger.bind(tasks=rows[0]["tasks"], workers=rows[0]["workers"]).warning(
                 "tasks of lost workers were rescued"

@@ -16,6 +16,7 @@ from loguru import logger
 
 from core.flows import scraper
 from core.flows.registry import Flow, Registry
+from core.metrics import COUNTS, DURATION, FENCED, PICKUP, RETRIES, TASKS
 from core.models.params import Params
 from core.queue.plan import ProcessSpec
 from core.queue.queue import Claim, Done, Failed, QueueUnavailable, WorkerQueue
@@ -49,6 +50,7 @@ class Running:
 
     claim: Claim
     limit_s: float
+    started_at: float
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
     why: Why | None = None
@@ -85,7 +87,6 @@ class Worker:
         self._steps = 0
         self._said: str | None = None
         self._said_at = 0.0
-        self.fenced = 0
 
     # -- what the supervisor says -------------------------------------------------------------------------------------
 
@@ -163,7 +164,8 @@ class Worker:
             self._hot.pop(flow, None)  # before the statement: a wake-up during it must count
         claims, accepted = await self._queue.step(free, reported, oldest_first=self._steps % FAIRNESS == 0)
         del self._done[: len(reported)]
-        self._count_fenced([d.claim for d in reported], accepted)
+        for done in reported:
+            self._count(done.claim, "COMPLETE" if done.claim.id in accepted else None)
         got: dict[str, int] = {}
         for claim in claims:
             got[claim.flow] = got.get(claim.flow, 0) + 1
@@ -181,7 +183,8 @@ class Worker:
         reported = self._failed[:]
         stored = await self._queue.fail(reported)
         del self._failed[: len(reported)]
-        self._count_fenced([f.claim for f in reported], set(stored))
+        for failed in reported:
+            self._count(failed.claim, stored.get(failed.claim.id), failed.code)
         self._tell("events")
 
     def _doubt(self) -> None:
@@ -239,19 +242,24 @@ class Worker:
             self._tell(state, *full)
             self._said, self._said_at = state, now
 
-    def _count_fenced(self, claims: list[Claim], accepted: set[int]) -> None:
-        for claim in claims:
-            if claim.id not in accepted:
-                self.fenced += 1
-                self._tell("fenced")
-                logger.bind(task_id=claim.id, flow=claim.flow).warning("report was refused: the claim was lost")
+    def _count(self, claim: Claim, status: str | None, code: str = "") -> None:
+        """Count a report; without a status it was refused."""
+        if status is None:
+            COUNTS.add(FENCED, claim.flow)
+            logger.bind(task_id=claim.id, flow=claim.flow).warning("report was refused: the claim was lost")
+        elif status == "PENDING":
+            COUNTS.add(RETRIES, claim.flow, code)
+        else:
+            COUNTS.add(TASKS, claim.flow, status.lower())
 
     # -- tasks --------------------------------------------------------------------------------------------------------
 
     def _start(self, claim: Claim) -> None:
         flow = self._registry.get(claim.flow)
         limit_s = self._limits.get(claim.flow) or (flow.time_limit_s if flow else None) or self.default_limit_s
-        running = Running(claim, limit_s)
+        if claim.attempt == 1 and claim.created_at is not None:
+            COUNTS.observe(PICKUP, (claim.token - claim.created_at).total_seconds(), claim.flow)
+        running = Running(claim, limit_s, asyncio.get_running_loop().time())
         self._running[claim.id] = running
         running.task = asyncio.create_task(self._execute(running, flow))
         running.timer = asyncio.get_running_loop().call_later(limit_s, self._cancel, claim.id, Why.TIME_LIMIT)
@@ -276,6 +284,9 @@ class Worker:
         if self._running.get(running.claim.id) is not running:
             return
         del self._running[running.claim.id]
+        outcome = running.why.name if running.why else type(report).__name__
+        elapsed_s = asyncio.get_running_loop().time() - running.started_at
+        COUNTS.observe(DURATION, elapsed_s, running.claim.flow, outcome.lower())
         if running.timer:
             running.timer.cancel()
         if running.why is Why.TIME_LIMIT:

@@ -27,6 +27,8 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 def test_the_routes_are_these(document: dict[str, Any]) -> None:
     assert {name for name, _ in operations(document)} == {
         "GET /profiles/{platform}/byhandle/{handle}",
+        "GET /profiles/{platform}/byid/{profile_id}",
+        "GET /profiles/{platform}/byprofileid/{profile_id}",
         "POST /scrape_request_log/bulk",
         "POST /scrape_request_log/flow/{flow}",
         "POST /scrape_request_log/flow/update/{scrape_id}",
@@ -36,6 +38,7 @@ def test_the_routes_are_these(document: dict[str, Any]) -> None:
         "GET /heartbeat",
         "PUT /heartbeat",
         "GET /livez",
+        "GET /metrics",
         "GET /readyz",
     }
 
@@ -45,8 +48,8 @@ def test_no_internal_parameter_is_public(document: dict[str, Any]) -> None:
         parameter["name"] for _, operation in operations(document) for parameter in operation.get("parameters", [])
     }
     assert names == {
-        "platform", "handle", "full_refresh", "force_refresh", "flow", "scrape_id", "account_id", "size", "beat",
-        "x-bb-account-id", "idempotency-key",
+        "platform", "handle", "profile_id", "full_refresh", "force_refresh", "flow", "scrape_id", "account_id", "size",
+        "beat", "x-bb-account-id", "idempotency-key",
     }  # fmt: skip
 
 

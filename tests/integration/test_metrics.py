@@ -1,0 +1,115 @@
+"""What Prometheus reads: counts of a real pool and of this process, gauges of the database, through the route."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import asyncpg
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from config import Settings
+from core.metrics import COUNTS, DURATION, PICKUP, PROVIDER_REQUESTS, TASKS, Counts, columns, messages
+from tests.support.api import running_api
+from tests.support.flows import MARKS
+from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+@pytest.fixture
+async def api(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+    COUNTS.take()
+    async with running_api(settings) as client:
+        yield client
+
+
+async def scrape(api: httpx2.AsyncClient) -> Samples:
+    answer = await api.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    families = list(text_string_to_metric_families(answer.text))
+    assert all(family.documentation and family.name.startswith("beat_") for family in families)
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples[name, tuple(sorted(labels.items()))]
+
+
+async def test_a_pools_counts_reach_the_api(
+    pg: asyncpg.Connection, program_env: dict[str, str], api: httpx2.AsyncClient
+) -> None:
+    await pg.execute(MARKS)
+    async with running_pool(program_env, WORKER_FLOWS="test_nap,test_missing,test_broken,test_suicidal") as pool:
+        await pool.wait_for_line("pool is ready")
+        await queue_tasks(pg, "test_nap", 20, low_ms=1, high_ms=1)
+        for flow in ("test_missing", "test_broken", "test_suicidal"):
+            await queue_tasks(pg, flow, 1)
+        await pg.execute("update scrape_request_log set max_retries = 1 where flow = 'test_suicidal'")
+        await pool.wait_for_line("tasks of lost workers were rescued")
+        await wait_for_statuses(pg, {"COMPLETE": 20, "FAILED": 2, "PENDING": 1})
+        assert await pool.stop() == 0
+    seen = await scrape(api)
+    assert value(seen, "beat_tasks_total", flow="test_nap", outcome="complete") == 20
+    assert value(seen, "beat_tasks_total", flow="test_missing", outcome="failed") == 1
+    assert value(seen, "beat_task_retries_total", flow="test_broken", reason="KeyError") == 1
+    assert value(seen, "beat_rescued_total") == 1
+    assert value(seen, "beat_task_duration_seconds_count", flow="test_nap", outcome="done") == 20
+    assert value(seen, "beat_task_duration_seconds_bucket", flow="test_nap", outcome="done", le="600") == 20
+    assert value(seen, "beat_task_pickup_seconds_count", flow="test_nap") == 20
+    assert 0 < value(seen, "beat_task_pickup_seconds_sum", flow="test_nap") < 20 * 60
+    assert await pg.fetchval("select count(*) from beat_metric") > 5
+
+
+async def test_gauges_are_those_of_the_database_and_kept_for_some_seconds(
+    pg: asyncpg.Connection, api: httpx2.AsyncClient
+) -> None:
+    await queue_tasks(pg, "test_nap", 3)
+    await pg.execute("update scrape_request_log set created_at = now() - interval '1 hour' where id = 1")
+    await queue_tasks(pg, "test_mark", 2)
+    await pg.execute("update scrape_request_log set run_after = now() + interval '1 hour' where id = 5")
+    await pg.execute("insert into event_confirmed (routing_key, confirmed) values ('k', 7)")
+    await pg.execute("insert into beat_flow (flow, paused) values ('test_nap', true)")
+    COUNTS.add(PROVIDER_REQUESTS, "graphapi", "ok", by=2)
+    seen = await scrape(api)
+    assert value(seen, "beat_queue_depth_tasks", flow="test_nap") == 3
+    assert 3600 <= value(seen, "beat_queue_oldest_age_seconds", flow="test_nap") < 3660
+    assert value(seen, "beat_queue_delayed_tasks") == 1
+    assert value(seen, "beat_outbox_depth_events") == 5
+    assert value(seen, "beat_events_confirmed_total", routing_key="k") == 7
+    assert value(seen, "beat_flows_paused") == 1
+    assert value(seen, "beat_provider_requests_total", source="graphapi", outcome="ok") == 2
+    assert value(seen, "beat_rescued_total") == 0
+    assert {"beat_queue_dead_rows", "beat_oldest_transaction_seconds", "beat_workers"} <= {name for name, _ in seen}
+    await queue_tasks(pg, "test_nap", 1)
+    assert await scrape(api) == seen
+
+
+def test_counts_are_handed_on_once_and_add_up() -> None:
+    counts, firsts = Counts(), []
+    counts.watch(lambda: firsts.append(1))
+    for _ in range(2):
+        counts.add(TASKS, "a flow", "complete")
+        counts.observe(DURATION, 0.2, "a flow", "done")
+        counts.observe(PICKUP, 9999, "a flow")
+    counts.add(TASKS, "nothing", "complete", by=0)
+    taken = counts.take()
+    assert (len(firsts), counts.take()) == (1, [])
+    counts.add(TASKS, "a flow", "failed")
+    assert len(firsts) == 2
+    texts = list(messages(taken, longest=150))
+    assert len(texts) > 1
+    assert all(" " not in text and len(text) <= 150 for text in texts)
+    back = [tuple(sample) for text in texts for sample in json.loads(text)]
+    assert back == taken
+    names, labels, values = columns([*taken, *taken])
+    assert values[names.index("beat_tasks_total")] == 4
+    assert values[names.index("beat_task_duration_seconds_sum")] == pytest.approx(0.8)
+    assert '["a flow", "11"]' in labels, "beyond the last bound"
