@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import signal
+import time
 from collections import Counter
 from contextlib import AsyncExitStack
 
@@ -14,7 +15,7 @@ import pytest
 
 from tests.support.consume import TASK_EVENTS, drain_queue, wait_for_empty_outbox
 from tests.support.flows import MARKS
-from tests.support.pool import RunningPool, fork_servers_of, kill, queue_tasks, running_pool
+from tests.support.pool import RunningPool, fork_servers_of, kill, queue_tasks, running_pool, wait_for_statuses
 
 TASKS = 10_000
 KILLS = 55
@@ -103,24 +104,32 @@ async def test_a_frozen_host_completes_nothing_that_was_given_to_another(
 ) -> None:
     """Without the fence the same run does complete tasks twice, so the test can see the difference."""
     pg = marks
-    ids = await queue_tasks(pg, "test_mark", 60, low_ms=11_000, high_ms=12_000)
+    ids = await queue_tasks(pg, "test_mark", 60, low_ms=20_000, high_ms=20_000)
     settings = {**POOL, "BEAT_EXTRA_FLOWS": flows, "WORKER_SCALE": "4"}
-    async with running_pool(program_env, BEAT_HOST_ID="frozen", **settings) as frozen:
-        await frozen.wait_for_line("pool is ready")
+    async with AsyncExitStack() as stack:
+
+        async def start(host: str, **more: str) -> RunningPool:
+            pool = await stack.enter_async_context(running_pool(program_env, BEAT_HOST_ID=host, **settings | more))
+            await pool.wait_for_line("pool is ready")
+            return pool
+
+        watcher = await start("watcher", WORKER_FLOWS="test_nap")
+        frozen = await start("frozen")
         while await in_flight(pg, "frozen") < len(ids):
             await asyncio.sleep(0.05)
-        async with running_pool(program_env, BEAT_HOST_ID="living", **settings) as living:
-            await living.wait_for_line("pool is ready")
-            os.kill(frozen.pid, signal.SIGSTOP)
-            while await finished(pg) < len(ids):
-                await asyncio.sleep(0.1)
-            await asyncio.sleep(7)
-            os.kill(frozen.pid, signal.SIGCONT)
-            await wait_for_empty_outbox(pg)
-            assert await living.stop() == 0
-            await frozen.stop()
+        claimed_at = time.monotonic()
+        os.kill(frozen.pid, signal.SIGSTOP)
+        await wait_for_statuses(pg, {"PENDING": len(ids)})
+        await pg.execute("update scrape_request_log set params = '{}'")
+        taker = await start("taker")
+        await wait_for_statuses(pg, {"COMPLETE": len(ids)})
+        assert time.monotonic() < claimed_at + 19, "the frozen host's tasks ended before they were run elsewhere"
+        await asyncio.sleep(claimed_at + 23 - time.monotonic())
+        os.kill(frozen.pid, signal.SIGCONT)
+        await wait_for_empty_outbox(pg)
+        assert [await pool.stop() for pool in (watcher, taker)] == [0, 0]
+        await frozen.stop()
     events = await drain_queue(rmq_url, TASK_EVENTS)
     completed = Counter(event["scl_id"] for event in events if event["status"] == "COMPLETE")
     assert set(completed) == {str(task_id) for task_id in ids}
     assert (set(completed.values()) == {1}) is fenced
-    assert await pg.fetchval("select count(*) from scrape_request_log where status = 'COMPLETE'") == len(ids)
