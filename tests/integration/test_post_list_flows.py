@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 import asyncpg
 import pytest
 
-from core.crawler.errors import NoSourceAvailable, NotFound, Private, ProviderError
+from core.crawler.errors import CredentialBusy, NoSourceAvailable, NotFound, Private, ProviderError
+from core.crawler.provider import Asked, Credential
 from core.models.params import (
     HandleMentionsParams,
     HandlePostsParams,
@@ -26,6 +27,7 @@ from instagram.flows import fetch_posts as lists
 from instagram.flows import profile_posts as own
 from instagram.flows.refresh_post import refresh_post_by_post_id
 from instagram.flows.refresh_profile import refresh_profile_by_profile_id, refresh_profile_custom
+from instagram.tasks.hashtag_budget import hashtag_budget
 from tests.sandbox.credentials import token_owners
 from tests.sandbox.expected import ARRAYBOBO, GRAPH, JOTUCKER
 from tests.sandbox.hosts.graph_media import own_posts
@@ -165,6 +167,32 @@ async def test_top_posts_of_a_hashtag_come_from_graph_and_are_counted(
     assert len(rows) == result["posts"] == 50
     assert all(row["post_id"] and row["post_type"] for row in rows.values())
     assert [row["hashtag"] for row in await pg.fetch("select hashtag from hashtag_budget")] == ["fashion"]
+
+
+async def test_a_source_with_one_cursor_for_all_pages_is_read_to_its_end(
+    ctx: FlowContext, pg: asyncpg.Connection
+) -> None:
+    result = await lists.fetch_hashtag_top_posts(HashtagTopParams(hashtag="fashion", max_posts=1000), ctx)
+    assert (result["source"], result["pages"], result["gaps"]) == (GRAPH, 2, [])
+    assert len(await stored_posts(pg)) == result["posts"] > 50
+
+
+async def test_accounts_that_ask_at_the_same_moment_stay_within_their_thirty_hashtags(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection
+) -> None:
+    admit = hashtag_budget(ctx.runtime.database)
+    credential = Credential(1, GRAPH, None, {"user_id": "1"})
+    asked = [Asked(hashtag=f"{sign}tag{number}") for number in range(40) for sign in ("", "#")]
+    outcomes = await asyncio.gather(
+        *(admit(credential, "fetch_hashtag_posts", one) for one in asked), return_exceptions=True
+    )
+    refused = [one for one in outcomes if one is not None]
+    assert len(refused) == 20
+    assert all(isinstance(one, CredentialBusy) and 604_000 < (one.retry_after_s or 0) <= 604_800 for one in refused)
+    assert await pg.fetchval("select count(*) from hashtag_budget") == 30
+    for free in (Credential(2, JOTUCKER, None, {}), Credential(3, GRAPH, None, {"user_id": "2"})):
+        await admit(free, "fetch_hashtag_posts", Asked(hashtag="one more"))
+    await admit(credential, "fetch_profile_by_handle", Asked(handle="me"))
 
 
 async def test_graph_is_passed_over_when_all_its_accounts_have_asked_for_thirty_hashtags(
