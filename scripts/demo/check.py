@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import aio_pika
 import asyncpg
@@ -44,12 +44,11 @@ async def compare(pg: asyncpg.Connection, universe: Universe, handles: Sequence[
     wanted: dict[str, ExpectedPost] = {}
     for handle, creator in expected.items():
         _compare_task(verdict, handle, creator, tasks.get(handle))
-        if creator.profile is not None:
-            _compare_columns(
-                verdict, f"profile {handle}", creator.profile, profiles.pop(creator.profile.profile_id, None)
-            )
-        if handle in tasks:
-            wanted |= creator.posts_through(*_sources(tasks[handle]))
+        sources = _sources(tasks[handle]) if handle in tasks else Sources()
+        profile = creator.profiles.get(sources.profile, creator.profile)
+        if profile is not None:
+            _compare_columns(verdict, f"profile {handle}", profile, profiles.pop(profile.profile_id, None))
+        wanted |= creator.posts_through(sources.profile, sources.posts, sources.reels)
     for shortcode, post in wanted.items():
         _compare_columns(verdict, f"post {shortcode}", post, posts.pop(shortcode, None))
     verdict.problems += [f"profile {profile_id} should not be there" for profile_id in profiles]
@@ -78,12 +77,20 @@ async def queue_depths(rmq_url: str, keys: Sequence[str]) -> dict[str, int]:
     return depths
 
 
-def _sources(task: asyncpg.Record) -> tuple[str, str]:
-    """Which sources a complete task says it got the profile and the posts from."""
+class Sources(NamedTuple):
+    """Which sources a task got the profile, the posts and the reels from; empty for none."""
+
+    profile: str = ""
+    posts: str = ""
+    reels: str = ""
+
+
+def _sources(task: asyncpg.Record) -> Sources:
+    """What a complete task says of its sources."""
     if task["status"] != "COMPLETE":
-        return "", ""
+        return Sources()
     sources = json.loads(task["result"])["sources"]
-    return sources.get("profile", ""), sources.get("posts", "")
+    return Sources(sources.get("profile", ""), sources.get("posts", ""), sources.get("reels", ""))
 
 
 def _compare_task(verdict: Verdict, handle: str, creator: ExpectedCreator, task: asyncpg.Record | None) -> None:

@@ -5,7 +5,7 @@ Nothing of Beat is imported here: this is the other side of the comparison.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -13,17 +13,25 @@ from tests.sandbox.posts import DAY, Media, Post, posts_of, reels_of
 from tests.sandbox.universe import GRAPH_KINDS, OPEN_KINDS, Creator, Kind, Universe, as_number, followers_at
 
 POSTS_MORE_THAN, REELS_MORE_THAN, RECENT_DAYS = 50, 10, 30
-GRAPH = "graphapi"
-JOTUCKER, ARRAYBOBO = "rapidapi-jotucker", "rapidapi-arraybobo"
-POSTS_PAGE = {JOTUCKER: 50, ARRAYBOBO: 12}
-EMBEDDED = 25  # media that come with a profile of Graph
-REELS_PAGE = 10
+GRAPH, LAMA, ROCKETAPI = "graphapi", "lama", "rocketapi"
+JOTUCKER, ARRAYBOBO, IGAPI = "rapidapi-jotucker", "rapidapi-arraybobo", "rapidapi-igapi"
+NEOTANK, BESTSOLUTIONS = "rapidapi-neotank", "rapidapi-bestsolutions"
+POSTS_PAGE = {
+    JOTUCKER: 50, LAMA: 33, ARRAYBOBO: 12, BESTSOLUTIONS: 12, ROCKETAPI: 12, IGAPI: 50, NEOTANK: 40
+}  # fmt: skip
+REELS_PAGE = {ARRAYBOBO: 10, ROCKETAPI: 12, LAMA: 12, IGAPI: 150}
+SAY_PLAYS = frozenset({JOTUCKER, BESTSOLUTIONS, ROCKETAPI})
+"""Sources whose timelines say how often a reel was played; lists of reels always do."""
+WEB_PROFILES = frozenset({ROCKETAPI, IGAPI, NEOTANK})
+"""Sources whose profiles carry the newest posts without reels, as the web site shows them."""
+ALL = (GRAPH, *POSTS_PAGE)
+EMBEDDED, NEWEST = 25, 12  # media that come with a profile of Graph, and with one of the web site
 _POST_TYPE = {Media.IMAGE: "image", Media.CAROUSEL: "carousel", Media.REEL: "reels", Media.VIDEO: "reels"}
 
 
 @dataclass(frozen=True)
 class ExpectedProfile:
-    """Columns of instagram_account. None: the first source that covers it (Graph) leaves it out."""
+    """Columns of instagram_account. None: the source (Graph) leaves it out."""
 
     profile_id: str
     handle: str
@@ -52,31 +60,59 @@ class ExpectedPost:
     publish_time: datetime
 
 
+Rows = Mapping[str, ExpectedPost]
+"""Shortcode -> row."""
+
+
 @dataclass(frozen=True)
 class ExpectedCreator:
-    """The end of one refresh. ``posts``: source of the posts loop -> shortcode -> row, as pages differ by source.
-
-    ``embedded`` rows are there besides when the profile came from Graph, with what the loops add to the same posts.
-    """
+    """The end of one refresh; what lists hold depends on their source, as pages and columns differ."""
 
     asked: str
     index: int | None
     kind: Kind
     status: str
     code: int | None
-    profile: ExpectedProfile | None
-    posts: dict[str, dict[str, ExpectedPost]]
-    embedded: dict[str, ExpectedPost] = field(default_factory=dict)
-
-    def posts_through(self, profile_source: str, posts_source: str) -> dict[str, ExpectedPost]:
-        """Rows when these sources answered the profile call and the posts loop."""
-        embedded = self.embedded if profile_source == GRAPH else {}
-        return embedded | self.posts.get(posts_source, {})
+    profiles: Mapping[str, ExpectedProfile] = field(default_factory=dict)
+    usual_source: str = ""
+    timelines: Mapping[str, Rows] = field(default_factory=dict)
+    reels: Mapping[str, Rows] = field(default_factory=dict)
+    embedded: Mapping[str, Rows] = field(default_factory=dict)
 
     @property
-    def usual_posts(self) -> dict[str, ExpectedPost]:
-        """Rows when the first source of the posts loop answered."""
-        return self.posts[JOTUCKER]
+    def profile(self) -> ExpectedProfile | None:
+        """The row when the first source that covers the account answered."""
+        return self.profiles.get(self.usual_source)
+
+    def posts_through(self, profile_source: str, posts_source: str, reels_source: str = ARRAYBOBO) -> Rows:
+        """Rows when these sources answered the profile call and the two loops."""
+        lists = (
+            self.embedded.get(profile_source, {}),
+            self.timelines.get(posts_source, {}),
+            self.reels.get(reels_source, {}),
+        )
+        found: dict[str, ExpectedPost] = {}
+        for rows in lists:
+            found |= {code: _filled(found.get(code), row) for code, row in rows.items()}
+        return found
+
+    @property
+    def posts(self) -> Mapping[str, Rows]:
+        """Source of the posts loop -> rows, the reels being those of the first source."""
+        return {source: self.posts_through("", source) for source in POSTS_PAGE}
+
+    @property
+    def usual_posts(self) -> Rows:
+        """Rows when the first sources of both loops answered."""
+        return self.posts_through("", JOTUCKER)
+
+
+def _filled(known: ExpectedPost | None, row: ExpectedPost) -> ExpectedPost:
+    """Lists differ only in what they leave out."""
+    if known is None:
+        return row
+    plays = known.plays if row.plays is None else row.plays
+    return replace(row, plays=plays, views=known.views if row.views is None else row.views)
 
 
 def expected_rows(universe: Universe, asked: Iterable[str]) -> dict[str, ExpectedCreator]:
@@ -93,29 +129,31 @@ def _expected(universe: Universe, asked: str) -> ExpectedCreator:
     if who is None:
         index = universe.index_of_handle(asked)
         kind = Kind.MISSING if index is None else universe.creator(index).kind
-        return ExpectedCreator(asked, index, kind, "FAILED", 404, None, _no_posts())
+        return ExpectedCreator(asked, index, kind, "FAILED", 404)
     if who.kind is Kind.CLOSED:
-        return ExpectedCreator(asked, who.index, who.kind, "FAILED", 403, None, _no_posts())
-    by_handle = as_number(asked) < 0
-    posts = (
-        _no_posts() if who.kind not in OPEN_KINDS else {source: _posts(universe, who, source) for source in POSTS_PAGE}
+        return ExpectedCreator(asked, who.index, who.kind, "FAILED", 403)
+    first = JOTUCKER if as_number(asked) >= 0 else GRAPH if who.kind in GRAPH_KINDS else ARRAYBOBO
+    found = ExpectedCreator(
+        asked, who.index, who.kind, "COMPLETE", None, {source: _profile(universe, who, source) for source in ALL}, first
     )
-    profile = _profile(universe, who, by_handle)
-    return ExpectedCreator(asked, who.index, who.kind, "COMPLETE", None, profile, posts, _embedded(universe, who))
+    if who.kind not in OPEN_KINDS:
+        return found
+    return replace(
+        found,
+        timelines={source: _timeline(universe, who, source) for source in POSTS_PAGE},
+        reels={source: _reels(universe, who, source) for source in REELS_PAGE},
+        embedded={source: _embedded(universe, who, source) for source in (GRAPH, *WEB_PROFILES)},
+    )
 
 
-def _no_posts() -> dict[str, dict[str, ExpectedPost]]:
-    return {source: {} for source in POSTS_PAGE}
-
-
-def _profile(universe: Universe, who: Creator, by_handle: bool) -> ExpectedProfile:
-    from_graph = by_handle and who.kind in GRAPH_KINDS
+def _profile(universe: Universe, who: Creator, source: str) -> ExpectedProfile:
+    from_graph = source == GRAPH
     return ExpectedProfile(
         profile_id=str(who.pk),
         handle=who.handle,
         full_name=who.full_name or None if from_graph else who.full_name,
         biography=who.biography or None if from_graph else who.biography,
-        followers=who.followers if by_handle else followers_at(who, JOTUCKER),
+        followers=followers_at(who, source),
         following=who.following,
         media_count=len(posts_of(universe, who)),
         is_business_or_creator=who.account_type in {2, 3},
@@ -123,21 +161,24 @@ def _profile(universe: Universe, who: Creator, by_handle: bool) -> ExpectedProfi
     )
 
 
-def _posts(universe: Universe, who: Creator, source: str) -> dict[str, ExpectedPost]:
-    """Union of the two loops; a reel gets its plays from the reels loop also when the posts loop did not say them."""
-    timeline = _loop(universe, posts_of(universe, who), POSTS_PAGE[source], POSTS_MORE_THAN)
-    reels = _loop(universe, reels_of(universe, who), REELS_PAGE, REELS_MORE_THAN)
-    found = {post.shortcode: _post(universe, post, plays=source == JOTUCKER) for post in timeline}
-    found.update({post.shortcode: _post(universe, post, plays=True) for post in reels})
-    return found
+def _timeline(universe: Universe, who: Creator, source: str) -> Rows:
+    posts = _loop(universe, posts_of(universe, who), POSTS_PAGE[source], POSTS_MORE_THAN)
+    return {post.shortcode: _post(universe, post, plays=source in SAY_PLAYS) for post in posts}
 
 
-def _embedded(universe: Universe, who: Creator) -> dict[str, ExpectedPost]:
-    """The newest media as Graph tells them: neither plays nor views."""
-    if who.kind not in GRAPH_KINDS:
-        return {}
-    newest = posts_of(universe, who)[:EMBEDDED]
-    return {post.shortcode: replace(_post(universe, post, plays=False), views=None) for post in newest}
+def _reels(universe: Universe, who: Creator, source: str) -> Rows:
+    reels = _loop(universe, reels_of(universe, who), REELS_PAGE[source], REELS_MORE_THAN)
+    return {post.shortcode: _post(universe, post, plays=True) for post in reels}
+
+
+def _embedded(universe: Universe, who: Creator, source: str) -> Rows:
+    """The newest media: Graph's are the account's own with neither plays nor views, the web site's are no reels."""
+    posts = posts_of(universe, who)
+    if source in WEB_PROFILES:
+        newest = [post for post in posts if post.media is not Media.REEL][:NEWEST]
+        return {post.shortcode: _post(universe, post, plays=False) for post in newest}
+    own = [post for post in posts if post.owner == who.index and who.kind in GRAPH_KINDS][:EMBEDDED]
+    return {post.shortcode: replace(_post(universe, post, plays=False), views=None) for post in own}
 
 
 def _loop(universe: Universe, posts: Sequence[Post], page: int, more_than: int) -> Sequence[Post]:

@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.expected import ARRAYBOBO, JOTUCKER, expected_rows
+from tests.sandbox.expected import (
+    ARRAYBOBO,
+    BESTSOLUTIONS,
+    IGAPI,
+    JOTUCKER,
+    LAMA,
+    NEOTANK,
+    POSTS_PAGE,
+    REELS_PAGE,
+    ROCKETAPI,
+    expected_rows,
+)
 from tests.sandbox.hosts import all_hosts
 from tests.sandbox.hosts.base import Call
 from tests.sandbox.posts import DAY, posts_of
@@ -36,32 +47,51 @@ def _timeline(body: Any) -> Any:
     return body["data"]["user"]["edge_owner_to_timeline_media"]
 
 
-FEEDS = {
-    JOTUCKER: Feed(
-        JOTUCKER,
-        "fetch_profile_posts_by_id",
-        50,
-        50,
-        lambda body: [(item["code"], item["taken_at"]) for item in body["items"]],
-        lambda body: body.get("next_max_id") or "",
+def _timeline_codes(edges: Any) -> list[tuple[str, int]]:
+    return [(edge["node"]["shortcode"], edge["node"]["taken_at_timestamp"]) for edge in edges]
+
+
+def _v1_codes(items: Any) -> list[tuple[str, int]]:
+    return [(item["code"], item["taken_at"]) for item in items]
+
+
+def _lama_codes(body: Any) -> list[tuple[str, int]]:
+    return [(item["code"], item["taken_at_ts"]) for item in body[0]]
+
+
+def _inner(body: Any) -> Any:
+    return body["response"]["body"]
+
+
+def _unwrapped(body: Any) -> list[tuple[str, int]]:
+    return _v1_codes(item["media"] for item in body["items"])
+
+
+TIMELINES = {
+    JOTUCKER: (lambda body: _v1_codes(body["items"]), lambda body: body.get("next_max_id", "")),
+    LAMA: (_lama_codes, lambda body: body[1]),
+    ARRAYBOBO: (
+        lambda body: _timeline_codes(_timeline(body)["edges"]),
+        lambda body: _timeline(body)["page_info"]["end_cursor"],
     ),
-    ARRAYBOBO: Feed(
-        ARRAYBOBO,
-        "fetch_profile_posts_by_id",
-        12,
-        50,
-        lambda body: [(e["node"]["shortcode"], e["node"]["taken_at_timestamp"]) for e in _timeline(body)["edges"]],
-        lambda body: _timeline(body)["page_info"]["end_cursor"] or "",
-    ),
-    "reels": Feed(
-        ARRAYBOBO,
-        "fetch_reels_posts",
-        10,
-        10,
-        lambda body: [(item["media"]["code"], item["media"]["taken_at"]) for item in body["items"]],
-        lambda body: body["paging_info"].get("max_id") or "",
-    ),
+    BESTSOLUTIONS: (lambda body: _v1_codes(body["items"]), lambda body: body["next_max_id"]),
+    ROCKETAPI: (lambda body: _v1_codes(_inner(body)["items"]), lambda body: _inner(body).get("next_max_id", "")),
+    IGAPI: (lambda body: _timeline_codes(body["edges"]), lambda body: body["page_info"]["end_cursor"] or ""),
+    NEOTANK: (lambda body: _timeline_codes(body["edges"]), lambda body: body["page_info"]["end_cursor"]),
 }
+REELS = {
+    ARRAYBOBO: (_unwrapped, lambda body: body["paging_info"].get("max_id", "")),
+    ROCKETAPI: (
+        lambda body: _unwrapped(_inner(body)),
+        lambda body: _inner(body)["paging_info"].get("max_id", ""),
+    ),
+    LAMA: (_lama_codes, lambda body: body[1]),
+    IGAPI: (lambda body: _v1_codes(body["items"]), lambda body: body["paging_info"].get("max_id", "")),
+}
+POSTS_FEEDS = [
+    Feed(source, "fetch_profile_posts_by_id", POSTS_PAGE[source], 50, *read) for source, read in TIMELINES.items()
+]
+REELS_FEEDS = [Feed(source, "fetch_reels_posts", REELS_PAGE[source], 10, *read) for source, read in REELS.items()]
 
 
 def walk(feed: Feed, pk: int) -> list[str]:
@@ -81,13 +111,26 @@ def walk(feed: Feed, pk: int) -> list[str]:
             return found
 
 
-@pytest.mark.parametrize("source", [JOTUCKER, ARRAYBOBO])
-def test_expected_posts_are_those_that_the_loops_collect(source: str) -> None:
+@pytest.mark.parametrize("feed", [*POSTS_FEEDS, *REELS_FEEDS], ids=lambda feed: f"{feed.source}:{feed.function}")
+def test_expected_posts_are_those_that_the_loops_collect(feed: Feed) -> None:
     for who in CREATORS:
         if who.kind in OPEN_KINDS:
             expected = expected_rows(WORLD, [str(who.pk)])[str(who.pk)]
-            collected = {*walk(FEEDS[source], who.pk), *walk(FEEDS["reels"], who.pk)}
-            assert set(expected.posts[source]) == collected, who
+            rows = expected.reels if feed.function == "fetch_reels_posts" else expected.timelines
+            assert set(rows[feed.source]) == set(walk(feed, who.pk)), who
+
+
+def test_every_source_is_walked() -> None:
+    assert {feed.source for feed in POSTS_FEEDS} == set(POSTS_PAGE)
+    assert {feed.source for feed in REELS_FEEDS} == set(REELS_PAGE)
+
+
+def test_one_source_alone_says_that_an_account_has_many_more_followers() -> None:
+    who = next(who for who in CREATORS if who.trait is Trait.FOLLOWER_JUMP and who.kind in OPEN_KINDS)
+    row = expected_rows(WORLD, [str(who.pk)])[str(who.pk)]
+    said = {source: profile.followers for source, profile in row.profiles.items()}
+    assert said.pop(JOTUCKER) == 25 * who.followers
+    assert set(said.values()) == {who.followers}
 
 
 def test_the_rules_leave_posts_out_and_depend_on_the_page_length() -> None:

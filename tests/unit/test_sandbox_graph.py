@@ -104,7 +104,7 @@ def test_stories_have_permalinks_that_end_in_their_pk() -> None:
 @pytest.mark.parametrize("breakdown", ["country", "city", "gender, age", "age,gender"])
 def test_demographics_come_as_total_value(breakdown: str) -> None:
     status, body = ask(
-        "/v17.0/{own}/insights",
+        "/v18.0/{own}/insights",
         metric="follower_demographics",
         period="lifetime",
         metric_type="total_value",
@@ -156,3 +156,30 @@ def test_comments_of_own_media_page_by_next() -> None:
     _, body = ask(f"/v15.0/{post.graph_id}/comments", 1, fields="id,text", limit="2")
     assert len(body["data"]) == min(post.comments, 2)
     assert ("next" in body.get("paging", {})) == (post.comments > 2)
+
+
+def test_metrics_belong_to_versions() -> None:
+    def insights(version: int, object_id: str, **query: str) -> int:
+        return ask(f"/v{version}.0/{object_id}/insights", 1, **query)[0]
+
+    who, totals = owner(1), {"metric_type": "total_value", "breakdown": "city"}
+    post = next(p for p in posts_of(WORLD, who) if p.media is Media.IMAGE and p.taken_at > WORLD.now - 30 * DAY)
+    media = str(post.graph_id)
+    new = "impressions,reach,saved,comments,likes,shares,total_interactions"
+    assert (insights(15, media, metric=new), insights(18, media, metric=new)) == (400, 200)
+    assert (insights(15, media, metric="engagement"), insights(18, media, metric="engagement")) == (200, 400)
+    asked = {"metric": "follower_demographics", "period": "lifetime", **totals}
+    assert (insights(17, "{own}", **asked), insights(18, "{own}", **asked)) == (400, 200)
+
+
+def test_an_account_may_ask_for_30_different_hashtags() -> None:
+    graph = Graph(WORLD)
+
+    def search(tag: str, number: int = 0) -> int:
+        call = graph.route(Asked("/v15.0/ig_hashtag_search", {"q": tag}, {}), graph.credentials[number])
+        return (graph.render(call) if isinstance(call, Call) else call).status
+
+    assert [search("cooking"), *(search(f"tag{n}") for n in range(29))] == [200] + [400] * 29
+    assert (search("travel"), search("cooking"), search("travel", 1)) == (403, 200, 200)
+    graph.clear()
+    assert search("travel") == 200

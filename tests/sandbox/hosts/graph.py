@@ -27,6 +27,8 @@ _EDGES = {
     "recent_media": "fetch_hashtag_posts",
     "top_media": "fetch_hashtag_posts",
 }
+HASHTAGS = 30
+"""Different hashtags that an account may ask for in 7 days."""
 
 
 class Graph(Host):
@@ -56,6 +58,7 @@ class Graph(Host):
         self._by_token = {credential.credentials["token"]: credential for credential in self.credentials}
         self._owners = {str(owner.fbid): owner for owner in token_owners(universe)}
         self._own = OwnEdges(universe)
+        self._hashtags: dict[str, set[str]] = {}
 
     def identify(self, asked: Asked) -> SandboxCredential | None:
         return self._by_token.get(_token(asked))
@@ -74,10 +77,23 @@ class Graph(Host):
         if target == "debug_token":
             return Call("debug_token", "none", asked.query.get("input_token", ""))
         if target == "ig_hashtag_search":
+            if not self._may_search(own, asked.query.get("q", "")):
+                return errors.sampled("fetch_hashtag_posts.error-403-18-limit")
             return Call("fetch_hashtag_posts", "tag", asked.query.get("q", ""), extra=("search",))
         if edge is None:
             return self._user(asked, target, own)
         return self._edge(asked, target, edge, own)
+
+    def _may_search(self, own: str, tag: str) -> bool:
+        """Whether an account may ask for one more hashtag; those of the last days that it asked for are free."""
+        asked_for = self._hashtags.setdefault(own, set())
+        if tag in asked_for or len(asked_for) < HASHTAGS:
+            asked_for.add(tag)
+            return True
+        return False
+
+    def clear(self) -> None:
+        self._hashtags.clear()
 
     def _user(self, asked: Asked, target: str, own: str) -> Call | Answer:
         if target != own:

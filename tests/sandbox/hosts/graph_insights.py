@@ -31,9 +31,13 @@ _NEW_STORY = {
         "profile_activity",
     )
 }  # fmt: skip
+_NEW_FEED = {
+    name: {**_MEDIA[Media.REEL]["reach"], "name": name}
+    for name in ("impressions", "reach", "saved", "comments", "likes", "shares", "total_interactions")
+}
 _ACTIONS = ("automatic_forward", "tap_back", "tap_exit", "tap_forward", "swipe_back", "swipe_forward")
 NEW_METRICS = 18
-"""The version from which on stories have other metrics, and audiences are totals with breakdowns."""
+"""The version from which on posts and stories have other metrics, and audiences are totals with breakdowns."""
 _PROFILE = _items("fetch_profile_insights")
 _AUDIENCE = _items("fetch_audience_insights")
 
@@ -48,7 +52,7 @@ def media_kind_metrics(post: Post, version: int = 15) -> dict[str, Json]:
     """name -> sample item of every metric that this kind of media has."""
     if post.slot >= FIRST_STORY:
         return _NEW_STORY if version >= NEW_METRICS else _STORY
-    return _MEDIA[post.media]
+    return _MEDIA[post.media] if version < NEW_METRICS or post.media is Media.REEL else _NEW_FEED
 
 
 def navigation(universe: Universe, post: Post) -> list[Json]:

@@ -79,6 +79,8 @@ class OwnEdges:
         if version >= insights.NEW_METRICS and any(name.startswith("audience_") for name in metrics):
             return errors.bad_parameter(f"metric is not supported in v{version}.0")
         if query.get("metric_type") == "total_value":
+            if version < insights.NEW_METRICS:
+                return errors.bad_parameter(f"metric_type is not supported in v{version}.0")
             breakdown = insights.breakdown_keys(query.get("breakdown", ""))
             if breakdown is None or not set(metrics) <= insights.DEMOGRAPHICS:
                 return errors.bad_parameter("Incompatible metric and breakdown")
