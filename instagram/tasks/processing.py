@@ -95,9 +95,14 @@ async def upsert_profile(
         stored = await _store_posts(session, posts)
         if refreshed:
             await store_averages(session, profile.profile_id, refreshed=True)
-        await session.execute(ADD_PROFILE_LOG, {"rows": _json([_audit(profile, profile_id=profile.profile_id)])})
+        await add_profile_log(session, profile)
         await outbox.add(session, [profile_log_event(profile), *map(post_log_event, stored)])
     return verdict
+
+
+async def add_profile_log(session: AsyncSession, profile: ProfileLog) -> None:
+    """The audit row of a profile, in the session's transaction."""
+    await session.execute(ADD_PROFILE_LOG, {"rows": _json([_audit(profile, profile_id=profile.profile_id)])})
 
 
 async def upsert_posts(session: AsyncSession, posts: Sequence[PostLog]) -> None:
