@@ -247,21 +247,24 @@ async def test_posts_of_a_personal_account_come_from_the_next_source(
     await assert_stored(sandbox, pg, posts_of(sandbox.universe, who))
 
 
-@pytest.mark.parametrize("days", [30, 365])
-async def test_posts_of_an_account_reach_back_so_many_days(
-    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection, days: int
+@pytest.mark.parametrize("days", [30, 60, 365])
+async def test_posts_of_an_account_are_read_until_a_page_is_old_enough(
+    sandbox: Sandbox, program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, pg: asyncpg.Connection, days: int
 ) -> None:
-    who = one(sandbox, Trait.HIDDEN_LIKES)
-    params = RecentPostsParams(profile_id=str(who.pk), days=days, max_posts=1000)
-    await own.refresh_profile_posts_by_profile_id(params, ctx)
-    posts = posts_of(sandbox.universe, who)
-    recent = {post.shortcode for post in posts if post.taken_at > sandbox.universe.now - days * DAY}
-    rows = await stored_posts(pg)
-    assert recent <= rows.keys() <= {post.shortcode for post in posts}
-    collaborations = [event for event in await announced(pg) if "collab_profile_id" in event["dimensions"]]
-    assert {event["shortcode"] for event in collaborations} == {
-        post.shortcode for post in posts if post.owner != who.index and post.shortcode in rows
-    }
+    universe = sandbox.universe
+    plain = (who for who in creators(sandbox) if who.kind in OPEN_KINDS and who.trait is Trait.PLAIN)
+    who = next(one for one in plain if len(posts_of(universe, one)) > 36)
+    posts = posts_of(universe, who)
+    recent = [post for post in posts if post.taken_at > universe.now - days * DAY]
+    whole_pages = posts[: len(recent) // 12 * 12 + 12]
+    async with flow_context(sandbox, program_env, monkeypatch, [ARRAYBOBO]) as ctx:
+        params = RecentPostsParams(profile_id=str(who.pk), days=days, max_posts=1000)
+        result = await own.refresh_profile_posts_by_profile_id(params, ctx)
+    assert (len(whole_pages) < len(posts)) == (days < 365)
+    assert (result["source"], result["gaps"], result["cursor"] is None) == (ARRAYBOBO, [], days == 365)
+    await assert_stored(sandbox, pg, whole_pages)
+    collaborations = {event["shortcode"] for event in await announced(pg) if "collab_profile_id" in event["dimensions"]}
+    assert collaborations == {post.shortcode for post in whole_pages if post.owner != who.index}
 
 
 async def test_reels_of_an_account_are_only_reels(ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection) -> None:
