@@ -95,6 +95,8 @@ class ProviderSettings(_Group):
     )
     expected_processes: int = Field(136, ge=1, description="Processes that share the limits when Redis is away.")
     graph_version: str = Field("v15.0", pattern=r"^v\d{1,2}\.\d$", description="Version of the Instagram Graph API.")
+    graph_app_id: str | None = Field(None, description="Graph app that checks tokens; unset: each checks itself.")
+    graph_app_secret: SecretStr = Field(SecretStr(""), description="Secret of that app.")
     page_pause_factor: float = Field(1.0, ge=0, description="Multiplies the pauses between pages; 0 in tests.")
 
     @field_validator("redis_url")
@@ -108,10 +110,77 @@ class ProviderSettings(_Group):
     def _is_http(cls, value: str | None) -> str | None:
         return None if value is None else _checked_url(value, "http://host:port")
 
+    @property
+    def graph_app_token(self) -> str | None:
+        """What ``debug_token`` is asked with."""
+        secret = self.graph_app_secret.get_secret_value()
+        return f"{self.graph_app_id}|{secret}" if self.graph_app_id and secret else None
+
+    @model_validator(mode="after")
+    def _app_is_whole(self) -> "ProviderSettings":
+        if bool(self.graph_app_id) != bool(self.graph_app_secret.get_secret_value()):
+            raise ValueError("GRAPH_APP_ID and GRAPH_APP_SECRET belong together: set both, or neither")
+        return self
+
     @model_validator(mode="after")
     def _limits_hold_in_production(self) -> "ProviderSettings":
         if self.limit_factor != 1.0 and self.provider_sandbox_url is None:
             raise ValueError("DEMO_LIMIT_FACTOR is for the simulator: set PROVIDER_SANDBOX_URL too, or unset it")
+        return self
+
+
+def _shares(text: str) -> dict[str, float]:
+    """``0.01`` or ``graphapi=0.5,*=0.01`` as source -> share; ``*`` counts for sources that are not named.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    found: dict[str, float] = {}
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        source, equals, share = word.rpartition("=")
+        found[source.strip() if equals else "*"] = float(share)
+    if not all(source and 0 <= share <= 1 for source, share in found.items()):
+        raise ValueError
+    return found
+
+
+class StoreSettings(_Group):
+    """The object store (S3), where answers of providers are kept for reading them again."""
+
+    aws_bucket: str | None = Field(
+        None, description="Bucket; answers that no parser could read are kept once it is set."
+    )
+    aws_access_key: str | None = Field(None, description="Access key; unset: what the host itself may do.")
+    aws_secret_access_key: SecretStr | None = Field(None, description="Its secret.")
+    aws_region: str = Field("us-east-1", description="Region of the bucket.")
+    s3_endpoint_url: str | None = Field(None, description="S3 server; AWS itself when unset.")
+    raw_sample: str = Field(
+        "0", description="Part of all other answers that is kept, 0 to 1; per source: graphapi=0.5,*=0.01."
+    )
+
+    @property
+    def raw_shares(self) -> dict[str, float]:
+        """Source -> part of its answers that is kept; ``*`` is every other source."""
+        return _shares(self.raw_sample)
+
+    @field_validator("s3_endpoint_url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        return None if value is None else _checked_url(value, "http://host:port")
+
+    @field_validator("raw_sample")
+    @classmethod
+    def _are_shares(cls, value: str) -> str:
+        try:
+            _shares(value)
+        except ValueError:
+            raise ValueError("write it as 0.01 or graphapi=0.5,*=0.01, each share from 0 to 1") from None
+        return value
+
+    @model_validator(mode="after")
+    def _keys_are_a_pair(self) -> "StoreSettings":
+        if (self.aws_access_key is None) != (self.aws_secret_access_key is None):
+            raise ValueError("set AWS_ACCESS_KEY and AWS_SECRET_ACCESS_KEY both, or neither")
         return self
 
 
@@ -171,6 +240,7 @@ class ApiSettings(_Group):
     http_status_mode: Literal["compatible", "strict"] = Field(
         "compatible", description="compatible: handled errors answer HTTP 200; strict: the real status."
     )
+    asset_cdn_host: str | None = Field(None, description="Host that serves copied media; unset: the source's own URLs.")
     heartbeat: bool = Field(False, description="Whether /heartbeat answers 200 from the start.")
 
     LOOPBACK: ClassVar[frozenset[str]] = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -215,6 +285,7 @@ class Settings(BaseModel):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     broker: BrokerSettings = Field(default_factory=BrokerSettings)
     providers: ProviderSettings = Field(default_factory=ProviderSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
     workers: WorkerSettings = Field(default_factory=WorkerSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
     secrets: SecretSettings = Field(default_factory=SecretSettings)

@@ -15,22 +15,26 @@ from config import ConfigError, Settings, load_settings
 from core.api.app import create_app
 from core.api.deps import TokenRefused
 from core.runtime import Runtime
-from credentials.keys import SOURCES, CredentialRefused
+from credentials.keys import SOURCES, CredentialRefused, checked_keys
 from credentials.manager import CredentialManager
 from credentials.runtime import build_runtime
+from credentials.validator import GraphTokens
 from credentials.vault import Vault, VaultError
 from scripts.migrate import load_migrations
 from utils.logging import configure
 
+GRAPH = "graphapi"
 POOL_SIZE = 20
 DRAIN_S = 10
 
 
 class Tokens:
-    """POST /tokens on the credential manager, with refusals in the API's words."""
+    """The credential manager and Graph's word on tokens, with refusals in the API's words."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._manager = cast("CredentialManager", runtime.credentials)
+        providers = runtime.settings.providers
+        self._graph = GraphTokens.at_version(runtime.http, providers.graph_app_token, providers.graph_version)
 
     async def insert_creds(self, source: str, credentials: Mapping[str, Any], *, handle: str | None = None) -> object:
         """Store the credential sealed.
@@ -42,6 +46,24 @@ class Tokens:
             return await self._manager.insert_creds(source, credentials, handle=handle)
         except CredentialRefused as error:
             raise TokenRefused("credentials" if source in SOURCES else "source", str(error)) from error
+
+    async def check(self, source: str, credentials: Mapping[str, Any]) -> None:
+        """Ask Graph about a user token.
+
+        Raises:
+            TokenRefused: tokens of this source cannot be checked, or a key is missing.
+            CredentialInvalid: it lacks a scope, has run out or is none.
+            ProviderError: Graph could not be asked.
+        """
+        if source != GRAPH:
+            raise TokenRefused("type", f"only tokens of {GRAPH} can be checked")
+        try:
+            keys = checked_keys(source, credentials)
+        except CredentialRefused as error:
+            raise TokenRefused("credentials", str(error)) from error
+        refused = (await self._graph.check(keys["token"])).as_error()
+        if refused is not None:
+            raise refused
 
 
 def make_app(settings: Settings) -> FastAPI:

@@ -16,6 +16,8 @@ REQUIRED_SCOPES = frozenset(
     {"instagram_basic", "instagram_manage_insights", "pages_read_engagement", "pages_show_list"}
 )
 
+INVALID_TOKEN = 190
+
 
 @dataclass(frozen=True, slots=True)
 class TokenVerdict:
@@ -62,14 +64,14 @@ def read_debug_token(answer: Any, now: datetime) -> TokenVerdict:
 
 @dataclass(frozen=True, slots=True)
 class GraphTokens:
-    """Asks the Graph API about tokens; ``app_token`` is ``<app id>|<app secret>``."""
+    """Asks the Graph API about tokens; ``app_token`` is ``<app id>|<app secret>``, else each token asks itself."""
 
     http: HttpClient
-    app_token: str
+    app_token: str | None
     url: str = "https://graph.facebook.com/v15.0/debug_token"
 
     @classmethod
-    def at_version(cls, http: HttpClient, app_token: str, version: str) -> GraphTokens:
+    def at_version(cls, http: HttpClient, app_token: str | None, version: str) -> GraphTokens:
         """The same at a version of the API, such as ``v15.0``."""
         return cls(http, app_token, f"https://graph.facebook.com/{version}/debug_token")
 
@@ -81,13 +83,15 @@ class GraphTokens:
         """
         try:
             response = await self.http.request(
-                "GET", self.url, params={"input_token": token, "access_token": self.app_token}
+                "GET", self.url, params={"input_token": token, "access_token": self.app_token or token}
             )
             answer = response.json()
         except RequestFailed as error:
             raise self._clean(Unavailable(str(error)), token) from None
         if response.status >= 500:
             raise Unavailable(f"debug_token answered with status {response.status}")
+        if self.app_token is None and _code(answer) == INVALID_TOKEN:
+            return TokenVerdict(is_valid=False, missing_scopes=(), data_access_expired=False)
         if response.status != 200:
             raise self._clean(
                 ProviderError(f"debug_token was refused: {_message(answer)}", status=response.status), token
@@ -95,9 +99,8 @@ class GraphTokens:
         return read_debug_token(answer, utc_now())
 
     def _clean(self, error: ProviderError, token: str) -> ProviderError:
-        scrub_error(
-            error, {"token": token, "app_token": self.app_token, "app_secret": self.app_token.rpartition("|")[2]}
-        )
+        app_token = self.app_token or ""
+        scrub_error(error, {"token": token, "app_token": app_token, "app_secret": app_token.rpartition("|")[2]})
         return error
 
 
@@ -105,6 +108,11 @@ def _over(moment: object, now: datetime) -> bool:
     if isinstance(moment, bool) or not isinstance(moment, (int, float)) or moment <= 0:
         return False
     return moment <= now.timestamp()
+
+
+def _code(answer: Any) -> object:
+    error = answer.get("error") if isinstance(answer, Mapping) else None
+    return error.get("code") if isinstance(error, Mapping) else None
 
 
 def _message(answer: Any) -> str:

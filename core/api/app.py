@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from config import Settings
-from core.api import bulk, errors, health, metrics, profiles, tasks, tokens
+from core.api import bulk, errors, health, metrics, owners, profiles, tasks, tokens
 from core.api.boundary import Boundary
 from core.api.deps import Resources, TokenStore
 from core.flows.registry import build_registry
@@ -74,8 +74,8 @@ def create_app(
         lifespan=lifespan,
         strict_content_type=False,
     )
-    for router in (profiles.router, bulk.router, tasks.router, tokens.router, health.router, metrics.router):
-        app.include_router(router)
+    for module in (profiles, owners, bulk, tasks, tokens, health, metrics):
+        app.include_router(module.router)
     errors.install(app, strict=settings.api.http_status_mode == "strict")
     app.add_middleware(Boundary, larger_bodies={bulk.PATH: bulk.MAX_BULK_BYTES})
     return app

@@ -32,6 +32,15 @@ class TokenStore(Protocol):
             TokenRefused: no such source, or a key is missing.
         """
 
+    async def check(self, source: str, credentials: Mapping[str, Any]) -> None:
+        """Ask the source whether a credential can be used for all that Beat reads; nothing is stored.
+
+        Raises:
+            TokenRefused: the source has no such check, or a key is missing.
+            CredentialInvalid: it cannot be used.
+            ProviderError: the source could not be asked.
+        """
+
 
 @dataclass(slots=True)
 class Resources:

@@ -75,6 +75,7 @@ def error_response(
 
 _WORDS = {
     400: "The request cannot be served as it is.",
+    401: "The token is refused: `status.code` is 190.",
     404: "There is no such thing.",
     409: "It contradicts what is there.",
     413: "The body is too large. In both modes with this HTTP status.",

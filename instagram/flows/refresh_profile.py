@@ -14,7 +14,8 @@ from core.crawler.provider import Asked
 from core.models.logs import PostLog
 from core.models.params import HandleParams, ProfileCustomParams, ProfileIdParams, ProfileParams
 from core.runtime import FlowContext
-from instagram.models.functions import FETCH_PROFILE_POSTS_BY_ID
+from instagram.functions.retriever.crawler import GRAPH
+from instagram.models.functions import FETCH_PROFILE_BY_HANDLE, FETCH_PROFILE_POSTS_BY_ID
 from instagram.models.keys import HANDLE, IS_PRIVATE, MEDIA_COUNT
 from instagram.models.pages import ProfilePage
 from instagram.tasks.ingestion import complete_posts, complete_profile, impossible, merge_posts, nameless
@@ -40,6 +41,17 @@ async def refresh_profile_by_profile_id(params: ProfileIdParams, ctx: FlowContex
 async def refresh_profile_basic(params: ProfileParams, ctx: FlowContext) -> dict[str, Any]:
     """The profile with the posts that come along with it; no further calls."""
     fetched = await retrieve_profile(crawler_of(ctx), params.profile_id, params.handle)
+    return await _store(ctx, fetched, {}, refreshed=False)
+
+
+async def refresh_profile_by_handle_from_graphapi(ctx: FlowContext, handle: str) -> dict[str, Any]:
+    """The profile and its newest media as Graph tells the account's owner, with the account's own token.
+
+    Raises:
+        ProviderError: there is no such token, or it did not give the profile.
+    """
+    asked = Asked(handle=handle)
+    fetched = await crawler_of(ctx).fetch(FETCH_PROFILE_BY_HANDLE, asked, source=GRAPH, handle=handle)
     return await _store(ctx, fetched, {}, refreshed=False)
 
 

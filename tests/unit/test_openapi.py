@@ -29,6 +29,12 @@ def test_the_routes_are_these(document: dict[str, Any]) -> None:
         "GET /profiles/{platform}/byhandle/{handle}",
         "GET /profiles/{platform}/byid/{profile_id}",
         "GET /profiles/{platform}/byprofileid/{profile_id}",
+        "GET /profiles/{platform}/byhandle/{handle}/insights",
+        "POST /profiles/{platform}/byhandle/{handle}/insights",
+        "GET /profiles/{platform}/byhandle/{handle}/audienceinsights",
+        "POST /profiles/{platform}/byhandle/{handle}/audienceinsights",
+        "GET /token/validate",
+        "POST /token/validate",
         "POST /scrape_request_log/bulk",
         "POST /scrape_request_log/flow/{flow}",
         "POST /scrape_request_log/flow/update/{scrape_id}",
@@ -49,7 +55,8 @@ def test_no_internal_parameter_is_public(document: dict[str, Any]) -> None:
     }
     assert names == {
         "platform", "handle", "profile_id", "full_refresh", "force_refresh", "flow", "scrape_id", "account_id", "size",
-        "beat", "x-bb-account-id", "idempotency-key",
+        "beat", "x-bb-account-id", "idempotency-key", "x-access-token", "x-user-id", "token", "user_id", "access_token",
+        "social_user_id", "type",
     }  # fmt: skip
 
 

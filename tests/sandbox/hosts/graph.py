@@ -18,6 +18,7 @@ from tests.sandbox.templates import Json, sample
 from tests.sandbox.universe import GRAPH_KINDS, Creator, Universe
 
 _PATH = re.compile(r"(?:/v\d+\.\d+)?/([\w.]+)(?:/(\w+))?/?")
+_FAR = 4_102_444_800  # 2100-01-01
 _EDGES = {
     "media": "fetch_profile_posts_by_id",
     "stories": "fetch_stories_posts",
@@ -173,8 +174,14 @@ class Graph(Host):
         return Answer.of(user_object(self.universe, who, parse_fields(call.extra[1])))
 
     def _debug_token(self, token: str) -> Answer:
+        """A token of the universe is good for long; ``<token>:expired`` and ``<token>:scopeless`` are what they say."""
+        token, _, state = token.partition(":")
         credential = self._by_token.get(token)
         body = sample(self.source, "debug_token" if credential else "debug_token.invalid")
+        if credential:
+            body["data"]["data_access_expires_at"] = 1 if state == "expired" else _FAR
+        if state == "scopeless":
+            body["data"]["scopes"] = body["data"]["scopes"][:1]
         for scope in body["data"].get("granular_scopes", []):
             if credential and scope["scope"] != "pages_show_list":
                 scope["target_ids"] = [credential.credentials["user_id"]]

@@ -1,0 +1,311 @@
+"""Insights with the caller's token, and the check of tokens: real database and Redis, Graph simulated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import httpx2
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from config import Settings
+from tests.integration.test_api_profiles import LIMITED, asked, put_account
+from tests.sandbox.credentials import SandboxCredential
+from tests.support.api import running_api, with_settings
+from tests.support.redis import flush
+from tests.support.sandbox import Sandbox
+from utils.rate_limit import redis_key
+
+OTHER = "EAABsbCS1iHgBA-another-not-real-token"
+
+
+@pytest.fixture
+async def api(settings: Settings, sandbox: Sandbox) -> AsyncIterator[httpx2.AsyncClient]:
+    """An API without any credential."""
+    async with running_api(with_settings(settings, "providers", provider_sandbox_url=sandbox.url)) as client:
+        yield client
+
+
+@pytest.fixture
+def own(sandbox: Sandbox) -> SandboxCredential:
+    """The token of a connected account."""
+    return sandbox.credentials["graphapi"][0]
+
+
+def headers(credential: SandboxCredential, token: str | None = None) -> dict[str, str]:
+    return {
+        "X-Access-Token": token or credential.credentials["token"],
+        "X-User-Id": credential.credentials["user_id"],
+    }
+
+
+def path(credential: SandboxCredential, what: str = "insights") -> str:
+    return f"/profiles/INSTAGRAM/byhandle/{credential.handle}/{what}"
+
+
+async def store(api: httpx2.AsyncClient, credential: SandboxCredential, token: str | None = None) -> None:
+    keys = credential.credentials | ({"token": token} if token else {})
+    body = {"source": "graphapi", "handle": credential.handle, "credentials": keys}
+    assert (await api.post("/tokens", json=body)).status_code == 200
+
+
+async def sealed(pg: asyncpg.Connection) -> list[str]:
+    return [row["sealed"] for row in await pg.fetch("select credentials->>'ct' as sealed from credential order by id")]
+
+
+async def test_insights_answer_the_account_store_it_and_keep_the_token(
+    api: httpx2.AsyncClient, sandbox: Sandbox, pg: asyncpg.Connection, own: SandboxCredential
+) -> None:
+    who = sandbox.universe.by_handle(own.handle or "")
+    assert who is not None
+    answer = await api.get(path(own), headers=headers(own))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["status"] == {"type": "SUCCESS", "message": "Profile Retrieved"}
+    profile = answer.json()["profile"]
+    assert set(profile) == {"handle", "followers", "following", "media_count", "post_metrics"}
+    assert (profile["handle"], profile["followers"], profile["following"]) == (who.handle, who.followers, who.following)
+    assert profile["post_metrics"]["all"]["avg_likes"] > 0
+    assert await pg.fetchval("select profile_id from instagram_account") == str(who.pk)
+    assert await pg.fetchval("select count(*) from instagram_post") > 0
+    assert await pg.fetchval("select count(*) from event_outbox where routing_key = 'profile_log_events'") == 1
+    row = await pg.fetchrow("select source, handle, enabled from credential")
+    assert dict(row or {}) == {"source": "graphapi", "handle": who.handle, "enabled": True}
+
+
+@pytest.mark.parametrize("way", ["header", "query", "body"])
+async def test_the_token_may_come_in_a_header_in_the_query_or_in_a_body(
+    api: httpx2.AsyncClient, own: SandboxCredential, way: str
+) -> None:
+    token, user_id = own.credentials["token"], own.credentials["user_id"]
+    if way == "body":
+        answer = await api.post(path(own), json={"token": token, "user_id": user_id})
+    elif way == "query":
+        answer = await api.get(path(own), params={"token": token, "user_id": user_id})
+    else:
+        answer = await api.get(path(own).replace("INSTAGRAM", "instagram"), headers=headers(own))
+    assert answer.json()["status"]["type"] == "SUCCESS", answer.text
+
+
+@pytest.mark.parametrize("what", ["insights", "audienceinsights"])
+async def test_a_token_that_is_missing_or_malformed_is_refused_and_not_repeated(
+    api: httpx2.AsyncClient, own: SandboxCredential, what: str
+) -> None:
+    for params in ({}, {"token": OTHER}, {"user_id": "1"}, {"token": OTHER, "user_id": "x1"}, {"token": f"{OTHER} x"}):
+        answer = await api.get(path(own, what), params=params)
+        assert (answer.status_code, answer.json()["status"]["code"]) == (422, 422)
+        assert OTHER not in answer.text
+    answer = await api.post(path(own, what), json={"token": "", "user_id": "1"})
+    assert answer.status_code == 422
+
+
+async def test_a_token_in_the_query_is_in_no_log_line(
+    api: httpx2.AsyncClient, own: SandboxCredential, capfd: pytest.CaptureFixture[str]
+) -> None:
+    params = {"token": OTHER, "user_id": own.credentials["user_id"]}
+    answer = await api.get(path(own), params=params)
+    assert answer.json()["status"] == {"type": "ERROR", "message": "Token is invalid", "code": 190}
+    assert OTHER not in "".join(capfd.readouterr())
+
+
+async def test_a_token_that_took_the_place_of_none_and_is_refused_leaves_nothing_usable(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, own: SandboxCredential, redis_url: str
+) -> None:
+    first = (await api.get(path(own), headers=headers(own, OTHER))).json()
+    assert first["status"]["code"] == 190
+    flush(redis_url)
+    assert (await api.get(path(own), headers=headers(own))).json()["status"]["type"] == "SUCCESS"
+    assert await pg.fetchval("select count(*) from credential") == 1
+
+
+async def test_another_token_that_proves_good_takes_the_place_of_the_stored_one(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, own: SandboxCredential
+) -> None:
+    await store(api, own, OTHER)
+    before = await sealed(pg)
+    assert (await api.get(path(own), headers=headers(own))).json()["status"]["type"] == "SUCCESS"
+    assert (await sealed(pg)) != before
+    assert len(await sealed(pg)) == 1
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "another account's"])
+async def test_another_token_that_does_not_leaves_the_stored_one_in_its_place(
+    api: httpx2.AsyncClient, sandbox: Sandbox, pg: asyncpg.Connection, own: SandboxCredential, whose: str
+) -> None:
+    await store(api, own)
+    before = await sealed(pg)
+    given = headers(own, OTHER) if whose == "nobody's" else headers(sandbox.credentials["graphapi"][1])
+    answer = await api.get(path(own), headers=given)
+    assert answer.json()["status"]["type"] == "SUCCESS"
+    assert await sealed(pg) == before
+
+
+async def test_a_token_whose_data_access_has_run_out_is_replaced(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, own: SandboxCredential
+) -> None:
+    await store(api, own, OTHER)
+    await pg.execute("update credential set data_access_expired = true")
+    assert (await api.get(path(own), headers=headers(own))).json()["status"]["type"] == "SUCCESS"
+    assert await pg.fetchval("select not data_access_expired from credential")
+
+
+async def test_the_same_token_again_is_not_asked_about(
+    api: httpx2.AsyncClient, sandbox: Sandbox, own: SandboxCredential
+) -> None:
+    await store(api, own)
+    await api.get(path(own), headers=headers(own))
+    assert {row["function"] for row in (await sandbox.stats())["rows"]} == {"fetch_profile_by_handle"}
+
+
+async def test_a_handle_that_graph_does_not_know_is_not_found(api: httpx2.AsyncClient, own: SandboxCredential) -> None:
+    answer = await api.get("/profiles/INSTAGRAM/byhandle/no.such.body/insights", headers=headers(own))
+    assert answer.json()["status"] == {"type": "ERROR", "message": "Profile not found - no.such.body", "code": 404}
+
+
+@pytest.mark.parametrize("kind", ["insights", "audience"])
+@pytest.mark.parametrize("level", [("daily", 20_000, 86_400), ("per_minute", 60, 60), ("per_handle_{}", 1, 1)], ids=str)
+async def test_a_used_up_limit_refuses_the_request(
+    api: httpx2.AsyncClient,
+    sandbox: Sandbox,
+    own: SandboxCredential,
+    redis_url: str,
+    kind: str,
+    level: tuple[str, int, int],
+) -> None:
+    name, count, per_s = level
+    used_up = redis_key("beat_server_", f"refresh_profile_insta_{kind}_{name.format(own.handle)}", count, per_s)
+    with Redis.from_url(redis_url) as redis:
+        redis.set(used_up, count, ex=60)
+    what = {"insights": "insights", "audience": "audienceinsights"}[kind]
+    answer = await api.get(path(own, what), headers=headers(own))
+    assert answer.json() == {"status": LIMITED}
+    assert await asked(sandbox) == 0
+
+
+async def rich(sandbox: Sandbox) -> SandboxCredential:
+    """The token of an account with enough followers for an audience."""
+    for credential in sandbox.credentials["graphapi"]:
+        who = sandbox.universe.by_handle(credential.handle or "")
+        if who is not None and who.followers >= 100:
+            return credential
+    raise AssertionError("no connected account has followers")
+
+
+@pytest.mark.parametrize("version", ["v15.0", "v18.0"])
+async def test_the_audience_is_answered_in_whole_numbers_and_nothing_is_stored(
+    settings: Settings, sandbox: Sandbox, pg: asyncpg.Connection, version: str
+) -> None:
+    own = await rich(sandbox)
+    await put_account(pg, "4711", own.handle or "")
+    used = with_settings(settings, "providers", provider_sandbox_url=sandbox.url, graph_version=version)
+    async with running_api(used) as api:
+        answer = await api.get(path(own, "audienceinsights"), headers=headers(own))
+    assert answer.json()["status"] == {"type": "SUCCESS", "message": "Profile Retrieved"}, answer.text
+    profile = answer.json()["profile"]
+    assert set(profile) == {"handle", "audience_data"}
+    data: dict[str, Any] = profile["audience_data"]
+    assert data["city"]
+    assert all(type(count) is int for count in data["city"].values())
+    assert set(data["gender_age"]) == {"male", "female", "uncategorized"}
+    assert all(type(count) is int for ages in data["gender_age"].values() for count in ages.values())
+    assert data["gender_age"]["female"]["25-34"] >= 0
+    for table in ("instagram_profile_insights", "profile_log", "event_outbox"):
+        assert await pg.fetchval(f"select count(*) from {table}") == 0
+
+
+async def test_the_audience_of_an_account_that_is_not_stored_is_not_asked_for(
+    api: httpx2.AsyncClient, sandbox: Sandbox, own: SandboxCredential
+) -> None:
+    answer = (await api.get(path(own, "audienceinsights"), headers=headers(own))).json()["status"]
+    assert (answer["code"], answer["message"][:7]) == (404, "Error: ")
+    assert await asked(sandbox) == 0
+
+
+async def test_other_platforms_have_no_insights(api: httpx2.AsyncClient, own: SandboxCredential) -> None:
+    for what in ("insights", "audienceinsights"):
+        answer = await api.get(f"/profiles/YOUTUBE/byhandle/x/{what}", headers=headers(own))
+        assert answer.json()["status"] == {"type": "ERROR", "message": "Platform not supported - YOUTUBE", "code": 400}
+
+
+def check(credential: SandboxCredential, **more: str) -> dict[str, str]:
+    return {
+        "access_token": credential.credentials["token"],
+        "social_user_id": credential.credentials["user_id"],
+        "handle": credential.handle or "",
+        "platform": "INSTAGRAM",
+        "type": "graphapi",
+        **more,
+    }
+
+
+@pytest.fixture(params=["app", "itself"])
+async def checking(
+    settings: Settings, sandbox: Sandbox, request: pytest.FixtureRequest
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """Checks by the app, and checks in which a token vouches for itself."""
+    values: dict[str, Any] = {"provider_sandbox_url": sandbox.url}
+    if request.param == "app":
+        values |= {"graph_app_id": "123", "graph_app_secret": SecretStr("app-secret")}
+    async with running_api(with_settings(settings, "providers", **values)) as client:
+        yield client
+
+
+async def test_a_good_token_is_valid_however_it_is_sent(
+    checking: httpx2.AsyncClient, own: SandboxCredential, redis_url: str, pg: asyncpg.Connection
+) -> None:
+    wanted = {"status": {"type": "SUCCESS", "message": "Token is valid"}, "code": 200}
+    everything = check(own)
+    rest = {name: everything[name] for name in ("handle", "platform", "type")}
+    assert (await checking.get("/token/validate", params=everything)).json() == wanted
+    flush(redis_url)
+    assert (await checking.get("/token/validate", params=rest, headers=headers(own))).json() == wanted
+    flush(redis_url)
+    assert (await checking.post("/token/validate", content=json.dumps(everything))).json() == wanted
+    assert await pg.fetchval("select count(*) from credential") == 0
+
+
+async def test_a_token_that_nobody_issued_is_invalid(checking: httpx2.AsyncClient, own: SandboxCredential) -> None:
+    answer = await checking.get("/token/validate", params=check(own, access_token=OTHER))
+    assert answer.json() == {"status": {"type": "ERROR", "message": "Token is invalid", "code": 190}}
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("scopeless", (190, "Token is invalid")), ("expired", (500, "Data access expired"))]
+)
+@pytest.mark.parametrize("mode", ["compatible", "strict"])
+async def test_what_is_wrong_with_a_token_decides_the_code(
+    settings: Settings, sandbox: Sandbox, own: SandboxCredential, mode: str, state: str, said: tuple[int, str]
+) -> None:
+    code, message = said
+    app = {"graph_app_id": "123", "graph_app_secret": SecretStr("app-secret")}
+    used = with_settings(settings, "providers", provider_sandbox_url=sandbox.url, **app)
+    token = f"{own.credentials['token']}:{state}"
+    async with running_api(with_settings(used, "api", http_status_mode=mode)) as client:
+        answer = await client.get("/token/validate", params=check(own, access_token=token))
+    assert answer.json() == {"status": {"type": "ERROR", "message": message, "code": code}}
+    assert answer.status_code == (200 if mode == "compatible" else {190: 401}.get(code, code))
+
+
+async def test_a_check_that_cannot_be_made_is_no_verdict(
+    checking: httpx2.AsyncClient, sandbox: Sandbox, own: SandboxCredential
+) -> None:
+    await sandbox.fault("graphapi", "server_error")
+    status = (await checking.get("/token/validate", params=check(own))).json()["status"]
+    assert (status["code"], own.credentials["token"] in status["message"]) == (503, False)
+
+
+async def test_checks_of_other_platforms_and_sources_are_refused(
+    api: httpx2.AsyncClient, own: SandboxCredential
+) -> None:
+    other = (await api.get("/token/validate", params=check(own, platform="YOUTUBE"))).json()["status"]
+    assert (other["code"], other["message"]) == (400, "Platform not supported - YOUTUBE")
+    assert (await api.get("/token/validate", params=check(own, type="lama"))).status_code == 422
+    for name in check(own):
+        left = {key: value for key, value in check(own).items() if key != name}
+        answer = await api.get("/token/validate", params=left)
+        assert answer.status_code == 422
+        assert any(name in entry["loc"] for entry in answer.json()["detail"]), name
+        assert own.credentials["token"] not in answer.text
