@@ -12,7 +12,6 @@ import multiprocessing
 import random
 import signal
 import time
-from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
@@ -24,13 +23,12 @@ from core.queue.children import Child, Ears, Nursery
 from core.queue.listener import QueueListener
 from core.queue.plan import RELAY, ProcessSpec
 from core.queue.queue import QueueUnavailable
-from core.queue.slots import SlotLeases
+from core.queue.roster import Roster
 from core.queue.upkeep import FlowControl, Upkeep
 
 PING_S = 2.0
 SILENT_S = 5.0
 """Without a pong for so long a child may be wedged; the queue then says whether its tasks are overdue."""
-
 OVERDUE_SLACK_S = 4.0
 
 
@@ -48,12 +46,9 @@ class Pool:
         context.set_forkserver_preload(["core.preload"])
         self._nursery = Nursery(context, settings, runtime, Ears(self._hear, self._died))
         self._listener = QueueListener(settings.database.pg_url, self._on_work, self._on_cancel, self._on_gap)
-        self._by_flow: dict[str, deque[int]] = {}
-        self._unmet: set[str] = set()
+        self._roster = Roster(self._nursery.children)
         self._dead: set[int] = set()
         self._rescuing = asyncio.Lock()
-        self._control = FlowControl()
-        self._slots = SlotLeases()
         self._stopping = False
         self._stopped = asyncio.Event()
         self._ready_logged = False
@@ -97,8 +92,7 @@ class Pool:
 
     async def _start_all(self) -> None:
         look = await self._insist(lambda: self._upkeep.look([]))  # what is paused must not run until the first tick
-        self._control = look.control
-        self._slots.see(look.control.caps)
+        self._roster.see(look.control)
         for seat, spec in enumerate(self._specs):
             await self._start(spec, seat)
 
@@ -114,16 +108,12 @@ class Pool:
                 await asyncio.sleep(0.5)
         else:
             return
-        for flow in spec.flows:
-            self._by_flow.setdefault(flow, deque()).append(worker)
-        self._tell_control(child)
+        self._roster.add(child)
         if self._stopping:
             child.link.tell("drain", "0")
 
     def _died(self, child: Child) -> None:
-        for flow in child.spec.flows:
-            with contextlib.suppress(ValueError):
-                self._by_flow[flow].remove(child.worker)
+        self._roster.remove(child)
         self._dead.add(child.worker)
         self._spawn(self._rescue_dead())
         if self._stopping:
@@ -148,20 +138,15 @@ class Pool:
     def _hear(self, child: Child, words: list[str]) -> None:
         match words:
             case ["idle"]:
-                child.busy.clear()
-                for flow in self._unmet.intersection(child.spec.flows):
-                    self._unmet.discard(flow)
-                    self._wake(flow)
+                self._roster.idle(child)
             case ["full", *flows]:
-                child.busy = set(flows)
-                for flow in flows:
-                    self._wake(flow)
+                self._roster.full(child, flows)
             case ["events"]:
                 self._wake_relay()
             case ["counts", text]:
                 self._upkeep.count(text)
             case ["slots", flow, slots]:
-                self._slots.confirm(child.worker, flow, int(slots))
+                self._roster.confirm(child, flow, int(slots))
             case ["pong"]:
                 child.pong_at = time.monotonic()
             case ["ready"]:
@@ -181,17 +166,6 @@ class Pool:
 
     # -- wake-ups -----------------------------------------------------------------------------------------------------
 
-    def _wake(self, flow: str) -> None:
-        """One word to one child that is not busy with the flow; the chain goes on when its claim comes back full."""
-        workers = self._by_flow.get(flow, deque())
-        for _ in range(len(workers)):
-            workers.rotate(-1)
-            child = self.children.get(workers[-1])
-            if child is not None and self._free_for(child, flow) and child.link.tell("wake", flow):
-                child.busy.add(flow)
-                return
-        self._unmet.add(flow)
-
     def _wake_relay(self) -> None:
         if not self._relay_due:
             self._relay_due = True
@@ -205,8 +179,8 @@ class Pool:
 
     def _on_work(self, flow: str) -> None:
         self._wake_relay()
-        if flow in self._by_flow:
-            self._wake(flow)
+        if flow in self._roster.flows:
+            self._roster.wake(flow)
         elif flow not in self._registry or not self._registry[flow].target:
             self._strange_flow = True
 
@@ -215,8 +189,8 @@ class Pool:
             self.children[worker].link.tell("cancel", str(task_id))
 
     def _on_gap(self) -> None:
-        for flow in self._by_flow:
-            self._wake(flow)
+        for flow in self._roster.flows:
+            self._roster.wake(flow)
 
     # -- the clockwork ------------------------------------------------------------------------------------------------
 
@@ -228,13 +202,13 @@ class Pool:
 
     async def _tick(self) -> None:
         await self._rescue_dead()
-        open_flows = [] if self._stopping else [f for f in self._by_flow if self._claimable(f)]
-        if leases := self._slots.given_back():
+        open_flows = [] if self._stopping else [f for f in self._roster.flows if self._roster.claimable(f)]
+        if leases := self._roster.given_back():
             await self._upkeep.give_back(leases)
         look = await self._upkeep.look(open_flows)
         await self._take_control(look.control)
         for flow in look.pending:
-            self._wake(flow)
+            self._roster.wake(flow)
         if self._strange_flow:
             self._strange_flow = False
             await self._upkeep.fail_unknown()
@@ -243,30 +217,10 @@ class Pool:
 
     async def _take_control(self, control: FlowControl) -> None:
         """Pass on what operators want, and lease slots of flows that have a cap."""
-        changed, self._control = control != self._control, control
-        self._slots.see(control.caps)
-        if wanted := self._slots.missing(self.children):
-            self._slots.granted(await self._upkeep.lease(wanted))
-        for child in list(self.children.values()):
-            if changed or wanted or self._slots.must_give_back(child.worker):
-                self._tell_control(child)
-
-    def _tell_control(self, child: Child) -> None:
-        slots = self._slots.allowed(child.worker, child.spec.flows)
-        text = self._control.as_json(child.spec.flows, slots)
-        if text != child.told or self._slots.must_give_back(child.worker):
-            heard = child.link.tell("control", text)
-            self._slots.told(child.worker, slots, heard=heard)
-            child.told = text if heard else ""
-
-    def _claimable(self, flow: str) -> bool:
-        """Whether a probe for the flow could lead to anything: not paused, and somebody who might take more."""
-        if flow in self._control.paused:
-            return False
-        return any(self._free_for(self.children[w], flow) for w in self._by_flow[flow] if w in self.children)
-
-    def _free_for(self, child: Child, flow: str) -> bool:
-        return flow not in child.busy and self._slots.allowed(child.worker, (flow,)).get(flow) != 0
+        changed, missing = self._roster.see(control)
+        if missing:
+            self._roster.granted(await self._upkeep.lease(missing))
+        self._roster.tell(changed=changed or bool(missing))
 
     async def _beats(self) -> None:
         while True:
@@ -300,7 +254,7 @@ class Pool:
 
     def _limit_s(self, flow: str) -> float:
         known = self._registry[flow].time_limit_s
-        return self._control.limits.get(flow) or known or self._settings.workers.task_time_limit_s
+        return self._roster.control.limits.get(flow) or known or self._settings.workers.task_time_limit_s
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

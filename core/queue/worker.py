@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from loguru import logger
 
 from core.flows import scraper
 from core.flows.registry import Flow, Registry
-from core.metrics import COUNTS, DURATION, FENCED, PICKUP, RETRIES, TASKS
 from core.models.params import Params
 from core.queue.plan import ProcessSpec
 from core.queue.queue import Claim, Done, Failed, QueueUnavailable, WorkerQueue
+from core.queue.running import Running, Why, count_end, count_report, count_start
 
 CANCEL_TRIES = 3
 """Cancellations a second apart that a task may swallow at its time limit before its process is given up."""
@@ -34,27 +32,6 @@ FULL_AGAIN_S = 0.05
 """How often a process that finds more work than it can take says so, for another one to be woken."""
 
 Run = Callable[[Flow, Params, Claim], Awaitable[Any]]
-
-
-class Why(Enum):
-    """Why a task was cancelled."""
-
-    TIME_LIMIT = "its time limit"
-    REVOKED = "its claim was taken away"
-    DRAIN = "shutdown"
-
-
-@dataclass(slots=True)
-class Running:
-    """A task in a slot."""
-
-    claim: Claim
-    limit_s: float
-    started_at: float
-    task: asyncio.Task[None] | None = None
-    timer: asyncio.TimerHandle | None = None
-    why: Why | None = None
-    cancels: int = 0
 
 
 class Worker:
@@ -82,6 +59,7 @@ class Worker:
         self.default_limit_s = 600.0
         self._wake = asyncio.Event()
         self._claiming = True
+        self._hurry = False
         self._uncertain = False
         self._wedged = False
         self._steps = 0
@@ -165,11 +143,13 @@ class Worker:
         claims, accepted = await self._queue.step(free, reported, oldest_first=self._steps % FAIRNESS == 0)
         del self._done[: len(reported)]
         for done in reported:
-            self._count(done.claim, "COMPLETE" if done.claim.id in accepted else None)
+            count_report(done.claim, "COMPLETE" if done.claim.id in accepted else None)
         got: dict[str, int] = {}
         for claim in claims:
             got[claim.flow] = got.get(claim.flow, 0) + 1
             self._start(claim)
+        if claims and self._hurry:  # claimed by a statement that was in flight when time was up
+            asyncio.get_running_loop().call_later(0, self._hand_back)
         full = [flow for flow, asked in free.items() if got.get(flow, 0) >= asked]
         for flow in full:
             self._hot[flow] = None
@@ -184,7 +164,7 @@ class Worker:
         stored = await self._queue.fail(reported)
         del self._failed[: len(reported)]
         for failed in reported:
-            self._count(failed.claim, stored.get(failed.claim.id), failed.code)
+            count_report(failed.claim, stored.get(failed.claim.id), failed.code)
         self._tell("events")
 
     def _doubt(self) -> None:
@@ -242,24 +222,13 @@ class Worker:
             self._tell(state, *full)
             self._said, self._said_at = state, now
 
-    def _count(self, claim: Claim, status: str | None, code: str = "") -> None:
-        """Count a report; without a status it was refused."""
-        if status is None:
-            COUNTS.add(FENCED, claim.flow)
-            logger.bind(task_id=claim.id, flow=claim.flow).warning("report was refused: the claim was lost")
-        elif status == "PENDING":
-            COUNTS.add(RETRIES, claim.flow, code)
-        else:
-            COUNTS.add(TASKS, claim.flow, status.lower())
-
     # -- tasks --------------------------------------------------------------------------------------------------------
 
     def _start(self, claim: Claim) -> None:
         flow = self._registry.get(claim.flow)
         limit_s = self._limits.get(claim.flow) or (flow.time_limit_s if flow else None) or self.default_limit_s
-        if claim.attempt == 1 and claim.created_at is not None:
-            COUNTS.observe(PICKUP, (claim.token - claim.created_at).total_seconds(), claim.flow)
         running = Running(claim, limit_s, asyncio.get_running_loop().time())
+        count_start(claim)
         self._running[claim.id] = running
         running.task = asyncio.create_task(self._execute(running, flow))
         running.timer = asyncio.get_running_loop().call_later(limit_s, self._cancel, claim.id, Why.TIME_LIMIT)
@@ -284,9 +253,7 @@ class Worker:
         if self._running.get(running.claim.id) is not running:
             return
         del self._running[running.claim.id]
-        outcome = running.why.name if running.why else type(report).__name__
-        elapsed_s = asyncio.get_running_loop().time() - running.started_at
-        COUNTS.observe(DURATION, elapsed_s, running.claim.flow, outcome.lower())
+        count_end(running, report, asyncio.get_running_loop().time())
         if running.timer:
             running.timer.cancel()
         if running.why is Why.TIME_LIMIT:
@@ -323,5 +290,6 @@ class Worker:
         self._wake.set()
 
     def _hand_back(self) -> None:
+        self._hurry = True
         for task_id in list(self._running):
             self._cancel(task_id, Why.DRAIN)
