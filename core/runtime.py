@@ -8,9 +8,14 @@ from datetime import datetime
 from config import Settings
 from core.crawler.crawler import Crawler, SourceTable
 from core.crawler.provider import CredentialSource
+from core.crawler.raw import RawPayloads
 from utils.db import Database
+from utils.object_store import ObjectStore, StoreAccess
 from utils.rate_limit import RateLimiter
 from utils.request import HttpClient
+
+KEEP_S = 5.0
+"""Longest that a task waits for the object store."""
 
 
 @dataclass(slots=True)
@@ -23,6 +28,7 @@ class Runtime:
     limiter: RateLimiter
     credentials: CredentialSource
     _crawlers: dict[str, Crawler] = field(default_factory=dict)
+    _kept: RawPayloads | None = None
 
     def crawler(self, table: SourceTable) -> Crawler:
         """The crawler over a platform's sources; its circuits live as long as the process."""
@@ -30,11 +36,29 @@ class Runtime:
         if crawler is None:
             wait_s = self.settings.providers.rate_wait_s
             crawler = Crawler(table, self.credentials, self.http, self.limiter, max_wait_s=wait_s)
+            crawler.on_payload = self._payloads()
             self._crawlers[table.name] = crawler
         return crawler
 
+    def _payloads(self) -> RawPayloads | None:
+        """Where answers are kept; None without a bucket."""
+        store = self.settings.store
+        if self._kept is None and store.aws_bucket is not None:
+            secret = store.aws_secret_access_key
+            access = StoreAccess(
+                bucket=store.aws_bucket,
+                endpoint_url=store.s3_endpoint_url,
+                access_key=store.aws_access_key,
+                secret_key=None if secret is None else secret.get_secret_value(),
+                region=store.aws_region,
+            )
+            self._kept = RawPayloads(ObjectStore(access, timeout_s=KEEP_S), self.database, store.raw_shares)
+        return self._kept
+
     async def aclose(self) -> None:
         """Close every client."""
+        if self._kept is not None:
+            await self._kept.aclose()
         await self.http.aclose()
         await self.limiter.aclose()
         await self.database.dispose()

@@ -15,8 +15,11 @@ from utils.request import RequestFailed
 
 T = TypeVar("T")
 
-MalformedSink = Callable[[Payload, Malformed], Awaitable[None]]
-"""Keeps a payload that no parser could read, for inspection; it may hold personal data and page links with tokens."""
+PayloadSink = Callable[[Payload, Provider, ProviderError | None], Awaitable[None]]
+"""May keep an answer, for reading it again: with what was wrong with it, or None when it was read.
+
+It may hold personal data, and page links with tokens of the provider's credential.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,8 @@ class Fetched(Generic[T]):
     payload: Payload
 
 
-async def call(provider: Provider, function: Function[T], asked: Asked, sink: MalformedSink | None) -> Fetched[T]:
-    """Ask and read. No secret of the credential is left in the text of an error.
+async def call(provider: Provider, function: Function[T], asked: Asked, sink: PayloadSink | None) -> Fetched[T]:
+    """Ask and read, and show the answer to the sink. No secret of the credential is left in the text of an error.
 
     Raises:
         ProviderError: whatever the answer means; Malformed too when the provider or its parser stumbled over it.
@@ -37,14 +40,18 @@ async def call(provider: Provider, function: Function[T], asked: Asked, sink: Ma
     payload: Payload | None = None
     try:
         payload = await getattr(provider, function.name)(asked)
-        return Fetched(provider.parsers[function.name](payload), provider.source, payload)
+        fetched: Fetched[T] = Fetched(provider.parsers[function.name](payload), provider.source, payload)
     except Exception as error:  # noqa: BLE001 - whatever a payload provokes is one source's failure, not the task's
         failure = as_provider_error(error, "ask" if payload is None else "read")
         if failure is not error:
             failure.__cause__ = error
         scrub_error(failure, provider.credential.keys)
-    if payload is not None and sink is not None and isinstance(failure, Malformed):
-        await _keep(sink, payload, failure)
+    else:
+        await _keep(sink, payload, provider, None)
+        return fetched
+    if payload is None and isinstance(failure, Malformed):
+        payload = provider.last_answer()
+    await _keep(sink, payload, provider, failure)
     raise failure
 
 
@@ -59,10 +66,14 @@ def as_provider_error(error: Exception, stage: str) -> ProviderError:
     return Malformed(f"could not {stage}: {type(error).__name__}")  # its text may quote the payload
 
 
-async def _keep(sink: MalformedSink, payload: Payload, error: Malformed) -> None:
+async def _keep(
+    sink: PayloadSink | None, payload: Payload | None, provider: Provider, error: ProviderError | None
+) -> None:
+    if sink is None or payload is None:
+        return
     try:
-        await sink(payload, error)
+        await sink(payload, provider, error)
     except Exception as failure:  # noqa: BLE001 - the next source matters more than the evidence
         logger.bind(source=payload.source, function=payload.function, error=type(failure).__name__).warning(
-            "malformed payload was not kept"
+            "payload was not kept"
         )

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from loguru import logger
 
-from core.crawler.call import Fetched, MalformedSink, call
+from core.crawler.call import Fetched, PayloadSink, call
 from core.crawler.circuit import Circuit, CircuitOpen, CircuitRule, Turn
 from core.crawler.errors import (
     CredentialBusy,
@@ -30,7 +30,7 @@ from utils.rate_limit import LimitExceeded, RateLimiter
 from utils.request import HttpClient
 from utils.times import utc_now
 
-__all__ = ["Crawler", "Fetched", "MalformedSink", "SourceTable"]
+__all__ = ["Crawler", "Fetched", "PayloadSink", "SourceTable"]
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class Crawler:
         max_wait_s: float,
     ) -> None:
         self.table = table
-        self.on_malformed: MalformedSink | None = None
+        self.on_payload: PayloadSink | None = None
         self.admission: Admission | None = None
         self.circuit_rule = CircuitRule()
         self._credentials = credentials
@@ -168,7 +168,7 @@ class Crawler:
     async def _use(self, credential: Credential, ask: _Ask[T], turn: Turn) -> Fetched[T]:
         provider = self.table.providers[credential.source](credential, self._http)
         try:
-            fetched = await call(provider, ask.function, ask.asked, self.on_malformed)
+            fetched = await call(provider, ask.function, ask.asked, self.on_payload)
         except ProviderError as error:
             _note(credential.source, ask, error, credential)
             self._count(credential.source, error, turn)

@@ -83,6 +83,7 @@ class Payload:
     asked: Asked
     data: Any
     fetched_at: datetime
+    status: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class Provider:
     def __init__(self, credential: Credential, http: HttpClient) -> None:
         self.credential = credential
         self.http = http
+        self._last: tuple[str, Asked, Response] | None = None
 
     def headers(self) -> Mapping[str, str]:
         """Headers that carry the credential: by default the whole credential is a set of headers."""
@@ -143,7 +145,18 @@ class Provider:
             response = await request
         except RequestFailed as error:
             raise Unavailable(str(error)) from error
-        return Payload(self.source, function, asked, self.decode(response, function), utc_now())
+        self._last = (function, asked, response)
+        return Payload(self.source, function, asked, self.decode(response, function), utc_now(), response.status)
+
+    def last_answer(self) -> Payload | None:
+        """The newest answer, whatever it was judged to be; None when there is none, or it is not JSON."""
+        if self._last is None:
+            return None
+        function, asked, response = self._last
+        try:
+            return Payload(self.source, function, asked, response.json(), utc_now(), response.status)
+        except NotJson:
+            return None
 
     @classmethod
     def judge_call(cls, function: str, failure: ProviderError, data: Any) -> ProviderError:  # noqa: ARG003

@@ -25,7 +25,7 @@ from core.crawler.errors import (
     Unavailable,
     retry_rule,
 )
-from core.crawler.provider import Asked, Payload
+from core.crawler.provider import Asked, Payload, Provider
 from tests.support.crawling import FIND, Answer, Credentials, Sources, data, error, provider, serving, table_of
 from utils.rate_limit import By, Limit, RateLimiter, redis_client
 from utils.request import HttpClient, HttpOptions, Timeouts
@@ -314,16 +314,18 @@ async def test_the_waits_of_one_fetch_share_one_allowance(rig: Rig) -> None:
 
 
 async def test_a_parser_that_stumbles_is_a_malformed_answer_and_the_payload_is_kept(rig: Rig) -> None:
-    kept: list[tuple[Payload, Malformed]] = []
+    kept: list[tuple[Payload, ProviderError]] = []
 
-    async def keep(payload: Payload, failure: Malformed) -> None:
-        kept.append((payload, failure))
+    async def keep(payload: Payload, provider: Provider, failure: ProviderError | None) -> None:
+        if failure is not None:
+            kept.append((payload, failure))
 
-    rig.crawler.on_malformed = keep
+    rig.crawler.on_payload = keep
     rig.server.say("alpha", Answer({"title": "renamed key"}))
     rig.server.say("beta", Answer(["not an object"]))
     assert (await rig.crawler.fetch(FIND, ASKED)).source == "gamma"
     assert [payload.data for payload, _ in kept] == [{"title": "renamed key"}, ["not an object"]]
+    assert isinstance(kept[0][1], Malformed)
     assert kept[0][1].path == "name"
     assert isinstance(kept[0][1].__cause__, KeyError)
     assert isinstance(kept[1][1].__cause__, AttributeError)
@@ -331,10 +333,10 @@ async def test_a_parser_that_stumbles_is_a_malformed_answer_and_the_payload_is_k
 
 
 async def test_a_payload_that_cannot_be_kept_does_not_stop_the_chain(rig: Rig) -> None:
-    async def broken(payload: Payload, failure: Malformed) -> None:
+    async def broken(payload: Payload, provider: Provider, failure: ProviderError | None) -> None:
         raise OSError("disk full")
 
-    rig.crawler.on_malformed = broken
+    rig.crawler.on_payload = broken
     rig.server.say("alpha", Answer({}))
     assert (await rig.crawler.fetch(FIND, ASKED)).source == "beta"
 
