@@ -32,6 +32,9 @@ from utils.times import utc_now
 WEDGED = 70
 """Exit code of a process that had to be given up."""
 
+ORPHAN_S = 30.0
+"""Longest life of a child without its supervisor."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -49,12 +52,10 @@ def child_main(order: Order, end: socket.socket) -> None:
     configure(order.settings.general.log_level, order.settings.general.log_format)
     body = _relay if order.spec.name == RELAY else _work
     with logger.contextualize(worker=order.worker):
-        wedged = uvloop.run(body(order, end))
-    if wedged:
-        os._exit(WEDGED)
+        uvloop.run(body(order, end))
 
 
-async def _work(order: Order, end: socket.socket) -> bool:
+async def _work(order: Order, end: socket.socket) -> None:
     settings = order.settings
     registry = build_registry(settings.workers.beat_extra_flows)
     runtime = _factory(order.runtime)(settings)
@@ -80,7 +81,12 @@ async def _work(order: Order, end: socket.socket) -> bool:
                 control = json.loads(text)
                 worker.control(frozenset(control["paused"]), control["limits"], control["slots"])
 
-    link = Link(end, hear, lambda: worker.drain(0))
+    def orphaned() -> None:
+        """The supervisor is gone: hand everything back, and leave even if the database cannot be told."""
+        worker.drain(0)
+        asyncio.get_running_loop().call_later(ORPHAN_S, os._exit, WEDGED)
+
+    link = Link(end, hear, orphaned)
     worker = Worker(order.spec, queue, registry, run_flow, link.tell)
     worker.default_limit_s = settings.workers.task_time_limit_s
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain, settings.workers.worker_grace_s)
@@ -89,10 +95,10 @@ async def _work(order: Order, end: socket.socket) -> bool:
     wedged = await worker.run()
     _hand_on(link)
     await queue.aclose()
-    if not wedged:
-        await runtime.aclose()
     link.close()
-    return wedged
+    if wedged:
+        os._exit(WEDGED)  # an orderly end would wait for the task that will not
+    await runtime.aclose()
 
 
 def _hand_on(link: Link) -> None:
@@ -100,7 +106,7 @@ def _hand_on(link: Link) -> None:
         link.tell("counts", message)
 
 
-async def _relay(order: Order, end: socket.socket) -> bool:
+async def _relay(order: Order, end: socket.socket) -> None:
     woken, stopping = asyncio.Event(), asyncio.Event()
 
     def hear(words: list[str]) -> None:
@@ -118,7 +124,6 @@ async def _relay(order: Order, end: socket.socket) -> bool:
     link.tell("ready")
     await run_relay(order.settings, woken=woken, stopping=stopping)
     link.close()
-    return False
 
 
 def _factory(path: str) -> Callable[[Settings], Runtime]:

@@ -206,12 +206,16 @@ async def test_losing_the_fork_server_rescues_nothing_and_the_next_child_gets_a_
         assert await marks.fetchval("select count(*) from beat_worker where flow = 'test_nap'") == 4
 
 
+@pytest.mark.parametrize("flow", ["test_nap", "test_stubborn"])
 async def test_children_leave_and_hand_back_when_their_supervisor_is_killed(
-    marks: asyncpg.Connection, program_env: dict[str, str]
+    marks: asyncpg.Connection, program_env: dict[str, str], flow: str
 ) -> None:
-    async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
+    """Also when a task of theirs swallows every cancellation."""
+    await marks.execute("insert into beat_flow (flow, timeout_s) values ('test_stubborn', 600)")
+    async with running_pool(program_env, WORKER_FLOWS=flow) as pool:
         await pool.wait_for_line("pool is ready")
-        await queue_tasks(marks, "test_nap", 3, low_ms=60_000, high_ms=60_000)
+        await asyncio.sleep(1.5)  # the time limit reaches the children with the next look
+        await queue_tasks(marks, flow, 3, low_ms=60_000, high_ms=60_000)
         await wait_for_statuses(marks, {"PROCESSING": 3})
         (server,) = fork_servers_of(pool.pid)
         orphans = children_of(server)
