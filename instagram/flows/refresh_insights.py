@@ -29,6 +29,7 @@ from instagram.tasks.insights_ingestion import (
 )
 from instagram.tasks.lookups import account_by_handle
 from instagram.tasks.own_media import StoredPost, clean_handle, own_posts, own_stories, store_own, stored_post
+from instagram.tasks.own_token import blame_token
 from instagram.tasks.post_lists import PostsWalk
 from instagram.tasks.processing import upsert_posts
 from instagram.tasks.retrieval import crawler_of
@@ -119,7 +120,11 @@ def _known(post_id: str | None, shortcode: str) -> str:
 
 
 async def _refresh(ctx: FlowContext, function: Function[Insights], asked: Asked, post: StoredPost) -> dict[str, Any]:
-    fetched = await crawler_of(ctx).fetch(function, asked, handle=asked.handle)
+    try:
+        fetched = await crawler_of(ctx).fetch(function, asked, handle=asked.handle)
+    except NotFound:
+        await blame_token(ctx, asked.handle or "")
+        raise
     owner = (await account_by_handle(ctx, asked.handle or "")).profile_id
     post = replace(post, profile_id=post.profile_id or owner)
     handle = asked.handle if owner == post.profile_id or not post.handle else post.handle

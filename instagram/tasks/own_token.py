@@ -8,7 +8,7 @@ from typing import cast
 from loguru import logger
 
 from core.crawler.call import call
-from core.crawler.errors import ProviderError
+from core.crawler.errors import CredentialInvalid, ProviderError
 from core.crawler.provider import Asked, Credential, Unusable
 from core.runtime import FlowContext
 from credentials.manager import CredentialManager
@@ -43,12 +43,41 @@ async def _is_good(ctx: FlowContext, handle: str, keys: Mapping[str, str]) -> bo
     source = GraphApi.at_version(providers.graph_version)(Credential(_CANDIDATE, GRAPH, handle, keys), ctx.runtime.http)
     try:
         await call(source, FETCH_PROFILE_BY_ID, Asked(handle=handle), None)
-        if providers.graph_app_token is not None:
-            tokens = GraphTokens.at_version(ctx.runtime.http, providers.graph_app_token, providers.graph_version)
-            refused = (await tokens.check(keys["token"])).as_error()
-            if refused is not None:
-                raise refused
+        refused = await _refused(ctx, keys["token"])
+        if refused is not None:
+            raise refused
     except ProviderError as error:
         logger.bind(handle=handle, reason=error.word, message=error.message).warning("token was not taken over")
         return False
     return True
+
+
+async def blame_token(ctx: FlowContext, handle: str) -> None:
+    """Look at the account's token when Graph does not find what is its own: it says so too when access has run out.
+
+    Raises:
+        CredentialInvalid: the token is at fault; it is not used again.
+    """
+    credential = await ctx.runtime.credentials.pick(GRAPH, handle=handle)
+    if isinstance(credential, Unusable):
+        return
+    try:
+        refused = await _refused(ctx, credential.keys["token"])
+    except ProviderError as error:
+        logger.bind(handle=handle, reason=error.word, message=error.message).warning("token could not be checked")
+        return
+    if refused is not None:
+        expired = refused.data_access_expired
+        await ctx.runtime.credentials.invalidate(credential, reason=refused.message, data_access_expired=expired)
+        raise CredentialInvalid(refused.message, data_access_expired=expired)
+
+
+async def _refused(ctx: FlowContext, token: str) -> CredentialInvalid | None:
+    """What Graph has against a token.
+
+    Raises:
+        ProviderError: it could not be asked.
+    """
+    providers = ctx.runtime.settings.providers
+    tokens = GraphTokens.at_version(ctx.runtime.http, providers.graph_app_token, providers.graph_version)
+    return (await tokens.check(token)).as_error()

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from core.crawler.errors import InsufficientData, NoSourceAvailable, NotFound, ProviderError
+from core.crawler.errors import CredentialInvalid, InsufficientData, NoSourceAvailable, NotFound, ProviderError
 from core.models.params import (
     DaysLimitParams,
     HandleDaysParams,
@@ -21,6 +21,7 @@ from core.models.params import (
     StoryInsightsParams,
 )
 from core.runtime import FlowContext
+from credentials.manager import CredentialManager
 from instagram.flows.refresh_insights import (
     refresh_post_insights,
     refresh_profile_audience_insights,
@@ -201,6 +202,39 @@ async def test_an_account_without_a_token_of_its_own_is_not_asked_about_with_ano
     with pytest.raises(NoSourceAvailable):
         await refresh_post_insights(params, ctx)
     assert await calls(sandbox) == {}
+
+
+@pytest.mark.parametrize(("state", "expired"), [("expired", True), ("scopeless", False)])
+async def test_a_token_that_lost_its_access_is_blamed_for_a_post_that_is_not_found(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection, state: str, expired: bool
+) -> None:
+    own = sandbox.credentials[GRAPH][0]
+    keys = {**own.credentials, "token": f"{own.credentials['token']}:{state}"}
+    assert isinstance(ctx.runtime.credentials, CredentialManager)
+    await ctx.runtime.credentials.insert_creds(GRAPH, keys, handle=own.handle)
+    _, post = next((who, post) for who, post in recent(sandbox, *Media) if who.handle != own.handle)
+    params = PostInsightsParams(
+        shortcode=post.shortcode, handle=own.handle or "", post_id=str(post.graph_id), post_type=""
+    )
+    with pytest.raises(CredentialInvalid) as failure:
+        await refresh_post_insights(params, ctx)
+    assert failure.value.code == 401
+    row = await pg.fetchrow("select data_access_expired, disabled_till from credential where handle = $1", own.handle)
+    assert row is not None
+    assert (row["data_access_expired"], row["disabled_till"] is not None) == (expired, not expired)
+
+
+async def test_a_post_of_another_account_is_not_found_and_a_good_token_stays(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection
+) -> None:
+    own = sandbox.credentials[GRAPH][0]
+    _, post = next((who, post) for who, post in recent(sandbox, *Media) if who.handle != own.handle)
+    params = PostInsightsParams(
+        shortcode=post.shortcode, handle=own.handle or "", post_id=str(post.graph_id), post_type="image"
+    )
+    with pytest.raises(NotFound):
+        await refresh_post_insights(params, ctx)
+    assert await pg.fetchval("select bool_and(disabled_till is null and not data_access_expired) from credential")
 
 
 async def test_a_story_known_by_its_pk_only_is_found_among_the_accounts_own(

@@ -62,7 +62,7 @@ class Graph(Host):
         self._hashtags: dict[str, set[str]] = {}
 
     def identify(self, asked: Asked) -> SandboxCredential | None:
-        return self._by_token.get(_token(asked))
+        return self._by_token.get(_token(asked).partition(":")[0])
 
     def refuse(self, asked: Asked, credential: SandboxCredential | None) -> Answer | None:
         if credential is None and not (asked.path.endswith("/debug_token") and "|" in _token(asked)):
