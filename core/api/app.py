@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from config import Settings
-from core.api import bulk, errors, health, metrics, owners, profiles, tasks, tokens
+from core.api import bulk, errors, health, metrics, owners, posts, profiles, tasks, tokens
 from core.api.boundary import Boundary
 from core.api.deps import Resources, TokenStore
 from core.flows.registry import build_registry
@@ -25,6 +25,7 @@ LIMIT_PREFIX = "beat_server_"
 
 TAGS = [
     {"name": "profiles", "description": "Profiles, refreshed when what is stored is older than a day."},
+    {"name": "posts", "description": "Posts, asked for when wanted, and the stored recent ones."},
     {"name": "tasks", "description": "The queue: the same rows that SQL producers write."},
     {"name": "tokens", "description": "Credentials for data sources."},
     {"name": "health", "description": "For load balancers and monitors."},
@@ -74,7 +75,7 @@ def create_app(
         lifespan=lifespan,
         strict_content_type=False,
     )
-    for module in (profiles, owners, bulk, tasks, tokens, health, metrics):
+    for module in (profiles, owners, posts, bulk, tasks, tokens, health, metrics):
         app.include_router(module.router)
     errors.install(app, strict=settings.api.http_status_mode == "strict")
     app.add_middleware(Boundary, larger_bodies={bulk.PATH: bulk.MAX_BULK_BYTES})

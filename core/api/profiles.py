@@ -36,7 +36,12 @@ BY_ID_STALE_AFTER = timedelta(days=7)
 """Callers of the route by profile id are content with a week."""
 
 
-def _clean_handle(handle: str) -> str:
+def clean_handle(handle: str) -> str:
+    """A handle as it is stored.
+
+    Raises:
+        ValueError: there is none.
+    """
     cleaned = storable(handle.strip().removeprefix("@").lower())
     if not cleaned:
         raise ValueError("must not be empty")
@@ -62,7 +67,7 @@ def _blank_is_false(value: object) -> object:
 Handle = Annotated[
     str,
     Path(max_length=255, description="The profile's handle, in any case, with or without @", examples=["natgeo"]),
-    AfterValidator(_clean_handle),
+    AfterValidator(clean_handle),
 ]
 ProfileId = Annotated[
     str,

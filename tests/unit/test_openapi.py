@@ -33,6 +33,9 @@ def test_the_routes_are_these(document: dict[str, Any]) -> None:
         "POST /profiles/{platform}/byhandle/{handle}/insights",
         "GET /profiles/{platform}/byhandle/{handle}/audienceinsights",
         "POST /profiles/{platform}/byhandle/{handle}/audienceinsights",
+        "GET /posts/{platform}/byshortcode/{shortcode}",
+        "GET /posts/{platform}/{post_type}/{shortcode}",
+        "GET /recent/posts/{platform}/byprofileid/{profile_id}",
         "GET /token/validate",
         "POST /token/validate",
         "POST /scrape_request_log/bulk",
@@ -56,7 +59,7 @@ def test_no_internal_parameter_is_public(document: dict[str, Any]) -> None:
     assert names == {
         "platform", "handle", "profile_id", "full_refresh", "force_refresh", "flow", "scrape_id", "account_id", "size",
         "beat", "x-bb-account-id", "idempotency-key", "x-access-token", "x-user-id", "token", "user_id", "access_token",
-        "social_user_id", "type",
+        "social_user_id", "type", "shortcode", "post_type", "post_types", "third_party_fallback",
     }  # fmt: skip
 
 
