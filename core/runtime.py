@@ -18,6 +18,22 @@ KEEP_S = 5.0
 """Longest that a task waits for the object store."""
 
 
+def object_store(settings: Settings) -> ObjectStore | None:
+    """The bucket of the settings, not yet connected; None when they name none."""
+    store = settings.store
+    if store.aws_bucket is None:
+        return None
+    secret = store.aws_secret_access_key
+    access = StoreAccess(
+        bucket=store.aws_bucket,
+        endpoint_url=store.s3_endpoint_url,
+        access_key=store.aws_access_key,
+        secret_key=None if secret is None else secret.get_secret_value(),
+        region=store.aws_region,
+    )
+    return ObjectStore(access, timeout_s=KEEP_S)
+
+
 @dataclass(slots=True)
 class Runtime:
     """Clients that live as long as the process: one HTTP client, one limiter, one lazy database pool."""
@@ -42,17 +58,9 @@ class Runtime:
 
     def _payloads(self) -> RawPayloads | None:
         """Where answers are kept; None without a bucket."""
-        store = self.settings.store
-        if self._kept is None and store.aws_bucket is not None:
-            secret = store.aws_secret_access_key
-            access = StoreAccess(
-                bucket=store.aws_bucket,
-                endpoint_url=store.s3_endpoint_url,
-                access_key=store.aws_access_key,
-                secret_key=None if secret is None else secret.get_secret_value(),
-                region=store.aws_region,
-            )
-            self._kept = RawPayloads(ObjectStore(access, timeout_s=KEEP_S), self.database, store.raw_shares)
+        store = None if self._kept else object_store(self.settings)
+        if store is not None:
+            self._kept = RawPayloads(store, self.database, self.settings.store.raw_shares)
         return self._kept
 
     async def aclose(self) -> None:

@@ -86,7 +86,7 @@ async def upsert_profile(
     async with session.begin():
         profile, verdict = await checked(session, profile, others)
         row = account_row(profile)
-        await _write(session, UPSERT_ACCOUNT, [row])
+        await write_rows(session, UPSERT_ACCOUNT, [row])
         if "handle" in row:
             await session.execute(
                 HANDLE_SEEN,
@@ -105,6 +105,12 @@ async def add_profile_log(session: AsyncSession, profile: ProfileLog) -> None:
     await session.execute(ADD_PROFILE_LOG, {"rows": _json([_audit(profile, profile_id=profile.profile_id)])})
 
 
+async def add_post_logs(session: AsyncSession, posts: Iterable[PostLog]) -> None:
+    """The audit rows of posts, in the session's transaction."""
+    rows = [_audit(log, platform_post_id=log.shortcode, profile_id=log.profile_id) for log in posts]
+    await session.execute(ADD_POST_LOGS, {"rows": _json(rows)})
+
+
 async def upsert_posts(session: AsyncSession, posts: Sequence[PostLog]) -> None:
     """Store posts and announce each of them once: all of it, or nothing."""
     async with session.begin():
@@ -117,10 +123,9 @@ async def _store_posts(session: AsyncSession, posts: Sequence[PostLog]) -> list[
     if not posts:
         return []
     ordered = sorted(posts, key=lambda log: log.shortcode or "")
-    owners = dict(await _write(session, UPSERT_POSTS, map(post_row, ordered)))
+    owners = dict(await write_rows(session, UPSERT_POSTS, map(post_row, ordered)))
     stored = [await _owned(session, log, owners) for log in ordered]
-    rows = [_audit(log, platform_post_id=log.shortcode, profile_id=log.profile_id) for log in stored]
-    await session.execute(ADD_POST_LOGS, {"rows": _json(rows)})
+    await add_post_logs(session, stored)
     return stored
 
 
@@ -137,7 +142,8 @@ async def _owned(session: AsyncSession, log: PostLog, owners: dict[str, str | No
     return replace(log, profile_id=owner, dimensions={**log.dimensions, PROFILE_ID: owner})
 
 
-async def _write(session: AsyncSession, statement: TextClause, rows: Iterable[dict[str, Any]]) -> list[Any]:
+async def write_rows(session: AsyncSession, statement: TextClause, rows: Iterable[dict[str, Any]]) -> list[Any]:
+    """Run one of the upserts, in the session's transaction; gives what it returns."""
     result = await session.execute(statement, {"rows": _json(list(rows))})
     return list(result.all())
 
