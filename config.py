@@ -95,7 +95,9 @@ class ProviderSettings(_Group):
     )
     expected_processes: int = Field(136, ge=1, description="Processes that share the limits when Redis is away.")
     graph_version: str = Field("v15.0", pattern=r"^v\d{1,2}\.\d$", description="Version of the Instagram Graph API.")
-    graph_app_id: str | None = Field(None, description="Graph app that checks tokens; unset: each checks itself.")
+    graph_app_id: str | None = Field(
+        None, pattern=r"^\d{1,30}$", description="Graph app that checks tokens; unset: each checks itself."
+    )
     graph_app_secret: SecretStr = Field(SecretStr(""), description="Secret of that app.")
     page_pause_factor: float = Field(1.0, ge=0, description="Multiplies the pauses between pages; 0 in tests.")
 
@@ -240,7 +242,11 @@ class ApiSettings(_Group):
     http_status_mode: Literal["compatible", "strict"] = Field(
         "compatible", description="compatible: handled errors answer HTTP 200; strict: the real status."
     )
-    asset_cdn_host: str | None = Field(None, description="Host that serves copied media; unset: the source's own URLs.")
+    asset_cdn_host: str | None = Field(
+        None,
+        pattern=r"^(?:[\w-]+\.)+[\w-]+(?::\d+)?$",
+        description="Host that serves copied media; unset: the source's own URLs.",
+    )
     heartbeat: bool = Field(False, description="Whether /heartbeat answers 200 from the start.")
 
     LOOPBACK: ClassVar[frozenset[str]] = frozenset({"127.0.0.1", "::1", "localhost"})

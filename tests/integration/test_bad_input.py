@@ -204,7 +204,7 @@ def secrets(sandbox: Sandbox) -> list[str]:
     return [value for row in rows for name, value in row.items() if name in ("token", "X-RapidAPI-Key")]
 
 
-FREE_TEXT = {"ENVIRONMENT", "BEAT_HOST_ID", "API_HOST", "WORKER_FLOWS", "BEAT_KEYS"}
+FREE_TEXT = {"ENVIRONMENT", "BEAT_HOST_ID", "GRAPH_APP_SECRET", "API_HOST", "WORKER_FLOWS", "BEAT_KEYS"}
 """Any text parses; the last three are looked at when the others are right."""
 
 
