@@ -6,12 +6,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from core.crawler.crawler import Fetched
-from core.crawler.errors import InsufficientData
+from core.crawler.errors import (
+    CredentialInvalid,
+    InsufficientData,
+    Malformed,
+    NotFound,
+    Private,
+    QuotaExhausted,
+    RateLimited,
+    Unavailable,
+    Unsupported,
+)
 from core.enums import Platform
 from core.models.logs import PostLog, ProfileLog
 from instagram.models.keys import HANDLE, PLAY_COUNT, POST_ID, PROFILE_ID, VIEW_COUNT
 from instagram.models.pages import Audience, Insights, Number
-from instagram.tasks.ingestion import MAX_COUNT
+from instagram.tasks.ingestion import plausible
 from instagram.tasks.own_media import StoredPost
 from instagram.tasks.retrieval import Gap
 
@@ -49,6 +59,14 @@ AUDIENCE_COLUMNS = tuple(
 
 Column = dict[str, Any]
 
+_WORDS = frozenset(
+    kind.word
+    for kind in (
+        CredentialInvalid, InsufficientData, Malformed, NotFound, Private, QuotaExhausted, RateLimited, Unavailable,
+        Unsupported,
+    )
+)  # fmt: skip
+
 
 def insights_log(fetched: Fetched[Insights], post: StoredPost, post_id: str, handle: str | None) -> PostLog:
     """Lifetime numbers of a post or story, by the words of logs.
@@ -56,7 +74,7 @@ def insights_log(fetched: Fetched[Insights], post: StoredPost, post_id: str, han
     Raises:
         InsufficientData: there are none.
     """
-    metrics = {_KEYS.get(name, name): value for name, value in fetched.value.metrics.items() if value <= MAX_COUNT}
+    metrics = {_KEYS.get(name, name): value for name, value in plausible(fetched.value.metrics).items()}
     if not metrics:
         raise InsufficientData("the owner was given no numbers about it")
     metrics |= {alias: metrics[name] for name, alias in _ALIASES.items() if name in metrics}
@@ -130,6 +148,6 @@ def audience_gaps(audience: Audience, wanted: tuple[str, ...], known: Mapping[st
 
 
 def _gap(step: str, reason: str) -> Gap:
-    """Reasons are noted as ``word: message``."""
-    word, colon, message = reason.partition(": ")
-    return Gap(step, word, message=message) if colon else Gap(step, "malformed", message=reason)
+    """Reasons of failed calls are noted as ``word: message``; the others are what a parser stumbled over."""
+    word, _, message = reason.partition(": ")
+    return Gap(step, word, message=message) if word in _WORDS else Gap(step, Malformed.word, message=reason)

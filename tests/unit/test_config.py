@@ -22,6 +22,8 @@ BAD = [
     ({"HEARTBEAT_S": "20"}, "WORKER_LEASE_S"),
     ({"ENVIRONMENT": "prod", "BEAT_EXTRA_FLOWS": "tests.support.flows"}, "unset it when ENVIRONMENT=prod"),
     ({"GRAPH_VERSION": "15"}, "GRAPH_VERSION"),
+    ({"GRAPH_APP_ID": "123"}, "GRAPH_APP_ID and GRAPH_APP_SECRET belong together"),
+    ({"ASSET_CDN_HOST": "https://cdn.example/"}, "ASSET_CDN_HOST"),
     ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
 ]
 
