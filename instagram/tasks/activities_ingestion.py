@@ -21,6 +21,7 @@ from instagram.models.keys import (
     TEXT,
 )
 from instagram.models.pages import Comment, Person
+from instagram.tasks.ingestion import plausible
 from instagram.tasks.keywords import keywords
 from instagram.tasks.relations_ingestion import person_dimensions
 from utils.json_safe import json_safe
@@ -74,5 +75,5 @@ def _comment(shortcode: str, comment: Comment, payload: Payload, thread: str | N
         payload.fetched_at,
         comment_id=comment.comment_id,
         dimensions=json_safe(said(dimensions)),
-        metrics=said({LIKES: comment.likes, COMMENTS: comment.replies}),
+        metrics=plausible({LIKES: comment.likes, COMMENTS: comment.replies}),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -38,7 +38,7 @@ def _over(older: PostLog, newer: PostLog) -> PostLog:
     )
 
 
-def _said(values: dict[str, Any]) -> dict[str, Any]:
+def _said(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
@@ -49,7 +49,7 @@ def nameless(posts: Iterable[PostLog]) -> int:
 
 def complete_profile(log: ProfileLog) -> ProfileLog:
     """The log fit for storing: plausible counts, text that PostgreSQL takes."""
-    return replace(log, dimensions=json_safe(_said(log.dimensions)), metrics=json_safe(_plausible(log.metrics)))
+    return replace(log, dimensions=json_safe(_said(log.dimensions)), metrics=json_safe(plausible(log.metrics)))
 
 
 def complete_posts(posts: Iterable[PostLog], account: ProfileLog) -> list[PostLog]:
@@ -61,7 +61,7 @@ def complete_post(log: PostLog) -> PostLog:
     """The log fit for storing: plausible counts, keywords, text that PostgreSQL takes."""
     dimensions = json_safe(_said(log.dimensions))
     dimensions[KEYWORDS] = keywords(dimensions.get(CAPTION))
-    return replace(log, dimensions=dimensions, metrics=json_safe(_plausible(log.metrics)))
+    return replace(log, dimensions=dimensions, metrics=json_safe(plausible(log.metrics)))
 
 
 def _with_owner(log: PostLog, account: ProfileLog) -> PostLog:
@@ -76,12 +76,13 @@ def _with_owner(log: PostLog, account: ProfileLog) -> PostLog:
     return replace(log, profile_id=owner, dimensions=dimensions)
 
 
-def impossible(metrics: dict[str, Any]) -> list[str]:
+def impossible(metrics: Mapping[str, Any]) -> list[str]:
     """Names of the counts that are below 0 or too large."""
     return [key for key, value in _said(metrics).items() if _impossible(value)]
 
 
-def _plausible(metrics: dict[str, Any]) -> dict[str, Any]:
+def plausible(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said and can be true."""
     return {key: value for key, value in _said(metrics).items() if not _impossible(value)}
 
 

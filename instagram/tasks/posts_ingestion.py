@@ -11,7 +11,7 @@ from core.models.logs import PostLog, ProfileLog
 from instagram.functions.retriever.checks import same_handle
 from instagram.functions.retriever.shortcode import media_pk
 from instagram.models import keys as k
-from instagram.tasks.ingestion import complete_post, complete_posts
+from instagram.tasks.ingestion import complete_post, complete_posts, plausible
 from utils.times import utc_now
 
 
@@ -43,7 +43,7 @@ def with_dimension(posts: Iterable[PostLog], key: str, value: Any) -> list[PostL
 
 def with_metrics(posts: Iterable[PostLog], metrics: Mapping[str, Any]) -> list[PostLog]:
     """Posts with further numbers."""
-    return [replace(log, metrics={**log.metrics, **metrics}) for log in posts]
+    return [replace(log, metrics={**log.metrics, **plausible(metrics)}) for log in posts]
 
 
 def story_stub(story_id: str, account: ProfileLog, metrics: Mapping[str, Any]) -> PostLog:
@@ -55,4 +55,4 @@ def story_stub(story_id: str, account: ProfileLog, metrics: Mapping[str, Any]) -
         k.HANDLE: account.dimensions.get(k.HANDLE),
         k.POST_TYPE: PostType.STORY,
     }
-    return PostLog(Platform.INSTAGRAM, story_id, account.profile_id, "", utc_now(), dimensions, dict(metrics))
+    return PostLog(Platform.INSTAGRAM, story_id, account.profile_id, "", utc_now(), dimensions, plausible(metrics))
