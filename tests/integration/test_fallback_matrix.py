@@ -7,6 +7,7 @@ one with the fault answer 504, so that the chain gets to it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from itertools import cycle, islice
 from typing import Any
 
 import pytest
@@ -15,18 +16,18 @@ from loguru import logger
 from core.crawler.errors import ChainFailed, NoSourceAvailable, Retry, Unavailable
 from core.flows.scraper import DEFAULT_LATER_S
 from credentials.store import UNTIL_REPLACED
-from instagram.functions.retriever.crawler import GRAPH
+from instagram.functions.retriever.crawler import INSTAGRAM
 from tests.sandbox.faults import FaultKind
 from tests.support.chain import CHAINS, EACH, FUNCTIONS, HASTY, PATIENT, Ended, Rig
 from tests.support.outcome_table import (
     ALIKE,
-    GRAPH_API,
     MINUTE,
     MIXED,
     RAPIDAPI,
     UNTOUCHED,
     WAIT_S,
     End,
+    faults_of,
     means,
     walk,
 )
@@ -34,17 +35,14 @@ from tests.support.sandbox import Sandbox
 from utils.db import open_database
 
 CELLS = [
-    (function, source, fault)
-    for function, chain in CHAINS.items()
-    for source in chain
-    for fault in (GRAPH_API if source == GRAPH else RAPIDAPI)
+    (function, source, fault) for function, chain in CHAINS.items() for source in chain for fault in faults_of(source)
 ]
 ONE_KEY = [cell for cell in CELLS if means(*cell).credential != UNTOUCHED]
 AT_ONCE = [
-    (function, tuple(faults[: len(chain)]))
+    (function, tuple(islice(cycle(faults), len(chain))))
     for function, chain in CHAINS.items()
     if len(chain) > 1
-    for faults in [*([fault] * 3 for fault in ALIKE), *MIXED]
+    for faults in [*([fault] for fault in ALIKE), *MIXED]
 ]
 
 
@@ -231,9 +229,5 @@ async def test_when_every_credential_rests_the_task_waits_for_the_first_to_come_
 
 def test_the_tables_know_every_fault_of_the_sandbox_and_every_source() -> None:
     assert set(RAPIDAPI) == {kind.value for kind in FaultKind}
-    assert {source for chain in CHAINS.values() for source in chain} == {
-        GRAPH,
-        "rapidapi-arraybobo",
-        "rapidapi-jotucker",
-    }
+    assert {source for chain in CHAINS.values() for source in chain} == set(INSTAGRAM.providers)
     assert set(FUNCTIONS) == set(CHAINS)

@@ -34,7 +34,11 @@ from utils.request import HttpClient, HttpOptions, Timeouts
 EACH = 2
 """Credentials of each source."""
 
-_SIMULATED = {host.source: host.mandatory for host in all_hosts(Universe()).values()}
+SIMULATED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    host.source: host.mandatory for host in all_hosts(Universe()).values()
+}
+"""Source -> functions that the sandbox answers, with the path of the key that its faults change."""
+
 _OPEN_TO_GRAPH = ("fetch_profile_by_handle", "fetch_profile_posts_by_handle")
 _PUBLIC = (
     *_OPEN_TO_GRAPH,
@@ -54,7 +58,7 @@ _PUBLIC = (
 
 def _answers(source: str, function: str) -> bool:
     """Whether the sandbox answers for it, about any account."""
-    return function in _SIMULATED.get(source, ()) and (source != GRAPH or function in _OPEN_TO_GRAPH)
+    return function in SIMULATED.get(source, ()) and (source != GRAPH or function in _OPEN_TO_GRAPH)
 
 
 CHAINS: Mapping[str, tuple[str, ...]] = {
@@ -67,7 +71,7 @@ CHAINS: Mapping[str, tuple[str, ...]] = {
 FUNCTIONS: Mapping[str, Function[Any]] = {
     one.name: one for one in vars(functions).values() if isinstance(one, Function) and one.name in CHAINS
 }
-TABLE = SourceTable("instagram", {source: INSTAGRAM.providers[source] for source in _SIMULATED}, CHAINS)
+TABLE = SourceTable("instagram", {source: INSTAGRAM.providers[source] for source in SIMULATED}, CHAINS)
 PATIENT = Timeouts(connect=10, read=20, total=30)
 HASTY = Timeouts(connect=10, read=0.3, total=30)
 LARGEST = 1 << 20
@@ -168,7 +172,7 @@ class Rig:
     @property
     def secrets(self) -> list[str]:
         """What must show nowhere."""
-        names = ("X-RapidAPI-Key", "token")
+        names = ("X-RapidAPI-Key", "token", "x-access-key", "Authorization")
         rows = [one.credentials for credentials in self.sandbox.credentials.values() for one in credentials]
         return [row[name] for row in rows for name in names if name in row]
 

@@ -12,14 +12,15 @@ from core.crawler.errors import (
     NotCovered,
     NotFound,
     NotFoundHere,
+    Private,
     ProviderError,
     QuotaExhausted,
     RateLimited,
     Retry,
     Unavailable,
 )
-from instagram.functions.retriever.crawler import GRAPH
-from tests.support.chain import CHAINS
+from instagram.functions.retriever.crawler import GRAPH, LAMA, ROCKETAPI
+from tests.support.chain import CHAINS, SIMULATED
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 UNTOUCHED, REFUSED = "untouched", "refused"
@@ -71,32 +72,42 @@ GRAPH_API: Mapping[str, Means] = {
     "code 110": Means(NotCovered, 404),
     "code 1": Means(Unavailable, 503),
 }
-MISSING_CONTAINER = {
-    ("rapidapi-jotucker", "fetch_profile_posts_by_id"),
-    ("rapidapi-jotucker", "fetch_post_by_shortcode"),
-    ("rapidapi-jotucker", "fetch_hashtag_posts"),
-    ("rapidapi-jotucker", "fetch_followers"),
-    ("rapidapi-jotucker", "fetch_following"),
-    ("rapidapi-jotucker", "fetch_post_likes"),
-    ("rapidapi-jotucker", "fetch_post_comments"),
-    ("rapidapi-arraybobo", "fetch_profile_posts_by_id"),
-    ("rapidapi-arraybobo", "fetch_profile_posts_by_handle"),
-    ("rapidapi-arraybobo", "fetch_reels_posts"),
-    ("rapidapi-arraybobo", "fetch_tagged_posts"),
-    ("rapidapi-arraybobo", "fetch_hashtag_posts"),
+LAMA_API: Mapping[str, Means] = {
+    **RAPIDAPI,
+    "quota": Means(QuotaExhausted, 429, 6 * HOUR),
+    "forbidden": Means(Private, 403),
+    "server_error": Means(Unavailable, 500),
 }
-"""The key that changes its name holds all the data, and a body without it is how these sources say 'no such thing'."""
+ROCKET_API: Mapping[str, Means] = LAMA_API
+BY_SOURCE: Mapping[str, Mapping[str, Means]] = {GRAPH: GRAPH_API, LAMA: LAMA_API, ROCKETAPI: ROCKET_API}
+"""Sources that are not behind the RapidAPI gateway."""
 
-UNNOTICED = {
-    ("rapidapi-jotucker", "fetch_hashtag_posts", "wrong_user"),
-    ("rapidapi-jotucker", "fetch_followers", "wrong_user"),
-    ("rapidapi-jotucker", "fetch_following", "wrong_user"),
-    ("rapidapi-jotucker", "fetch_post_comments", "wrong_user"),
-    ("rapidapi-arraybobo", "fetch_tagged_posts", "wrong_user"),
-    ("rapidapi-arraybobo", "fetch_hashtag_posts", "wrong_user"),
-    ("rapidapi-arraybobo", "fetch_story_posts_by_profile_id", "changed_key"),
+CONTAINERS = frozenset(
+    {
+        *("items", "edges", "users", "comments", "collector", "sections", "shortcode_media"),
+        *("edge_owner_to_timeline_media", "edge_user_to_photos_of_you", "edge_followed_by", "edge_follow"),
+        *("edge_liked_by", "edge_media_to_parent_comment", "edge_hashtag_to_ranked_media"),
+    }
+)
+"""Keys that hold all the data: a body without one is how sources say 'no such thing'."""
+
+NOBODY = {("rapidapi-bestsolutions", "fetch_profile_by_id"), ("rapidapi-bestsolutions", "fetch_profile_by_handle")}
+"""Where an account without its id means that there is none."""
+
+OF_ANYBODY = frozenset(
+    {
+        *("fetch_followers", "fetch_following", "fetch_post_likes", "fetch_post_comments"),
+        *("fetch_tagged_posts", "fetch_hashtag_posts"),
+    }
+)
+NAMED = {
+    ("rapidapi-jotucker", "fetch_post_likes"),
+    ("rapidapi-igapi", "fetch_followers"),
+    ("rapidapi-igapi", "fetch_following"),
 }
-"""Answers that do not say whom they are about, and one that may lack its key (there are no stories): they are data."""
+"""Lists that do not say whom they are about, and those of them that do."""
+
+STORIES = "fetch_story_posts_by_profile_id"
 
 ALIKE = ("rate_limit", "quota", "unauthorized", "not_found", "server_error", "html", "changed_key", "wrong_user")
 """Faults that all sources of a chain have at once: one of each meaning."""
@@ -114,11 +125,29 @@ MIXED: Sequence[tuple[str, ...]] = (
 """Faults of the first, second and third source of a chain at once."""
 
 
+def unnoticed(function: str, source: str, fault: str) -> bool:
+    """Whether an answer with this fault is data all the same.
+
+    Lists do not say whom they are about; an answer without trays has no stories, and lama's empty list of them has
+    nothing in it that could be spoiled. A post that stands alone in lama's list need not say its shortcode.
+    """
+    if (source, function, fault) == (LAMA, "fetch_tagged_posts", "changed_key"):
+        return True
+    if fault == "wrong_user":
+        return function in OF_ANYBODY and (source, function) not in NAMED
+    return function == STORIES and (fault == "changed_key" or (source, fault) == (LAMA, "retyped_key"))
+
+
 def means(function: str, source: str, fault: str) -> Means:
     """The table's word on a fault that is noticed."""
-    if fault == "changed_key" and (source, function) in MISSING_CONTAINER:
+    if fault == "changed_key" and (SIMULATED[source][function][-1] in CONTAINERS or (source, function) in NOBODY):
         return Means(NotFoundHere, 404)
-    return (GRAPH_API if source == GRAPH else RAPIDAPI)[fault]
+    return faults_of(source)[fault]
+
+
+def faults_of(source: str) -> Mapping[str, Means]:
+    """The table of a source."""
+    return BY_SOURCE.get(source, RAPIDAPI)
 
 
 @dataclass(frozen=True)
@@ -136,9 +165,11 @@ def walk(function: str, faults: Sequence[str | None]) -> End:
     """The chain's rules: a final answer or two sources without a trace end it, any data does, else it fails."""
     seen: list[Means] = []
     for source, fault in zip(CHAINS[function], faults, strict=True):
-        if fault is None or (source, function, fault) in UNNOTICED:
+        if fault is None or unnoticed(function, source, fault):
             return End(len(seen) + 1, source)
         seen.append(means(function, source, fault))
+        if seen[-1].kind is Private:
+            return End(len(seen), None, Private, 403, Retry.NEVER)
         if seen[-1].kind is NotFound or [one.kind for one in seen].count(NotFoundHere) == 2:
             return End(len(seen), None, NotFound, 404, Retry.NEVER)
     kinds = {one.kind for one in seen}
