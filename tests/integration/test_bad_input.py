@@ -44,7 +44,7 @@ class Bad:
 
 BAD = [
     Bad(HANDLE, "flow: there is no flow refresh_everything; see docs/flows.md", "UNKNOWN_FLOW", "refresh_everything"),
-    Bad("'{}'", "flow: fetch_hashtag_posts is not built yet", "NOT_BUILT", "fetch_hashtag_posts"),
+    Bad("'{}'", "flow: test_unbuilt is not built yet", "NOT_BUILT", "test_unbuilt"),
     Bad("'[\"natgeo\"]'", "params: must be a JSON object, is list"),
     Bad("'\"natgeo\"'", "params: must be a JSON object, is str"),
     Bad("'7'", "params: must be a JSON object, is int"),
