@@ -56,7 +56,8 @@ def model(words: list[str]) -> Expected:
         end.kind, end.code, end.retry = NotFound, 404, Retry.NEVER
     else:
         end.kind = ChainFailed
-        end.code = 429 if LIMITED & set(seen) else 404 if NOTHING & set(seen) else STATUS[seen[-1]]
+        able = [word for word in seen if word != "Unsupported"] or seen
+        end.code = 429 if LIMITED & set(seen) else 404 if NOTHING & set(seen) else STATUS[able[-1]]
         later, never = (LIMITED | {"Unavailable"}) & set(seen), set(seen) <= HOPELESS
         end.retry = Retry.LATER if later else Retry.NEVER if never else Retry.BACKOFF
     return end
