@@ -210,6 +210,13 @@ class Outcome:
     source: str
     error: ProviderError
 
+    def __post_init__(self) -> None:
+        """Let go of the frames that the error went through: they hold the answer, and outcomes live until the end."""
+        link: BaseException | None = self.error
+        while link is not None and link.__traceback__ is not None:
+            link.__traceback__ = None
+            link = link.__cause__ or link.__context__
+
     def as_result(self) -> dict[str, object]:
         """The JSON form kept in ``scrape_request_log.result``."""
         return {
