@@ -207,8 +207,9 @@ def secrets(sandbox: Sandbox) -> list[str]:
 
 
 SECRET_NAMES = ("token", "X-RapidAPI-Key", "x-access-key", "Authorization")
-FREE_TEXT = {"ENVIRONMENT", "BEAT_HOST_ID", "GRAPH_APP_SECRET", "API_HOST", "WORKER_FLOWS", "BEAT_KEYS"} | {
-    f"AWS_{name}" for name in ("ACCESS_KEY", "SECRET_ACCESS_KEY", "BUCKET", "REGION")
+FREE_TEXT = {
+    *("ENVIRONMENT", "BEAT_HOST_ID", "GRAPH_APP_SECRET", "API_HOST", "WORKER_FLOWS", "BEAT_KEYS"),
+    *("AWS_BUCKET", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"),
 }
 """Any text parses; three are looked at when the others are right."""
 
