@@ -46,7 +46,6 @@ async def call(provider: Provider, function: Function[T], asked: Asked, sink: Pa
         if failure is not error:
             failure.__cause__ = error
         scrub_error(failure, provider.credential.keys)
-        _forget_frames(failure)
     else:
         await _keep(sink, payload, provider, None)
         return fetched
@@ -54,14 +53,6 @@ async def call(provider: Provider, function: Function[T], asked: Asked, sink: Pa
         payload = provider.last_answer()
     await _keep(sink, payload, provider, failure)
     raise failure
-
-
-def _forget_frames(error: BaseException) -> None:
-    """The outcomes of a chain are kept to its end: without this each would keep its half-read body as well."""
-    link: BaseException | None = error
-    while link is not None:
-        link.__traceback__ = None
-        link = link.__cause__ or link.__context__
 
 
 def as_provider_error(error: Exception, stage: str) -> ProviderError:
