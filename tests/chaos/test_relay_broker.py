@@ -17,7 +17,7 @@ from tests.support.relay import Sent, bound_queue, numbers, open_channel, put, r
 KEYS, ROWS = 40, 6000
 
 
-@pytest.mark.chaos
+@pytest.mark.soak
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
 async def test_events_survive_a_broker_that_goes_away_under_load(
