@@ -60,7 +60,8 @@ with failed as (
         retry_count = t.retry_count + case when n.again and f.rule = 'BACKOFF' then 1 else 0 end,
         run_after = case when n.again then n.due end,
         scraped_at = now(), worker = null, picked_at = case when n.again then null else t.picked_at end,
-        data = f.data, result = f.result, error_code = f.code
+        data = case when f.rule = 'LATER' and not n.again then regexp_replace(f.data, '^[(][0-9]+, ', '(429, ') else f.data end,
+        result = f.result, error_code = f.code
     from unnest($2::bigint[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::text[], $8::float8[], $9::int[])
             f(id, token, data, result, code, rule, delay_s, max_retries)
         join scrape_request_log o on o.id = f.id
@@ -84,7 +85,8 @@ select id, flow, status from failed"""
 """End or postpone failed tasks: ``$1 worker, $2 ids, $3 tokens, $4 data, $5 results, $6 error codes, $7 rules, $8 delays
 in seconds, $9 the registry's max_retries``.
 
-Rule NEVER fails at once. LATER waits for a source without using up attempts, until expiry or for a day. BACKOFF uses up
+Rule NEVER fails at once. LATER waits for a source without using up attempts, until expiry or for a day; what fails then
+says 429, which its readers take for passing. BACKOFF uses up
 an attempt and waits longer each time; one that could only start after its expiry is EXPIRED. Ids missing from the answer
 had lost their claim.
 """

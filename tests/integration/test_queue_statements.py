@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -165,6 +166,17 @@ async def test_waiting_for_a_source_uses_up_no_attempt_and_ends_with_the_day(
     )
     assert waiting["retry_count"] == 1
     assert 55 < delay <= 75
+
+
+async def test_a_task_that_waited_in_vain_for_sources_that_were_down_says_429(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
+    waiting, given_up = await insert(pg, 2)
+    await pg.execute("update scrape_request_log set created_at = now() - interval '25 hours' where id = $1", given_up)
+    down = [replace(failure(c, "LATER", delay_s=60), data="(503, 'gone (503, for good)')") for c in await claim(queue)]
+    await queue.fail(down)
+    said = [(await row(pg, i))["data"] for i in (waiting, given_up)]
+    assert said == ["(503, 'gone (503, for good)')", "(429, 'gone (503, for good)')"]
 
 
 async def test_a_retry_that_could_only_start_after_its_expiry_does_not_wait(
