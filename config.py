@@ -4,7 +4,6 @@
 the environment. The table in the README is generated from here.
 """
 
-from datetime import timedelta
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar, Literal
@@ -300,11 +299,6 @@ class Settings(BaseModel):
     def is_production(self) -> bool:
         """Whether test-only settings are refused."""
         return self.general.environment == "prod"
-
-    @property
-    def page_pause(self) -> timedelta:
-        """Unit of the pauses between pages."""
-        return timedelta(seconds=self.providers.page_pause_factor)
 
 
 def load_settings() -> Settings:

@@ -5,7 +5,7 @@ as text; an unknown key is refused with its name.
 """
 
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -313,8 +313,3 @@ class KeywordVideosCsvParams(CsvParams):
     keywords: list[str] | None = None
     keywords_list_path: str | None = None
     frequency: int | None = None
-
-
-def reads_as_genre_search(params: Any) -> bool:
-    """Whether params of refresh_yt_posts_by_search are those of the genre flow, as one producer sends them."""
-    return isinstance(params, dict) and set(params) == {"category", "language"}
