@@ -79,10 +79,12 @@ returning id"""
 """One row, or none when the key is taken. The insert trigger reads the reason, announces the task, wakes a worker."""
 
 CREATE_ALL = """
-insert into scrape_request_log (flow, platform, params, account_id, priority, expires_at, idempotency_key)
-select r.flow, r.platform, r.params, r.account_id, r.priority, coalesce(r.expires_at, now() + interval '1 hour'), r.key
+insert into scrape_request_log (flow, platform, params, account_id, priority, expires_at, run_after, idempotency_key)
+select r.flow, r.platform, r.params, r.account_id, r.priority, coalesce(r.expires_at, now() + interval '1 hour'),
+       r.run_after, r.key
 from jsonb_to_recordset(cast(:tasks as jsonb))
-     as r(flow text, platform text, params jsonb, account_id text, priority integer, expires_at timestamptz, key text)
+     as r(flow text, platform text, params jsonb, account_id text, priority integer, expires_at timestamptz,
+          run_after timestamptz, key text)
 on conflict (idempotency_key) do nothing
 returning id"""
 """The new ones of many: one statement, so that the trigger announces and wakes once."""
@@ -155,12 +157,16 @@ async def create(session: AsyncSession, task: NewTask) -> CreatedTask:
 
 
 async def create_all(session: AsyncSession, tasks: Sequence[NewTask]) -> int:
-    """Queue many tasks and return how many are new: one whose idempotency key is taken is left out."""
+    """Queue many tasks and return how many are new: one whose idempotency key is taken is left out.
+
+    A task's ``reason`` is not announced: it belongs to the transaction, not to a row.
+    """
     rows = [
         {
             "flow": task.flow, "platform": task.platform, "params": task.params, "account_id": task.account_id,
             "priority": task.priority, "key": task.idempotency_key,
             "expires_at": task.expires_at and task.expires_at.isoformat(),
+            "run_after": task.run_after and task.run_after.isoformat(),
         }
         for task in tasks
     ]  # fmt: skip

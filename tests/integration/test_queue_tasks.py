@@ -261,3 +261,16 @@ async def test_an_account_lists_its_own_newest_tasks_first(db: Database) -> None
         listed = await tasks.list_for_account(session, "42", 3)
     assert [row.id for row in listed] == mine[:0:-1]
     assert listed[0].params == HANDLE
+
+
+async def test_many_tasks_keep_when_they_start_and_leave_out_keys_that_are_taken(
+    db: Database, pg: asyncpg.Connection
+) -> None:
+    start = datetime.now(UTC) + timedelta(minutes=30)
+    new = tasks.NewTask("flow_a", "INSTAGRAM", {"n": 1}, idempotency_key="one", run_after=start)
+    again = tasks.NewTask("flow_a", "INSTAGRAM", {"n": 2}, idempotency_key="one")
+    async with db.sessions.begin() as session:
+        assert await tasks.create_all(session, [new, tasks.NewTask("flow_a", "INSTAGRAM", {})]) == 2
+        assert await tasks.create_all(session, [again]) == 0
+    rows = await pg.fetch("select params, run_after from scrape_request_log order by id")
+    assert [(json.loads(row["params"]), row["run_after"]) for row in rows] == [({"n": 1}, start), ({}, None)]
