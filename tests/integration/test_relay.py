@@ -58,6 +58,11 @@ async def holder(pg: asyncpg.Connection) -> int | None:
     return pid
 
 
+async def _holds_another(pg: asyncpg.Connection, first: int) -> bool:
+    """Whether the lock has a holder that is not the one of before, which may linger after its end was asked for."""
+    return await holder(pg) not in (None, first)
+
+
 async def test_a_row_is_sent_as_stored_and_then_deleted_and_counted(
     quick: Settings, pg: asyncpg.Connection, channel: AbstractChannel, route: str
 ) -> None:
@@ -209,8 +214,7 @@ async def test_of_two_relays_one_works_and_the_other_takes_over(
             assert numbers(await take(channel, queue, 50), "e") == list(range(50))
             assert await holder(pg) == first
             await pg.execute("select pg_terminate_backend($1)", first)
-            second = await until(lambda: holder(pg))
-            assert second != first
+            await until(lambda: _holds_another(pg, first))
             await put(pg, [Sent(route, "e", number) for number in range(50, 100)])
             assert numbers(await take(channel, queue, 50), "e") == list(range(50, 100))
             await until(lambda: _is_empty(pg))
