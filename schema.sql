@@ -76,7 +76,8 @@ alter sequence crawl_dump_id_seq owned by scrape_request_log.id;
 
 -- No index of the queue holds a finished row, and delayed rows stand outside the two that a claim reads.
 create index srl_claim on scrape_request_log (flow, priority desc, id) where status = 'PENDING' and run_after is null;
-create index srl_fifo on scrape_request_log (flow, id) where status = 'PENDING' and run_after is null;
+create index srl_fifo on scrape_request_log (flow, (id + 0))  -- + 0: no planner may take the primary key for the same order
+    where status = 'PENDING' and run_after is null;
 create index srl_later on scrape_request_log (run_after) where status = 'PENDING' and run_after is not null;
 create index srl_expiry on scrape_request_log (expires_at) where status = 'PENDING' and expires_at is not null;
 create index srl_running on scrape_request_log (worker) where status = 'PROCESSING';
@@ -179,12 +180,12 @@ create trigger srl_before_insert before insert on scrape_request_log for each ro
 
 -- Wakes the supervisors only when a flow's backlog goes from empty to not empty (a NOTIFY takes a lock that all commits share),
 -- and announces every row, whoever inserts it. Rows with the usual priority get their flow's. Sequential scans are off because the plan may be made while the table is empty.
-create function srl_after_insert() returns trigger language plpgsql set enable_seqscan = off set jit = off as $$
+create function srl_after_insert() returns trigger language plpgsql set enable_seqscan = off as $$
 begin
-    perform pg_notify('beat', i.flow)
-    from (select flow, min(id) as first from inserted where status = 'PENDING' and run_after is null group by flow) i
-    where i.first <= (select s.id from scrape_request_log s
-                      where s.flow = i.flow and s.status = 'PENDING' and s.run_after is null order by s.id limit 1);
+    perform pg_notify('beat', i.flow) from inserted i
+    where i.status = 'PENDING' and i.run_after is null
+        and i.id = (select s.id from scrape_request_log s
+                    where s.flow = i.flow and s.status = 'PENDING' and s.run_after is null order by s.id + 0 limit 1);
     if exists (select from beat_flow where priority is not null) then
         update scrape_request_log t set priority = b.priority
         from inserted i join beat_flow b on b.flow = i.flow
@@ -195,7 +196,7 @@ begin
         return null;
     end if;
     insert into event_outbox (routing_key, entity_key, payload)
-    select 'scrape_request_log_events', i.id::text, task_event(row(i.*)::scrape_request_log) from inserted i order by i.id;
+    select 'scrape_request_log_events', i.id::text, task_event(row(i.*)::scrape_request_log) from inserted i;
     return null;
 end
 $$;
@@ -207,7 +208,7 @@ create trigger srl_after_insert after insert on scrape_request_log referencing n
 create function queue_step(
     flows text[], free integer[], worker bigint, ids bigint[], tokens timestamptz[], data text[], results jsonb[])
 returns table (done bigint[], id bigint, flow text, platform text, params jsonb, retry_count integer,
-               picked_at timestamptz, expires_at timestamptz, created_at timestamptz)
+               picked_at timestamptz, created_at timestamptz)
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 begin
@@ -234,16 +235,16 @@ said as (
     select 'scrape_request_log_events', e.id::text, task_event(row(e.*)::scrape_request_log) from (select * from done union all select * from took) e)
 select (select array_agg(id) from done) as done,
     null::bigint as id, null as flow, null as platform, null::jsonb as params, null::int as retry_count,
-    null::timestamptz as picked_at, null::timestamptz as expires_at, null::timestamptz as created_at
+    null::timestamptz as picked_at, null::timestamptz as created_at
 union all
-select null, id, flow, platform, params, retry_count, picked_at, expires_at, created_at from took;
+select null, id, flow, platform, params, retry_count, picked_at, created_at from took;
 end
 $$;
 
 create function queue_step_oldest_first(
     flows text[], free integer[], worker bigint, ids bigint[], tokens timestamptz[], data text[], results jsonb[])
 returns table (done bigint[], id bigint, flow text, platform text, params jsonb, retry_count integer,
-               picked_at timestamptz, expires_at timestamptz, created_at timestamptz)
+               picked_at timestamptz, created_at timestamptz)
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 begin
@@ -259,7 +260,7 @@ pick as materialized (
         select s.id from scrape_request_log s
         where s.flow = w.flow and s.status = 'PENDING' and s.run_after is null
             and (s.expires_at is null or s.expires_at > now())
-        order by s.id limit w.free for update skip locked) p
+        order by s.id + 0 limit w.free for update skip locked) p
     where (select count(*) from done) >= 0),
 took as (
     update scrape_request_log t set status = 'PROCESSING', picked_at = clock_timestamp(), worker = $3
@@ -270,9 +271,9 @@ said as (
     select 'scrape_request_log_events', e.id::text, task_event(row(e.*)::scrape_request_log) from (select * from done union all select * from took) e)
 select (select array_agg(id) from done) as done,
     null::bigint as id, null as flow, null as platform, null::jsonb as params, null::int as retry_count,
-    null::timestamptz as picked_at, null::timestamptz as expires_at, null::timestamptz as created_at
+    null::timestamptz as picked_at, null::timestamptz as created_at
 union all
-select null, id, flow, platform, params, retry_count, picked_at, expires_at, created_at from took;
+select null, id, flow, platform, params, retry_count, picked_at, created_at from took;
 end
 $$;
 

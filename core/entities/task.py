@@ -43,7 +43,7 @@ class ScrapeRequestLog(Base):
         PrimaryKeyConstraint("id", name="crawl_dump_pkey"),
         UniqueConstraint("idempotency_key", name="scrape_request_log_idempotency_key"),
         Index("srl_claim", "flow", text("priority DESC"), "id", postgresql_where=_PENDING_NOW),
-        Index("srl_fifo", "flow", "id", postgresql_where=_PENDING_NOW),
+        Index("srl_fifo", "flow", text("(id + 0)"), postgresql_where=_PENDING_NOW),
         Index("srl_later", "run_after", postgresql_where=text("status = 'PENDING' AND run_after IS NOT NULL")),
         Index("srl_expiry", "expires_at", postgresql_where=text("status = 'PENDING' AND expires_at IS NOT NULL")),
         Index("srl_running", "worker", postgresql_where=text("status = 'PROCESSING'")),

@@ -46,14 +46,15 @@ said as (
     {_SAY.format(rows="(select * from done union all select * from took)")})
 select (select array_agg(id) from done) as done,
     null::bigint as id, null as flow, null as platform, null::jsonb as params, null::int as retry_count,
-    null::timestamptz as picked_at, null::timestamptz as expires_at, null::timestamptz as created_at
+    null::timestamptz as picked_at, null::timestamptz as created_at
 union all
-select null, id, flow, platform, params, retry_count, picked_at, expires_at, created_at from took"""
+select null, id, flow, platform, params, retry_count, picked_at, created_at from took"""
 
 
 STEP = _step("s.priority desc, s.id")
-STEP_OLDEST_FIRST = _step("s.id")
-"""Every tenth step: a tenth of the capacity goes by age alone, so that no priority starves the tail."""
+STEP_OLDEST_FIRST = _step("s.id + 0")
+"""Every tenth step: a tenth of the capacity goes by age alone, so that no priority starves the tail. ``+ 0`` as in srl_fifo: the
+primary key has the same order and holds every finished row."""
 
 FUNCTIONS = {STEP: "queue_step", STEP_OLDEST_FIRST: "queue_step_oldest_first"}
 """The functions of schema.sql that hold the same statements, for connections through a pooler: there a statement cannot
@@ -114,7 +115,7 @@ said as ({_SAY.format(rows="freed")})
 select pg_notify('beat', flow) from (select distinct flow from freed) f"""
 """Hand unfinished tasks back, attempts unchanged: ``$1 worker, $2 ids, $3 tokens``. Wakes the flows' other workers."""
 
-HELD = "select id, flow, platform, params, retry_count, picked_at, expires_at, created_at from scrape_request_log where worker = $1 and status = 'PROCESSING'"
+HELD = "select id, flow, platform, params, retry_count, picked_at, created_at from scrape_request_log where worker = $1 and status = 'PROCESSING'"
 """What the database thinks ``$1`` is running: after a lost connection a claim may have been committed but never heard of."""
 
 
