@@ -23,6 +23,18 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x62656174  # 'beat': one migration run per database at a time
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
+LET_CANDIDATES_READ = """
+do $$
+begin
+    if to_regproc('prepare_candidates') is not null then
+        perform prepare_candidates();
+    end if;
+exception when insufficient_privilege then
+    null;  -- migration 0008 has warned of it
+end
+$$"""
+"""Tables of later migrations become readable for candidate queries, if they are on the list."""
+
 
 class MigrationError(Exception):
     """The database cannot be brought to the current schema; the message says why and what to do."""
@@ -72,8 +84,11 @@ async def migrate(pg_url: str, folder: Path = MIGRATIONS) -> list[str]:
     try:
         await connection.execute("select pg_advisory_lock($1)", _LOCK)  # ends with the session
         missing = await _missing(connection, load_migrations(folder))
+        connection.add_log_listener(_show_warning)
         for migration in missing:
             await _apply(connection, migration)
+        if missing:
+            await connection.execute(LET_CANDIDATES_READ)
         return [str(migration) for migration in missing]
     finally:
         await connection.close()
@@ -119,6 +134,12 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
             )
     except asyncpg.PostgresError as error:
         raise MigrationError(f"{migration} failed and was rolled back: {error}") from error
+
+
+def _show_warning(_: object, message: asyncpg.PostgresLogMessage) -> None:
+    if getattr(message, "severity_en", None) == "WARNING":
+        hint = getattr(message, "hint", None)
+        print(f"migrate: {message}{f' ({hint})' if hint else ''}", file=sys.stderr)
 
 
 async def _run(url: str, *, check: bool) -> int:
