@@ -101,7 +101,7 @@ class BeatMetric(Base):
 
 
 class ScrapeSchedule(Base):
-    """Tasks that are queued by the clock. ``next_run_at`` and ``begun_for`` are the supervisors', ``last_*`` for people."""
+    """Tasks that are queued by the clock. ``next_run_at`` and ``begun_for`` are the supervisors'."""
 
     __tablename__ = "scrape_schedule"
 

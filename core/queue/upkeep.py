@@ -20,6 +20,7 @@ from core.queue.plan import ProcessSpec
 from core.queue.queue import LOST, QueueUnavailable
 from core.queue.retention import Retention
 from core.queue.slots import Cap, Lease
+from core.schedules.scheduler import Scheduler
 from utils.db import connect
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ class Look:
     expired: bool
     lost: bool
     retained: bool
+    scheduled: bool
 
 
 class Upkeep:
@@ -75,6 +77,7 @@ class Upkeep:
         self._counts: list[Sample] = []
         self._counts_at = 0.0
         self._retention = Retention(self._with_connection, settings.workers.log_retention_months)
+        self._scheduler = Scheduler(settings.database.pg_url, registry, timeout_s=settings.workers.schedule_timeout_s)
 
     async def add_worker(self, spec: ProcessSpec) -> int:
         """An id for a process about to start; its heartbeat begins now."""
@@ -88,7 +91,7 @@ class Upkeep:
     async def look(self, flows: Sequence[str]) -> Look:
         """One statement: which of ``flows`` have work, what operators want, which upkeep is due."""
         (row,) = await self._fetch(sql.TICK, list(flows), self._settings.workers.worker_lease_s)
-        flags = (row[name] for name in ("promotable", "expired", "lost", "retained"))
+        flags = (row[name] for name in ("promotable", "expired", "lost", "retained", "scheduled"))
         return Look(tuple(row["pending"] or ()), _control(row["flows"]), *flags)
 
     async def lease(self, wanted: Sequence[Lease]) -> list[Lease]:
@@ -108,6 +111,8 @@ class Upkeep:
 
     async def work(self, look: Look) -> None:
         """Do what a look found due."""
+        if look.scheduled:
+            self._scheduler.wake()
         if look.promotable:
             await self._fetch(sql.PROMOTE)
         if look.expired:
@@ -116,6 +121,11 @@ class Upkeep:
                     break
         if look.lost and self._beaten_for_a_lease():
             self._log_rescue(await self._fetch(sql.RESCUE_HOSTS, self._settings.workers.worker_lease_s, *self._retries))
+        await self._work_by_the_clock()
+        if look.retained:
+            await self._retention.prune()
+
+    async def _work_by_the_clock(self) -> None:
         now = time.monotonic()
         if now - self._rare_at > RARE_S:
             self._rare_at = now
@@ -127,8 +137,6 @@ class Upkeep:
             self._partitions_at = now
         if now - self._counts_at > FLUSH_S:
             await self.store_counts()
-        if look.retained:
-            await self._retention.prune()
         await self._retention.look_for_holder()
 
     def count(self, message: str) -> None:
@@ -173,7 +181,11 @@ class Upkeep:
         return bool(rows[0][0])
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
+        await self._scheduler.aclose()
+        self._drop_connection()
+
+    def _drop_connection(self) -> None:
         if self._conn is not None:
             self._conn.terminate()
             self._conn = None
@@ -200,7 +212,7 @@ class Upkeep:
                     self._conn = await connect(self._settings.database.pg_url, name=f"beat supervisor {self._host}")
                 return await body(self._conn)
             except LOST as error:
-                await self.aclose()
+                self._drop_connection()
                 raise QueueUnavailable(type(error).__name__) from error
             except asyncpg.DeadlockDetectedError as error:
                 raise QueueUnavailable(type(error).__name__) from error
