@@ -23,7 +23,7 @@ SLACK_S = 5.0
 
 NO_READER = (
     "candidates: the role beat_candidates is missing or may do too much, so candidate queries are not run. "
-    "An administrator runs, in this database: CREATE ROLE beat_candidates NOLOGIN; SELECT prepare_candidates();"
+    "A superuser runs, in this database: SELECT prepare_candidates();"
 )
 
 

@@ -26,9 +26,9 @@ BROKEN_S = 30.0
 MOST_ATTEMPTS = 3
 """Times that a run is begun before it is given up: one that kills its supervisor must not do so for ever."""
 
-IDLE_S = 60
-"""A supervisor that is stopped or cut off in mid-run loses its session, and with it the lock, after so much more than a
-candidate query may take."""
+IDLE_S = 60.0
+"""A supervisor that is stopped or cut off in mid-run loses its session, and with it the lock, when it says nothing for
+so much longer than a candidate query may take."""
 
 
 class Scheduler:
@@ -41,9 +41,14 @@ class Scheduler:
         self._task: asyncio.Task[None] | None = None
         self._not_before = 0.0
 
+    @property
+    def busy(self) -> bool:
+        """Whether a run is in progress."""
+        return self._task is not None
+
     def wake(self) -> None:
         """Something is due. Returns at once; a run in progress is not joined by another."""
-        if self._task is None and time.monotonic() >= self._not_before:
+        if not self.busy and time.monotonic() >= self._not_before:
             self._task = asyncio.get_running_loop().create_task(self._look())
 
     async def aclose(self) -> None:
@@ -72,7 +77,7 @@ class Scheduler:
         conn = await connect(self._url, name="beat schedules")
         try:
             idle_ms = round((self._timeout_s + IDLE_S) * 1000)
-            await conn.execute("select set_config('idle_session_timeout', $1, false)", f"{idle_ms}ms")
+            await conn.execute(sql.END_WHEN_IDLE, f"{idle_ms}ms")
             if not await conn.fetchval(sql.TRY_LOCK):
                 return False
             busy: list[str] = []

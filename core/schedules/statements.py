@@ -10,6 +10,10 @@ _FIELDS: LiteralString = """name, cron, flow, platform, params::text as params, 
 TRY_LOCK = "select pg_try_advisory_lock(hashtext('scrape_schedule'), 0)"
 """For as long as the session lasts, by the one supervisor that runs schedules."""
 
+END_WHEN_IDLE = """
+select set_config('idle_session_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $1, false)"""
+"""The server ends a session that says nothing for ``$1``."""
+
 TRY_LOCK_ONE = "select pg_try_advisory_lock(hashtext('scrape_schedule'), hashtext($1))"
 UNLOCK_ONE = "select pg_advisory_unlock(hashtext('scrape_schedule'), hashtext($1))"
 """Around one run of ``$1 schedule``, which an operator may start too."""
@@ -36,7 +40,7 @@ where name = $1 and cron = $2 and enabled returning attempts"""
 END = """
 update scrape_schedule set last_run_at = $3, last_ended_at = now(), last_outcome = $4, last_created = $5, last_existing = $6,
     last_refused = $7, last_error = $8, attempts = 0, begun_for = null,
-    next_run_at = case when cron = $2 and enabled then $9 end
+    next_run_at = case when cron = $2 and enabled then $9::timestamptz end
 where name = $1"""
 """The run of ``$1 name``, whose cron was ``$2``, due at ``$3``, ended: ``$4 outcome, $5 created, $6 existing, $7 refused,
 $8 error``; ``$9 next``. A cron that was changed meanwhile is worked out again."""

@@ -5,7 +5,7 @@ create table scrape_schedule (
     cron          text not null,                      -- five fields, UTC
     flow          text not null,
     platform      text,                               -- null: the flow's
-    params        jsonb not null default '{}',        -- template: "$column" stands for a candidate's value
+    params        jsonb not null default '{}' check (jsonb_typeof(params) = 'object'),  -- "$column" stands for a candidate's value
     candidates    text,                               -- a SELECT, one task per row; null: one task a run
     max_rows      integer not null default 1000 check (max_rows between 1 and 100000),
     dedup_window  interval check (dedup_window >= interval '1 second'),  -- a candidate's next task comes in the next one; null: with the next run
@@ -44,7 +44,7 @@ select distinct source, handle from credential where handle is not null and enab
 
 -- Makes what candidate queries need: the role beat_candidates, its right to read what is listed here and nothing else, and
 -- candidate_rows(), which runs a query as that role. May be called again, by the owner of the tables or by a superuser:
--- after tables were added, or after an administrator made the role because the owner must not make roles.
+-- after tables were added, or because the owner must not make roles.
 create function prepare_candidates() returns void language plpgsql as $prepare$
 declare
     owner    text := (select relowner::regrole from pg_class where oid = 'scrape_schedule'::regclass);
@@ -101,6 +101,6 @@ begin
     perform prepare_candidates();
 exception when insufficient_privilege then
     raise warning 'schedules cannot have candidate queries yet: %', sqlerrm using hint =
-        'An administrator runs CREATE ROLE beat_candidates NOLOGIN and, in this database, SELECT prepare_candidates().';
+        'A superuser runs SELECT prepare_candidates() in this database.';
 end
 $$;
