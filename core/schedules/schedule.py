@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+import asyncpg
+
 from core.queue.bulk import CREATED, EXISTS, REFUSED, RowResult
 from utils.redact import redact_text
 
@@ -40,7 +42,7 @@ class Schedule:
     priority: int | None = None
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Schedule:
+    def from_row(cls, row: asyncpg.Record) -> Schedule:
         """The schedule of a row that NEXT_DUE or ONE gave."""
         names = [name for name in cls.__dataclass_fields__ if name != "params"]
         params = json.loads(row["params"])

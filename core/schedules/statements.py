@@ -61,3 +61,23 @@ from pg_proc p join pg_roles r on r.oid = p.proowner where p.oid = to_regprocedu
 """Whether candidate queries run as somebody who can do no harm; no row when they cannot run at all."""
 
 CANDIDATES = "select * from candidate_rows($1, $2)"
+
+PUT = """
+insert into scrape_schedule as s (name, cron, flow, platform, params, candidates, max_rows, dedup_window, expires_in, priority,
+    enabled)
+values ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8, $9, $10, coalesce($11::boolean, false))
+on conflict (name) do update set cron = excluded.cron, flow = excluded.flow, platform = excluded.platform,
+    params = excluded.params, candidates = excluded.candidates, max_rows = excluded.max_rows,
+    dedup_window = excluded.dedup_window, expires_in = excluded.expires_in, priority = excluded.priority,
+    enabled = coalesce($11::boolean, s.enabled)
+returning name, enabled, xmax = 0 as is_new"""
+"""Store ``$1 name, $2 cron, $3 flow, $4 platform, $5 params, $6 candidates, $7 max_rows, $8 dedup_window, $9 expires_in,
+$10 priority, $11 enabled``, where null leaves the switch as it is."""
+
+SWITCH = "update scrape_schedule set enabled = $2 where name = $1 returning name"
+REMOVE = "delete from scrape_schedule where name = $1 returning name"
+LIST = """
+select name, enabled, cron, flow, last_run_at, last_outcome, last_created, last_existing, last_refused, last_error,
+    nullif(next_run_at, 'infinity') as next_run_at, next_run_at = 'infinity' as stopped, begun_for is not null as running
+from scrape_schedule order by name"""
+SHOW = "select to_jsonb(s) - 'begun_for' - 'attempts' from scrape_schedule s where name = $1"

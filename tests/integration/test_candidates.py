@@ -41,7 +41,8 @@ async def facts(pg: asyncpg.Connection) -> list[object]:
     """Everything a query might have changed."""
     row = await pg.fetchrow(
         """select (select jsonb_agg(c) from credential c), (select jsonb_agg(a) from instagram_account a),
-        (select count(*) from scrape_request_log), (select count(*) from pg_class), (select last_value from crawl_dump_id_seq),
+        (select count(*) from scrape_request_log), (select count(*) from pg_class),
+        (select last_value from crawl_dump_id_seq),
         (select count(*) from pg_largeobject_metadata), (select count(*) from scrape_schedule),
         (select count(*) from pg_locks where locktype = 'advisory' and database = (
             select oid from pg_database where datname = current_database())),
@@ -157,7 +158,7 @@ async def test_a_link_to_another_database_wants_a_password(stack_env: dict[str, 
             await fetch_candidates(url, schedule(query), timeout_s=10)
 
 
-# -- who migrates -------------------------------------------------------------------------------------------------------
+# -- who migrates ------------------------------------------------------------------------------------------------------
 
 Owned = Callable[[str], AbstractAsyncContextManager[tuple[str, asyncpg.Connection]]]
 
