@@ -17,6 +17,7 @@ from pathlib import Path
 import asyncpg
 
 from config import ConfigError, load_settings
+from core.queue.direct import advice, pooled
 from utils.db import connect
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -143,6 +144,8 @@ def _show_warning(_: object, message: asyncpg.PostgresLogMessage) -> None:
 
 
 async def _run(url: str, *, check: bool) -> int:
+    if (problem := await pooled(url)) is not None:
+        raise MigrationError(f"the URL {advice(problem)}")
     if not check:
         applied = await migrate(url)
         print("\n".join(f"applied {name}" for name in applied) or "the schema is current")
