@@ -16,6 +16,7 @@ from config import Settings
 from core.flows.registry import Registry
 from core.metrics import COUNTS, FLUSH_S, RESCUED, STORE, Sample, columns
 from core.queue import statements as sql
+from core.queue.holders import HolderWatch
 from core.queue.plan import ProcessSpec
 from core.queue.queue import LOST, QueueUnavailable
 from core.queue.retention import Retention
@@ -77,6 +78,7 @@ class Upkeep:
         self._counts: list[Sample] = []
         self._counts_at = 0.0
         self._retention = Retention(self._with_connection, settings.workers.log_retention_months)
+        self._holders = HolderWatch(self._with_connection)
         self._scheduler = Scheduler(settings.database.pg_url, registry, timeout_s=settings.workers.schedule_timeout_s)
 
     async def add_worker(self, spec: ProcessSpec) -> int:
@@ -137,7 +139,7 @@ class Upkeep:
             self._partitions_at = now
         if now - self._counts_at > FLUSH_S:
             await self.store_counts()
-        await self._retention.look_for_holder()
+        await self._holders.look()
 
     def count(self, message: str) -> None:
         """What a child has counted."""
