@@ -145,7 +145,9 @@ async def test_channels_and_videos_go_in_batches_of_forty(pg: asyncpg.Connection
     await params_of(pg, sample, "yt-posts")
     counts = await pg.fetch(
         """select flow, array_agg(jsonb_array_length(coalesce(params->'channel_ids', params->'post_ids'))) as n,
-        count(distinct v) as different from scrape_request_log, jsonb_array_elements_text(coalesce(params->'channel_ids', params->'post_ids')) v
+            count(distinct v) as different
+        from scrape_request_log,
+            jsonb_array_elements_text(coalesce(params->'channel_ids', params->'post_ids')) v
         group by flow order by flow"""
     )
     assert [(row["flow"], sorted(set(row["n"])), row["different"]) for row in counts] == [
