@@ -31,7 +31,7 @@ begin
         perform prepare_candidates();
     end if;
 exception when insufficient_privilege then
-    null;  -- migration 0008 has warned of it
+    null;  -- the migration that made it has warned of this
 end
 $$"""
 """Tables of later migrations become readable for candidate queries, if they are on the list."""

@@ -200,7 +200,7 @@ async def test_an_owner_that_may_not_is_told_and_no_query_runs_until_an_administ
     owned_by: Owned, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with owned_by("nocreaterole") as (url, admin):
-        assert "0008_schedules" in await migrate(url)
+        await migrate(url)
         assert "schedules cannot have candidate queries yet" in capsys.readouterr().err
         with pytest.raises(ScheduleError) as refused:
             await fetch_candidates(url, schedule("select 1 as a"), timeout_s=10)
