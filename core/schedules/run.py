@@ -11,7 +11,7 @@ import asyncpg
 from core.flows.registry import Registry
 from core.flows.scraper import BadTask, built_flow
 from core.queue.bulk import insert_many
-from core.schedules.candidates import fetch_candidates
+from core.schedules.candidates import fetch_candidates, unhurried
 from core.schedules.schedule import RunReport, Schedule, ScheduleError
 from core.schedules.template import NoSuchColumn, check_columns, fill
 
@@ -40,7 +40,8 @@ async def run_schedule(
         report.error = str(error)
         return report
     for start in range(0, len(candidates), SLICE):
-        rows = [task_row(schedule, candidate, due) for candidate in candidates[start : start + SLICE]]
+        some = candidates[start : start + SLICE]
+        rows = [row async for row in unhurried(task_row(schedule, candidate, due) for candidate in some)]
         async with conn.transaction():
             results = await insert_many(conn, registry, rows, expires_in=schedule.expires_in)
         for result in results:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from core.queue.bulk import RowResult
+from core.schedules.candidates import AT_A_TIME, unhurried
 from core.schedules.schedule import RunReport, Schedule
 from core.schedules.template import NoSuchColumn, check_columns, columns, fill
 
@@ -88,3 +90,18 @@ def test_a_report_holds_no_secret_and_has_an_end() -> None:
     assert "EAAB" not in text
     assert len(text) == 2000
     assert "\n" not in text
+
+
+async def test_many_candidates_leave_others_their_turn() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(count())
+    assert [number async for number in unhurried(range(10 * AT_A_TIME))] == list(range(10 * AT_A_TIME))
+    other.cancel()
+    assert turns >= 10
