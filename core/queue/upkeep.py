@@ -30,6 +30,7 @@ RARE_S = 15.0
 """Seconds between searches for claims and rows that nobody will ever finish."""
 
 PARTITIONS_S = 3600.0
+PARTITIONS_AGAIN_S = 60.0
 EXPIRE_ROUNDS = 20
 
 
@@ -74,7 +75,7 @@ class Upkeep:
         self._lock = asyncio.Lock()
         self._beating_since: float | None = None
         self._rare_at = 0.0
-        self._partitions_at = 0.0
+        self._partitions_due = 0.0
         self._counts: list[Sample] = []
         self._counts_at = 0.0
         self._retention = Retention(self._with_connection, settings.workers.log_retention_months)
@@ -133,13 +134,23 @@ class Upkeep:
             self._rare_at = now
             self._log_rescue(await self._fetch(sql.RESCUE_ORPHANS, True, *self._retries))
             await self.fail_unknown()
-        if now - self._partitions_at > PARTITIONS_S:
-            await self._fetch(sql.MAKE_PARTITIONS)
-            await self._retention.drop_partitions()
-            self._partitions_at = now
+        if now > self._partitions_due:
+            await self._keep_partitions()
         if now - self._counts_at > FLUSH_S:
             await self.store_counts()
         await self._holders.look()
+
+    async def _keep_partitions(self) -> None:
+        self._partitions_due = time.monotonic() + PARTITIONS_S
+        try:
+            await self._fetch(sql.MAKE_PARTITIONS)
+            await self._retention.drop_partitions()
+        except asyncpg.PostgresError as error:  # a log was locked for longer than they wait
+            self._partitions_due = time.monotonic() + PARTITIONS_AGAIN_S
+            logger.bind(error=str(error)).warning("log partitions were left for later")
+        except QueueUnavailable:
+            self._partitions_due = 0.0
+            raise
 
     def count(self, message: str) -> None:
         """What a child has counted."""

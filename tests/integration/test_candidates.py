@@ -142,7 +142,8 @@ async def test_what_candidates_are_made_of_can_be_read(planted: asyncpg.Connecti
     assert await fetch_candidates(clean_db, schedule(query), timeout_s=10) == [
         {"handle": "natgeo", "profile_id": "1", "hash": 2**64 - 1, "me": "beat_candidates"}
     ]
-    assert await planted.fetch("select * from connected_account") == [("graphapi", "natgeo")]
+    connected = await planted.fetch("select * from connected_account")
+    assert [tuple(row) for row in connected] == [("graphapi", "natgeo")]
     await planted.execute("update credential set data_access_expired = true")
     assert await fetch_candidates(clean_db, schedule(query), timeout_s=10) == []
 

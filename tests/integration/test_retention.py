@@ -7,8 +7,12 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from config import load_settings
+from core.flows.registry import build_registry
 from core.queue import retention
+from core.queue import upkeep as module
 from core.queue.retention import prune
+from core.queue.upkeep import FlowControl, Look, Upkeep
 from scripts.migrate import migrate
 from tests.support.scratch import scratch_database
 from utils.db import connect
@@ -102,3 +106,32 @@ async def test_months_of_logs_beyond_the_setting_are_dropped(scratch: asyncpg.Co
     assert await scratch.fetch(retention.DROP_PARTITIONS, 2) == []
     kept = await scratch.fetchval("select count(*) from pg_inherits where inhparent = 'profile_log'::regclass")
     assert kept == 2 + 4 + 1
+
+
+async def test_a_locked_log_does_not_end_the_upkeep_and_gets_its_partitions_later(
+    stack_env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PARTITIONS_AGAIN_S", 0.0)
+    nothing_due = Look((), FlowControl(), *(False,) * 5)
+    missing = "select count(*) from pg_inherits where inhparent = 'post_log'::regclass"
+    async with scratch_database(stack_env["PG_URL"]) as url:
+        await migrate(url)
+        monkeypatch.setenv("PG_URL", url)
+        upkeep = Upkeep(load_settings(), build_registry(), "here")
+        pg, other = [await connect(url, name=name) for name in ("tests", "a long export")]
+        last = await pg.fetchval(
+            "select max(inhrelid::regclass::text) from pg_inherits "
+            "where inhparent = 'post_log'::regclass and inhrelid::regclass::text ~ '[0-9]$'"
+        )
+        await pg.execute(f"drop table {last}")
+        before = await pg.fetchval(missing)
+        await other.execute("begin")
+        await other.execute("select from post_log_default")
+        await upkeep.work(nothing_due)
+        assert await pg.fetchval(missing) == before
+        await other.execute("rollback")
+        await upkeep.work(nothing_due)
+        assert await pg.fetchval(missing) == before + 1
+        await upkeep.aclose()
+        await pg.close()
+        await other.close()
