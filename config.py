@@ -204,6 +204,7 @@ class WorkerSettings(_Group):
     log_retention_months: int | None = Field(
         None, ge=1, description="Whole months that profile_log and post_log are kept; for ever when unset."
     )
+    schedule_timeout_s: Seconds = Field(30.0, description="Longest time of a schedule's candidate query.")
     beat_host_id: str | None = Field(None, description="Name of this host in beat_worker; the host name when unset.")
     beat_extra_flows: str | None = Field(
         None, description="Module with further flows, for tests and benches; refused in prod."

@@ -18,7 +18,7 @@ from core.entities.log_unwritten import OrderLog, ProfileActivityLog, ProfileSub
 from core.entities.order import Order
 from core.entities.quality import ProfileQuarantine, RawPayload
 from core.entities.schema_migration import SchemaMigration
-from core.entities.task import BeatFlow, BeatMetric, BeatSlot, BeatWorker, ScrapeRequestLog
+from core.entities.task import BeatFlow, BeatMetric, BeatSlot, BeatWorker, ScrapeRequestLog, ScrapeSchedule
 
 __all__ = [
     "Asset",
@@ -50,6 +50,7 @@ __all__ = [
     "RawPayload",
     "SchemaMigration",
     "ScrapeRequestLog",
+    "ScrapeSchedule",
     "SentimentLog",
     "TaskLog",
 ]

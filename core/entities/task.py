@@ -98,3 +98,31 @@ class BeatMetric(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     labels: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[float] = mapped_column(server_default=text("0"))
+
+
+class ScrapeSchedule(Base):
+    """Tasks that are queued by the clock. ``next_run_at`` and ``begun_for`` are the supervisors'."""
+
+    __tablename__ = "scrape_schedule"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    cron: Mapped[str]
+    flow: Mapped[str]
+    platform: Mapped[str | None]
+    params: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    candidates: Mapped[str | None]
+    max_rows: Mapped[Small] = mapped_column(server_default=text("1000"))
+    dedup_window: Mapped[timedelta | None]
+    expires_in: Mapped[timedelta | None] = mapped_column(server_default=text("interval '1 hour'"))
+    priority: Mapped[Small | None]
+    enabled: Mapped[bool] = mapped_column(server_default=false())
+    next_run_at: Mapped[datetime | None]
+    begun_for: Mapped[datetime | None]
+    attempts: Mapped[Small] = mapped_column(server_default=text("0"))
+    last_run_at: Mapped[datetime | None]
+    last_ended_at: Mapped[datetime | None]
+    last_outcome: Mapped[str | None]
+    last_created: Mapped[Small | None]
+    last_existing: Mapped[Small | None]
+    last_refused: Mapped[Small | None]
+    last_error: Mapped[str | None]

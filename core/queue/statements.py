@@ -201,7 +201,8 @@ select
     exists (select from scrape_request_log t
         where t.status = 'PENDING' and t.expires_at is not null and t.expires_at <= now()) as expired,
     exists (select from beat_worker w where w.beat_at < now() - $2::float8 * interval '1 second') as lost,
-    exists (select from beat_flow b where b.retain is not null) as retained"""
+    exists (select from beat_flow b where b.retain is not null) as retained,
+    exists (select from scrape_schedule s where s.enabled and (s.next_run_at is null or s.next_run_at <= now())) as scheduled"""
 """One look a second: ``$1 flows worth probing, $2 lease in seconds``. Flags say which upkeep is due. Flows with a cap come
 with their workers and what each holds of it."""
 
