@@ -93,6 +93,8 @@ async def _work(order: Order, end: socket.socket) -> None:
     COUNTS.watch(lambda: asyncio.get_running_loop().call_later(FLUSH_S, _hand_on, link))
     link.tell("ready")
     wedged = await worker.run()
+    if not wedged:
+        await runtime.settle()  # what it finds is counted
     _hand_on(link)
     await queue.aclose()
     link.close()
