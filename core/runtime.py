@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from config import Settings
-from core.crawler.crawler import Crawler, SourceTable
 from core.crawler.call import PayloadSink
+from core.crawler.crawler import Crawler, SourceTable
 from core.crawler.errors import ProviderError
 from core.crawler.provider import CredentialSource, Payload, Provider
 from core.crawler.raw import RawPayloads

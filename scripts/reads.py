@@ -1,7 +1,7 @@
 """``python -m scripts.reads [--check|--write]``: reads.json of each source, the paths that its parsers read.
 
-They are what the parsers look up while they read the recorded answers of tests/contract/samples. Of a source that gives
-a call in several forms the paths of all forms are read.
+They are what the parsers look up while they read the recorded answers of tests/contract/samples. A call without a
+recording of its own is read in those recordings of other calls that its parser can read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from core.crawler.provider import Provider
 from core.drift.shape import ANY, ITEM, ROOT
 from core.drift.watch import READS_FILE
 from instagram.functions.retriever.crawler import INSTAGRAM
-from tests.support.instagram import data_cases
+from tests.support.instagram import Recorded, data_cases
+
 
 class _Object(dict[str, Any]):
     """An object of an answer that notes which of its keys are asked for; going through all of them makes it a map."""
@@ -75,15 +76,39 @@ def _under(at: str, key: str) -> str:
 
 def paths_read() -> dict[type[Provider], dict[str, list[str]]]:
     """Source -> function -> paths, of all functions that have a parser."""
-    noted: dict[tuple[str, str], set[str]] = {}
-    for case in data_cases():
-        paths = noted.setdefault((case.source, case.function), {ROOT})
-        with suppress(ProviderError):
-            case.parse(_watched(case.body, "", paths))
     return {
-        kind: {function: sorted(noted.get((source, function), ())) for function in sorted(kind.parsers)}
-        for source, kind in INSTAGRAM.providers.items()
+        kind: {function: sorted(_paths(kind.source, function)) for function in sorted(kind.parsers)}
+        for kind in INSTAGRAM.providers.values()
     }
+
+
+def _paths(source: str, function: str) -> set[str]:
+    cases = data_cases()
+    own = [case for case in cases if (case.source, case.function) == (source, function)]
+    same = [case for case in cases if case.source == source]
+    for group in (own, same, cases):
+        noted = set().union(*(_read_by(source, function, case) for case in group))
+        if len(noted) > 1:
+            return noted
+    return {ROOT}
+
+
+def _read_by(source: str, function: str, case: Recorded) -> set[str]:
+    """The paths that a parser looks up in a recording; none when it finds nothing there."""
+    noted = {ROOT}
+    reader = replace(case, source=source, function=function)
+    try:
+        found = reader.parse(_watched(case.body, "", noted))
+    except ProviderError:
+        return set()
+    return noted if case == reader or _says_something(found) else set()
+
+
+def _says_something(found: Any) -> bool:
+    lists = [value for value in vars(found).values() if isinstance(value, list)] if hasattr(found, "__dict__") else []
+    slots = getattr(type(found), "__slots__", ())
+    lists += [value for name in slots if isinstance(value := getattr(found, name, None), list)]
+    return not lists or any(lists)
 
 
 def files() -> dict[Path, str]:

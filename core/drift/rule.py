@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.drift.shape import ANY, ITEM, KINDS, NO_CHANCE, ROOT, parent_of
+from core.drift.shape import ANY, ITEM, KINDS, LIST, NO_CHANCE, NOTHING, OBJECT, ROOT, parent_of
 
 BASELINE, RUN, RARE = 200, 50, 0.02
 SAMPLES, LOOK, COMMON = 100, 20, 0.5
@@ -27,7 +27,8 @@ MOST_UNDER_ONE = 300
 
 _FORGET_AT = 20_000
 VANISHED, RETYPED, NEW = "vanished", "retyped", "new"
-_NOTHING = KINDS[1]
+_NOTHING = KINDS[NOTHING]
+_CONTAINERS = (KINDS[OBJECT], KINDS[LIST])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,7 @@ class History:
         return Finding(kind, path, was, self.run, self.length)
 
 
-def note_reads(
-    histories: dict[str, History], paths: Sequence[str], answers: Sequence[bytes]
-) -> list[Finding]:
+def note_reads(histories: dict[str, History], paths: Sequence[str], answers: Sequence[bytes]) -> list[Finding]:
     """Enter answers (codes of ``paths``, in the order in which they came) into the histories of the paths."""
     findings: list[Finding] = []
     shapes = Counter(answers)
@@ -133,7 +132,7 @@ Paths = dict[tuple[str, str], Known]
 
 def note_samples(known: Paths, found: Mapping[tuple[str, str], int], samples: int) -> list[Finding]:
     """Enter ``samples`` more answers that were looked through; ``found`` is how many of them had each (path, kind)."""
-    before = max((one.samples for (path, _), one in known.items() if path == ROOT), default=0)
+    before = sum(one.samples for (path, _), one in known.items() if path == ROOT)
     under = Counter(parent_of(path) for path in {path for path, _ in known})
     for (path, kind), count in sorted(found.items()):
         place = (path, kind) if (path, kind) in known else _place(known, under, path, kind)
@@ -148,7 +147,7 @@ def note_samples(known: Paths, found: Mapping[tuple[str, str], int], samples: in
 def _place(known: Paths, under: Counter[str], path: str, kind: str) -> tuple[str, str] | None:
     """Where a path that is not known goes: a place of its own, the ``{}`` beside it, or none."""
     parent = parent_of(path)
-    if path != ROOT and not any((parent, one) in known for one in ("object", "list")):
+    if path != ROOT and not any((parent, one) in known for one in _CONTAINERS):
         return None
     if not path.endswith((ITEM, ANY)) and under[parent] >= MOST_UNDER_ONE:
         path = f"{'' if parent == ROOT else parent}{ANY}"
@@ -162,14 +161,17 @@ def _place(known: Paths, under: Counter[str], path: str, kind: str) -> tuple[str
 
 def _new_paths(known: Paths, samples: int) -> Iterable[Finding]:
     first: dict[str, int] = {}
-    for (path, _), one in known.items():
+    opened: dict[str, int] = {}  # since when there has been something inside
+    for (path, kind), one in known.items():
         first[path] = min(first.get(path, one.since), one.since)
+        if kind in _CONTAINERS:
+            opened[path] = min(opened.get(path, one.since), one.since)
     for (path, kind), one in known.items():
         if one.judged or samples - one.since < LOOK:
             continue
         one.judged = True
         is_first = first[path] == one.since and one.since >= SAMPLES
-        above = first.get(parent_of(path), 0)
+        above = opened.get(parent_of(path), 0)
         with_parent = above >= SAMPLES and one.since - above <= LOOK
         if is_first and not with_parent and kind != _NOTHING and one.samples >= COMMON * (samples - one.since):
             yield Finding(NEW, path, _NOTHING, kind, one.samples)

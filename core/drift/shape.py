@@ -26,7 +26,7 @@ MOST_VALUES = 5000
 MOST_KEYS = 300
 DEEPEST = 14
 LONGEST = 240
-"""Bounds of a fingerprint: items looked at per list, values in all, names per object, steps and characters of a path."""
+"""Bounds of a fingerprint: items per list, values in all, names per object, steps and characters of a path."""
 
 
 def kind_of(value: object) -> str:
@@ -62,7 +62,7 @@ class Reads:
         self.maps = frozenset(parent_of(path) for path in self.paths if path.endswith(ANY))
 
     def kinds(self, answer: Any) -> bytes:
-        """A code for each of ``paths``. Of a list or a map only the first item is looked at: this runs on every answer."""
+        """A code for each of ``paths``. Runs on every answer: of a list or a map only the first item is looked at."""
         values: list[Any] = []
         codes = bytearray([_CODES.get(type(answer), TEXT)])
         for above, step in self._nodes:
@@ -133,8 +133,11 @@ def _is_map(value: dict[str, Any]) -> bool:
         return True
     items = iter(value.values())
     first = next(items, None)
-    return len(value) >= 3 and isinstance(first, dict) and bool(first) and all(
-        isinstance(item, dict) and item.keys() == first.keys() for item in items
+    return (
+        len(value) >= 3
+        and isinstance(first, dict)
+        and bool(first)
+        and all(isinstance(item, dict) and item.keys() == first.keys() for item in items)
     )
 
 

@@ -75,9 +75,7 @@ async def enter(session: AsyncSession, source: str, function: str, seen: Seen) -
     return fresh
 
 
-async def _enter_samples(
-    session: AsyncSession, key: dict[str, str], seen: Seen, findings: list[Finding]
-) -> Paths:
+async def _enter_samples(session: AsyncSession, key: dict[str, str], seen: Seen, findings: list[Finding]) -> Paths:
     rows = (await session.execute(_PATHS, key)).all()
     known = {(row.path, row.type): Known(row.samples, row.since_sample, row.judged) for row in rows}
     before = {place: (one.samples, one.judged) for place, one in known.items()}
@@ -107,4 +105,3 @@ async def _confirm(session: AsyncSession, key: dict[str, str], histories: dict[s
             await session.execute(_STILL, {"id": row.id, "payloads": history.length})
         elif history is None and sampled is not None:
             await session.execute(_STILL, {"id": row.id, "payloads": sampled.samples})
-

@@ -7,7 +7,6 @@ import inspect
 import json
 import random
 import time
-from functools import lru_cache
 from pathlib import Path
 
 from loguru import logger
@@ -37,7 +36,6 @@ class DriftWatch:
         self._database = database
         self._share = share
         self._seen: dict[tuple[str, str], Seen] = {}
-        self._reads: dict[tuple[type[Provider], str], Reads] = {}
         self._since = 0.0
         self._handing_on: asyncio.Task[None] | None = None
 
@@ -45,10 +43,7 @@ class DriftWatch:
         """Note the shape of an answer that holds data, also when no parser could read it."""
         if error is not None and not _is_telling(payload, error):
             return
-        place = (type(provider), payload.function)
-        reads = self._reads.get(place)
-        if reads is None:
-            reads = self._reads[place] = declared_reads(*place)
+        reads = declared_reads(type(provider), payload.function)
         key = (payload.source, payload.function)
         seen = self._seen.get(key)
         if seen is None:
@@ -90,14 +85,24 @@ class DriftWatch:
             logger.bind(error=type(failure).__name__).warning("shapes of answers were not handed on")
 
 
-@lru_cache(maxsize=512)
 def declared_reads(provider: type[Provider], function: str) -> Reads:
     """The paths that the source's parser of a function reads, as ``reads.json`` beside it declares them."""
+    reads = _READS.get((provider, function))
+    if reads is None:
+        reads = _READS[provider, function] = Reads(_declared(provider).get(function, ()))
+    return reads
+
+
+_READS: dict[tuple[type[Provider], str], Reads] = {}
+
+
+def _declared(provider: type[Provider]) -> dict[str, list[str]]:
     for kind in provider.__mro__:
         path = Path(inspect.getfile(kind)).with_name(READS_FILE) if issubclass(kind, Provider) else Path()
         if path.is_file():
-            return Reads(json.loads(path.read_text(encoding="utf-8")).get(function, ()))
-    return Reads(())
+            declared: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+            return declared
+    return {}
 
 
 def _is_telling(payload: Payload, error: ProviderError) -> bool:

@@ -93,8 +93,7 @@ async def _work(order: Order, end: socket.socket) -> None:
     COUNTS.watch(lambda: asyncio.get_running_loop().call_later(FLUSH_S, _hand_on, link))
     link.tell("ready")
     wedged = await worker.run()
-    if not wedged:
-        await runtime.settle()  # what it finds is counted
+    await runtime.settle()  # what it finds is counted
     _hand_on(link)
     await queue.aclose()
     link.close()
