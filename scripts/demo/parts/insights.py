@@ -53,6 +53,12 @@ def events(universe: Universe, creators: int) -> Mapping[str, int]:  # noqa: ARG
 
 async def compare(scene: Scene, verdict: Verdict) -> None:
     """Rows of instagram_profile_insights and instagram_post, and the answer of REST."""
+    await compare_rows(scene, verdict)
+    await _compare_rest(scene, verdict)
+
+
+async def compare_rows(scene: Scene, verdict: Verdict) -> None:
+    """What the tasks have stored."""
     audiences = {row["profile_id"]: row for row in await scene.pg.fetch("select * from instagram_profile_insights")}
     posts = {row["shortcode"]: row for row in await scene.pg.fetch("select * from instagram_post")}
     for who in owners(scene.universe, scene.creators):
@@ -67,7 +73,6 @@ async def compare(scene: Scene, verdict: Verdict) -> None:
                 f"insights of {post.shortcode}", expected_insights(scene.universe, post), posts.get(post.shortcode)
             )
     verdict.problems += [f"audience of {profile_id} should not be there" for profile_id in audiences]
-    await _compare_rest(scene, verdict)
 
 
 async def _compare_rest(scene: Scene, verdict: Verdict) -> None:
