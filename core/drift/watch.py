@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import json
 import random
-import time
 from pathlib import Path
 
 from loguru import logger
@@ -36,7 +35,7 @@ class DriftWatch:
         self._database = database
         self._share = share
         self._seen: dict[tuple[str, str], Seen] = {}
-        self._since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._handing_on: asyncio.Task[None] | None = None
 
     async def __call__(self, payload: Payload, provider: Provider, error: ProviderError | None) -> None:
@@ -47,17 +46,19 @@ class DriftWatch:
         key = (payload.source, payload.function)
         seen = self._seen.get(key)
         if seen is None:
-            self._since = self._since if self._seen else time.monotonic()
             seen = self._seen[key] = Seen(reads.paths)
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(HAND_ON_S, self._begin)
         seen.answers.append(reads.kinds(payload.data))
         if self._share and random.random() < self._share:
             seen.samples += 1
             seen.found.update(fingerprint(payload.data, reads.maps))
-        if len(seen.answers) >= HAND_ON_AT or time.monotonic() - self._since >= HAND_ON_S:
+        if len(seen.answers) >= HAND_ON_AT:
             self._begin()
 
     async def settle(self) -> None:
         """Hand on what is left."""
+        self._stop_timer()
         try:
             async with asyncio.timeout(SETTLE_S):
                 if self._handing_on is not None:
@@ -68,11 +69,18 @@ class DriftWatch:
 
     def _begin(self) -> None:
         """In the background: no task waits for it. While one is under way the counts wait, within their bound."""
+        self._stop_timer()
         if self._handing_on is None or self._handing_on.done():
             self._handing_on = asyncio.create_task(self._hand_on())
             return
         for seen in self._seen.values():
             del seen.answers[: -2 * HAND_ON_AT]
+        self._timer = asyncio.get_running_loop().call_later(HAND_ON_S, self._begin)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def _hand_on(self) -> None:
         taken, self._seen = self._seen, {}

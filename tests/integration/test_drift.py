@@ -24,6 +24,7 @@ from instagram.functions.retriever.crawler import INSTAGRAM
 from tests.sandbox.expected import JOTUCKER
 from tests.sandbox.universe import OPEN_KINDS
 from tests.support.beatctl import Run, runner
+from tests.support.relay import until
 from tests.support.sandbox import Sandbox, running_sandbox
 from utils.db import Database, open_database
 from utils.times import utc_now
@@ -222,6 +223,17 @@ async def test_answers_are_handed_on_in_the_background_and_a_dead_database_harms
     await dead.show(HAND_ON_AT * 4, user())
     await dead.watch.settle()
     assert sum(len(seen.answers) for seen in dead.watch._seen.values()) <= 2 * HAND_ON_AT
+
+
+async def test_a_process_that_is_asked_nothing_more_hands_on_what_it_has(
+    db: Database, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.drift.watch.HAND_ON_S", 0.05)
+    watched = Watched(db)
+    await watched.show(3, user())
+    assert await until(lambda: pg.fetchval("select payloads from payload_read")) == 3
+    await watched.show(2, user())
+    assert await until(lambda: pg.fetchval("select payloads = 5 from payload_read"))
 
 
 async def test_what_is_acknowledged_leaves_the_list_and_a_later_change_is_listed_again(

@@ -96,6 +96,8 @@ async def test_every_flow_of_providers_stores_and_announces_what_they_give(
     wanted = cases(world.universe)
     ended = await run_tasks(pg, env, [(case.flow, case.params) for case in wanted])
     assert await differences(pg, env, wanted, ended) == []
+    shapes = await pg.fetchval("select count(*) from payload_read")
+    assert shapes > 15, "a worker that ends hands on what it saw of answers"
 
 
 async def test_every_flow_that_works_on_what_is_stored_does_its_work(
