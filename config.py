@@ -98,6 +98,9 @@ class ProviderSettings(_Group):
         None, pattern=r"^\d{1,30}$", description="Graph app that checks tokens; unset: each checks itself."
     )
     graph_app_secret: SecretStr = Field(SecretStr(""), description="Secret of that app.")
+    drift_sample: float = Field(
+        0.01, ge=0, le=1, description="Part of all answers whose shape is noted as a whole; 0 turns that off."
+    )
     page_pause_factor: float = Field(1.0, ge=0, description="Multiplies the pauses between pages; 0 in tests.")
 
     @field_validator("redis_url")

@@ -41,6 +41,9 @@ SCHEDULE_RUNS = Count("beat_schedule_runs_total", "Runs of schedules, by how the
 SCHEDULE_TASKS = Count(
     "beat_schedule_tasks_total", "Candidates of schedules, by what became of them.", ("schedule", "outcome")
 )
+PAYLOAD_DRIFT = Count(
+    "beat_payload_drift_total", "Changes in the shape of a source's answers.", ("source", "function", "kind")
+)
 DURATION = Histogram(
     "beat_task_duration_seconds",
     "Time that an attempt ran.",
@@ -54,7 +57,8 @@ PICKUP = Histogram(
     (0.002, 0.005, 0.01, 0.05, 0.25, 1, 5, 30, 60, 300, 3600),
 )
 COUNTED: tuple[Count, ...] = (
-    TASKS, RETRIES, FENCED, RESCUED, PROVIDER_REQUESTS, SCHEDULE_RUNS, SCHEDULE_TASKS, DURATION, PICKUP,
+    TASKS, RETRIES, FENCED, RESCUED, PROVIDER_REQUESTS, SCHEDULE_RUNS, SCHEDULE_TASKS, PAYLOAD_DRIFT,
+    DURATION, PICKUP,
 )  # fmt: skip
 
 Sample = tuple[str, str, float]

@@ -95,6 +95,7 @@ async def _work(order: Order, end: socket.socket) -> None:
     COUNTS.watch(lambda: asyncio.get_running_loop().call_later(FLUSH_S, _hand_on, link))
     link.tell("ready")
     wedged = await worker.run()
+    await runtime.settle()  # what it finds is counted
     _hand_on(link)
     await queue.aclose()
     link.close()
