@@ -44,4 +44,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    del __file__  # multiprocessing would have every child run this file again: 2.4 MB each
     sys.exit(main())
