@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import tempfile
+import threading
 from collections import deque
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from core.client.sniff import ENOUGH
 
@@ -72,8 +74,7 @@ class Body:
         self.size = 0
         self.head = b""
         self.memory: bytearray | None = bytearray()
-        self._file: IO[bytes] | None = None
-        self._writing: asyncio.Future[None] | None = None
+        self._file: _NamelessFile | None = None
         self._batch: list[bytes] = []
         self._batched = 0
         self._budget: DiskBudget | None = None
@@ -92,10 +93,10 @@ class Body:
         """Go on in a file.
 
         Raises:
-            OSError: the disk is full, or the directory cannot be written.
+            OSError: the directory cannot be written.
         """
         assert self.memory is not None
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - lives as long as the body
+        self._file = _NamelessFile(folder)
         self._batch, self._batched, self.memory = [bytes(self.memory)], self.size, None
 
     async def write(self, chunk: bytes) -> None:
@@ -123,34 +124,75 @@ class Body:
         """
         if self._file is not None and self._batch:
             batch, self._batch, self._batched = self._batch, [], 0
-            self._writing = asyncio.ensure_future(asyncio.to_thread(_write_all, self._file, batch))
-            await asyncio.shield(self._writing)
+            await asyncio.to_thread(self._file.append, batch)
 
-    def open(self) -> IO[bytes]:
-        """The bytes as a file to read; it belongs to the body."""
-        return io.BytesIO(self.memory) if self._file is None else self._file
+    def open(self, start: int = 0, length: int | None = None) -> IO[bytes]:
+        """A part of the bytes, all by default, as a file to read, with a position of its own."""
+        size = self.size - start if length is None else min(length, self.size - start)
+        if self._file is not None:
+            return cast(IO[bytes], _Slice(self._file, start, size))
+        return io.BytesIO(memoryview(self.memory or b"")[start : start + size])
 
     def close(self) -> None:
         """Let go of file and room; again is no error."""
         self.memory = None
         self._batch = []
         if self._file is not None:
-            self._close_file(self._file)
+            self._file.close()
             self._file = None
         if self._budget is not None:
             self._budget.give(self._room)
             self._budget = None
 
-    def _close_file(self, file: IO[bytes]) -> None:
-        """A cancelled write goes on in its thread: a file closed under it could give its number to a socket."""
-        if self._writing is None or self._writing.done():
-            file.close()
-        else:
-            self._writing.add_done_callback(lambda done: (done.exception(), file.close()))
+
+class _NamelessFile:
+    """A temporary file for several threads: one that is still reading when it is closed gets an error, and not the
+    bytes of whatever has its descriptor next."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by the body
+        self._lock = threading.Lock()
+
+    def append(self, parts: list[bytes]) -> None:
+        with self._lock:
+            for part in parts:
+                view = memoryview(part)
+                while view:
+                    view = view[self._file.write(view) :]
+
+    def read(self, size: int, at: int) -> bytes:
+        with self._lock:
+            return os.pread(self._file.fileno(), size, at)
+
+    def close(self) -> None:
+        with self._lock:
+            self._file.close()
 
 
-def _write_all(file: IO[bytes], parts: list[bytes]) -> None:
-    for part in parts:
-        view = memoryview(part)
-        while view:
-            view = view[file.write(view) :]
+class _Slice(io.RawIOBase):
+    def __init__(self, file: _NamelessFile, start: int, size: int) -> None:
+        super().__init__()
+        self._file = file
+        self._start = start
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = min(max(base + offset, 0), self._size)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._file.read(min(len(buffer), self._size - self._at), self._start + self._at)
+        buffer[: len(found)] = found
+        self._at += len(found)
+        return len(found)
