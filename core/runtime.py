@@ -6,31 +6,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from config import Settings
+from core.bucket import store_access
 from core.crawler.crawler import Crawler, SourceTable
 from core.crawler.provider import CredentialSource
 from core.crawler.raw import RawPayloads
 from utils.db import Database
-from utils.object_store import ObjectStore, StoreAccess
+from utils.object_store import ObjectStore
 from utils.rate_limit import RateLimiter
 from utils.request import HttpClient
 
 KEEP_S = 5.0
 """Longest that a task waits for the object store."""
-
-
-def store_access(settings: Settings) -> StoreAccess | None:
-    """Where the bucket of the settings is; None when they name none."""
-    store = settings.store
-    if store.aws_bucket is None:
-        return None
-    secret = store.aws_secret_access_key
-    return StoreAccess(
-        bucket=store.aws_bucket,
-        endpoint_url=store.s3_endpoint_url,
-        access_key=store.aws_access_key,
-        secret_key=None if secret is None else secret.get_secret_value(),
-        region=store.aws_region,
-    )
 
 
 def object_store(settings: Settings) -> ObjectStore | None:

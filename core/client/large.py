@@ -94,7 +94,7 @@ class LargeUploads:
         length = max(PART, -(-body.size // _MOST_PARTS))
         parts: list[dict[str, Any]] = []
         for at in range(0, body.size, length):
-            part = {"PartNumber": len(parts) + 1}
+            part: dict[str, Any] = {"PartNumber": len(parts) + 1}
             answer = await self._call(
                 "upload_part", Key=mark.key, UploadId=mark.upload_id, Body=body.open(at, length), **part
             )

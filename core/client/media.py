@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from config import ConfigError, MediaSettings, Settings
+from core.bucket import store_access
 from core.client.connector import KEEP_ALIVE_S
 from core.client.decode import Decoder
 from core.client.door import Door
@@ -21,7 +22,6 @@ from core.client.marks import Marks
 from core.client.sniff import KINDS, Kind
 from core.client.spool import Body, DiskBudget
 from core.client.store import Store
-from core.runtime import store_access
 from utils.object_store import ObjectStore
 
 
