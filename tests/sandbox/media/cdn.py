@@ -21,7 +21,6 @@ SIGNED = ("cdninstagram.com", "fbcdn.net")
 UNSIGNED = ("ytimg.com", "ggpht.com", "googleusercontent.com")
 MODIFIED = b"Thu, 09 May 2024 10:00:00 GMT"
 HANG_S = 3600.0
-_NAME = re.compile(r"/(?:[^/]*_)?([^/_]+)(?:_n)?\.(?:jpe?g|webp|png|gif|mp4)$")
 _FORM = re.compile(rb"(?:^|&)stp=dst-(jpg|webp|png|gif)")
 _SIDE = re.compile(rb"[_=]s(\d{2,4})(?:x\d+)?(?=&|_|$)")
 
@@ -111,9 +110,9 @@ class Cdn:
 
 def _wanted(scope: wire.Scope) -> Wanted:
     path = scope["raw_path"].decode("latin-1")
-    found = _NAME.search(path)
+    stem = path.rpartition("/")[2].partition(".")[0].removesuffix("_n")
     function = "video" if path.endswith(".mp4") else "image"
-    return Wanted(path, scope["query_string"], dict(scope["headers"]), function, found[1] if found else path)
+    return Wanted(path, scope["query_string"], dict(scope["headers"]), function, stem.rpartition("_")[2])
 
 
 def _refused(wanted: Wanted) -> Answer | None:
