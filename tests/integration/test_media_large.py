@@ -18,7 +18,7 @@ from tests.sandbox.media.bodies import file_of
 from tests.support.media import media_client, wanted
 from tests.support.raw_server import RawServer, Seen, always, http, raw_server, until
 from tests.support.s3 import S3Access
-from utils.object_store import ObjectStore
+from utils.object_store import ObjectStore, ObjectStoreFailed
 
 ROOT = Path(__file__).parents[2]
 MIDDLE, PARTS = file_of("middle", "mp4", video_bytes=2 << 20), file_of("parts", "mp4", video_bytes=18 << 20)
@@ -95,7 +95,7 @@ def fail_on_part(monkeypatch: pytest.MonkeyPatch, number: int, statuses: list[in
     async def call(store: ObjectStore, operation: str, **arguments: Any) -> Any:
         if operation == "upload_part" and arguments["PartNumber"] == number and statuses:
             arguments["Body"].read(1 << 20)
-            raise large.ObjectStoreFailed("upload_part: no", status=statuses.pop(0), code="Testing")
+            raise ObjectStoreFailed("upload_part: no", status=statuses.pop(0), code="Testing")
         return await real(store, operation, **arguments)
 
     monkeypatch.setattr(ObjectStore, "call", call)
@@ -190,7 +190,7 @@ async def test_an_abort_that_fails_leaves_its_note_to_the_next(
 
     async def call(store: ObjectStore, operation: str, **arguments: Any) -> Any:
         if operation in ("upload_part", "abort_multipart_upload"):
-            raise large.ObjectStoreFailed(f"{operation}: no", status=403, code="AccessDenied")
+            raise ObjectStoreFailed(f"{operation}: no", status=403, code="AccessDenied")
         return await real(store, operation, **arguments)
 
     with monkeypatch.context() as patched:
