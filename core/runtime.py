@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from config import Settings
+from core.bucket import store_access
 from core.crawler.call import PayloadSink
 from core.crawler.crawler import Crawler, SourceTable
 from core.crawler.errors import ProviderError
@@ -13,7 +14,7 @@ from core.crawler.provider import CredentialSource, Payload, Provider
 from core.crawler.raw import RawPayloads
 from core.drift.watch import DriftWatch
 from utils.db import Database
-from utils.object_store import ObjectStore, StoreAccess
+from utils.object_store import ObjectStore
 from utils.rate_limit import RateLimiter
 from utils.request import HttpClient
 
@@ -23,18 +24,8 @@ KEEP_S = 5.0
 
 def object_store(settings: Settings) -> ObjectStore | None:
     """The bucket of the settings, not yet connected; None when they name none."""
-    store = settings.store
-    if store.aws_bucket is None:
-        return None
-    secret = store.aws_secret_access_key
-    access = StoreAccess(
-        bucket=store.aws_bucket,
-        endpoint_url=store.s3_endpoint_url,
-        access_key=store.aws_access_key,
-        secret_key=None if secret is None else secret.get_secret_value(),
-        region=store.aws_region,
-    )
-    return ObjectStore(access, timeout_s=KEEP_S)
+    access = store_access(settings)
+    return None if access is None else ObjectStore(access, timeout_s=KEEP_S)
 
 
 @dataclass(slots=True)
