@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from config import ConfigError, load_settings
 from core.entities import ScrapeRequestLog
 from core.flows.registry import FLOWS
+from utils.logging import configure_children
 from utils.sentiment import score
 
 MODULES = (
@@ -52,7 +53,8 @@ def _warm() -> None:
     select(ScrapeRequestLog).where(ScrapeRequestLog.id == 1).compile(engine)
     score("")  # reads the lexicon
     with suppress(ConfigError):
-        load_settings()
+        general = load_settings().general
+        configure_children(general.log_level, general.log_format)
 
 
 preload()

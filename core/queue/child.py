@@ -27,7 +27,7 @@ from core.queue.queue import Claim, WorkerQueue
 from core.queue.running import name_task
 from core.queue.worker import Worker
 from core.runtime import FlowContext, Runtime
-from utils.logging import configure
+from utils.logging import configure_child
 from utils.times import utc_now
 
 WEDGED = 70
@@ -50,7 +50,7 @@ class Order:
 def child_main(order: Order, end: socket.socket) -> None:
     """Entry point in the forked process; returns when drained."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    configure(order.settings.general.log_level, order.settings.general.log_format)
+    configure_child(order.settings.general.log_level, order.settings.general.log_format)
     logger.configure(patcher=name_task)
     body = _relay if order.spec.name == RELAY else _work
     with logger.contextualize(worker=order.worker):
