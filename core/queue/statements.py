@@ -18,7 +18,8 @@ _BACKOFF = "least(300, 2 * 2 ^ least(t.retry_count, 10)) * (0.5 + random() / 2) 
 def _step(order: str) -> str:
     """Complete what finished and claim what fits, in one statement and one commit.
 
-    ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data, $7 results``. Gives a row with the ids of the accepted
+    ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data (null: the text None), $7 results``; the last two may be
+    empty, for nothing but nulls. Gives a row with the ids of the accepted
     reports (a reported id that is missing lost its claim), then one per claimed task. ``done`` must run before
     ``pick``: claiming first could lock a row that another process completes while it waits for ours. The dependency
     stands in WHERE because in LIMIT it would make the planner sort the backlog. ``took`` asks for an array of ids because
@@ -27,7 +28,8 @@ def _step(order: str) -> str:
     return f"""
 with done as (
     update scrape_request_log t
-    set status = 'COMPLETE', scraped_at = now(), worker = null, data = d.data, result = d.result, error_code = null
+    set status = 'COMPLETE', scraped_at = now(), worker = null, data = coalesce(d.data, 'None'), result = d.result,
+        error_code = null
     from unnest($4::bigint[], $5::timestamptz[], $6::text[], $7::jsonb[]) d(id, token, data, result)
     where t.id = d.id and t.picked_at = d.token and t.worker = $3
     returning t.*),
