@@ -107,8 +107,8 @@ class WorkerQueue:
                 self._worker,
                 [claim.id for claim in claims],
                 [claim.token for claim in claims],
-                data if any(data) else [],
-                results if any(results) else [],
+                data if data.count(None) < len(data) else [],
+                results if results.count(None) < len(results) else [],
             )
         )
         accepted = next(row["done"] for row in rows if row["id"] is None)
