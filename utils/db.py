@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import asyncpg
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from utils.json_safe import stored_json
 
 POOLED_ARGS = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "command_timeout": 30}
 """What keeps asyncpg clear of named statements, which a transaction pooler cannot carry."""
+
+_AWAY_STATES = ("08", "53", "57P")
+"""SQLSTATE prefixes: connection lost, too many connections, shutting down or starting."""
 
 
 def plain_url(url: str) -> str:
@@ -21,6 +25,12 @@ def plain_url(url: str) -> str:
 def sqlalchemy_url(url: str) -> str:
     """The URL as SQLAlchemy wants it: with the asyncpg driver word."""
     return plain_url(url).replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+def broke_off(error: DBAPIError) -> bool:
+    """Whether a statement failed because the server went away, not because of what it said."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or state.startswith(_AWAY_STATES)
 
 
 async def connect(

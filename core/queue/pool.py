@@ -40,7 +40,7 @@ class Pool:
     ) -> None:
         self._settings = settings
         self._registry = registry
-        self._specs = [*specs, ProcessSpec(RELAY, (), 0)]
+        self._specs = [*specs, ProcessSpec(RELAY)]
         self._upkeep = Upkeep(settings, registry, host)
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["core.preload"])
@@ -244,7 +244,7 @@ class Pool:
             if child.ready and child.spec.name != RELAY and now - child.pong_at > SILENT_S:
                 limits = {flow: self._limit_s(flow) for flow in child.spec.flows}
                 if await self._upkeep.overdue(child.worker, limits, OVERDUE_SLACK_S) or now - child.pong_at > max(
-                    limits.values()
+                    limits.values(), default=self._settings.workers.task_time_limit_s
                 ):
                     logger.bind(worker=child.worker, pid=child.pid, process=child.spec.name).error(
                         "child is wedged: killing it"

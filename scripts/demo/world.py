@@ -81,6 +81,7 @@ async def running_world(creators: int, limit_factor: float) -> AsyncIterator[Wor
             "API_PORT": str(port),
             "HEARTBEAT": "true",
             "WORKER_FLOWS": env.get("WORKER_FLOWS", FLOWS),
+            "WORKER_LISTENERS": env.get("WORKER_LISTENERS", "none"),
             "WORKER_SCALE": env.get("WORKER_SCALE", "0.4"),
         }
         world = World(env, sandbox, f"http://127.0.0.1:{port}")

@@ -64,6 +64,7 @@ async def running_pool(env: dict[str, str], **settings: str) -> AsyncIterator[Ru
         "LOG_FORMAT": "json",
         "BEAT_EXTRA_FLOWS": "tests.support.flows",
         "PAGE_PAUSE_FACTOR": "0",
+        "WORKER_LISTENERS": "none",
         **settings,
     }
     with tempfile.NamedTemporaryFile(prefix="beat-pool-", suffix=".log") as log:
