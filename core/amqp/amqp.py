@@ -119,7 +119,9 @@ class Consumer:
                 if not await self._database_failed(error):
                     raise
                 failures += 1
-                logger.warning("message waits for the database: {error}", error=_reason(error), queue=self._listener.queue)
+                logger.warning(
+                    "message waits for the database: {error}", error=_reason(error), queue=self._listener.queue
+                )
                 await wait_any(self._stopping, lost, timeout_s=pause_s(failures))
             else:
                 return True

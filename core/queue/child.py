@@ -1,4 +1,4 @@
-"""What runs in a child of the pool: a worker, listeners, or the event relay. Everything it needs arrives pickled in its order."""
+"""What runs in a child of the pool: a worker, listeners, or the event relay. What it needs arrives in its order."""
 
 from __future__ import annotations
 

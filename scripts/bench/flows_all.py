@@ -16,8 +16,6 @@ from scripts.bench import counting
 
 counting.install()
 
-LISTENER_PROCESSES = sum(listener.workers for listener in LISTENERS)
-
 
 async def stand_in(params: NoParams, ctx: FlowContext) -> None:
     """Nothing: its process is the point."""
