@@ -13,7 +13,9 @@ _OWN = frozenset({"id", "created_at", "updated_at", "refreshed_at"})
 """Columns that the database fills in itself."""
 
 
-def upsert(entity: type[Base], key: str, *, returning: str, rules: Mapping[str, str] | None = None) -> TextClause:
+def upsert(
+    entity: type[Base], key: str, *, returning: str, rules: Mapping[str, str] | None = None
+) -> TextClause:
     """INSERT ... ON CONFLICT over ``:rows``, a JSON array of objects from column to value.
 
     Rows are locked in order of ``key``. A value that is absent or null leaves the column as it is; ``rules`` says
