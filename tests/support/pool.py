@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import asyncpg
 
@@ -106,6 +108,26 @@ def fork_servers_of(pid: int) -> list[int]:
     return [child for child in children_of(pid) if "forkserver" in command_of(child)]
 
 
+@dataclass(frozen=True)
+class Host:
+    """All processes of one pool: nothing on its host lives on when they are killed together."""
+
+    supervisor: int
+    fork_servers: list[int]
+    children: list[int]
+
+    @classmethod
+    def of(cls, pool: RunningPool) -> Self:
+        """As they are now."""
+        servers = fork_servers_of(pool.pid)
+        return cls(pool.pid, servers, [child for server in servers for child in children_of(server)])
+
+    @property
+    def all(self) -> list[int]:
+        """Every process id."""
+        return [self.supervisor, *self.fork_servers, *self.children]
+
+
 def kill(pid: int) -> bool:
     """SIGKILL; False when it was gone already."""
     try:
@@ -113,6 +135,19 @@ def kill(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def pause(pids: Iterable[int]) -> None:
+    """SIGSTOP."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+
+
+def resume(pids: Iterable[int]) -> None:
+    """SIGCONT; those that are gone are passed over."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 async def queue_tasks(pg: asyncpg.Connection, flow: str, count: int, *, low_ms: int = 0, high_ms: int = 0) -> list[int]:
