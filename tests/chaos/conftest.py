@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import aio_pika
 import asyncpg
 import pytest
@@ -14,7 +12,7 @@ from tests.support.relay import open_channel
 
 
 @pytest.fixture
-async def marks(pg: asyncpg.Connection, rmq_url: str) -> AsyncIterator[asyncpg.Connection]:
+async def marks(pg: asyncpg.Connection, rmq_url: str) -> asyncpg.Connection:
     """A connection; no marks are there, and no events of earlier tasks with the same ids."""
     async with open_channel(rmq_url) as channel:
         try:
@@ -25,4 +23,4 @@ async def marks(pg: asyncpg.Connection, rmq_url: str) -> AsyncIterator[asyncpg.C
             await (await channel.get_queue(TASK_EVENTS, ensure=False)).purge()
     await pg.execute(MARKS)
     await pg.execute("truncate task_mark")
-    yield pg
+    return pg

@@ -43,11 +43,11 @@ class Storm:
             pid = await self._pg.fetchval(VICTIM)
             self._count(kind, SLOTS, happened=bool(pid) and kill(pid))
         elif kind == "fork server":
-            self._count(kind, 0, happened=any([kill(server) for server in fork_servers_of(self.pools[host].pid)]))
+            self._count(kind, 0, happened=sum(map(kill, fork_servers_of(self.pools[host].pid))) > 0)
         else:
             pool = self.pools[host]
             doomed = [pool.pid] if kind == "supervisor" else Host.of(pool).all
-            self._count(kind, PROCESSES * SLOTS, happened=any([kill(pid) for pid in doomed]))
+            self._count(kind, PROCESSES * SLOTS, happened=sum(map(kill, doomed)) > 0)
             self.pools[host] = await self._start(host)
 
     def _count(self, kind: str, slots: int, *, happened: bool) -> None:

@@ -64,7 +64,9 @@ async def one_round(pg: asyncpg.Connection, env: dict[str, str], flows: str, *, 
         pause(host.all)
         held = [row["id"] for row in await pg.fetch(IN_HAND, "frozen")]
         await wait_for_statuses(pg, {"COMPLETE": await pg.fetchval("select count(*) from scrape_request_log")})
-        await asyncio.sleep(0.3)  # naps that others began at the same time are over, so those of the frozen host are too
+        await asyncio.sleep(
+            0.3
+        )  # naps that others began at the same time are over, so those of the frozen host are too
         resume(host.children if children_first else host.all)
         if children_first:  # their supervisor cannot know yet that they were declared lost
             await asyncio.sleep(0.5)
@@ -81,9 +83,7 @@ async def _holds(pg: asyncpg.Connection, host: str) -> bool:
     return len(await pg.fetch(IN_HAND, host)) > 20
 
 
-@pytest.mark.parametrize(
-    "rounds", [pytest.param(2, id="short"), pytest.param(120, id="whole", marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize("rounds", [pytest.param(2, id="short"), pytest.param(120, id="whole", marks=pytest.mark.soak)])
 @pytest.mark.timeout(2400)
 async def test_a_host_that_wakes_up_completes_nothing_that_was_given_to_another(
     marks: asyncpg.Connection, program_env: dict[str, str], rmq_url: str, rounds: int
