@@ -32,8 +32,7 @@ async def emptied(stack: OwnStack) -> asyncpg.Connection:
 
 
 async def open_pg(stack: OwnStack) -> asyncpg.Connection:
-    pg = await connect(stack.env()["PG_URL"], name="test")
-    return pg
+    return await connect(stack.env()["PG_URL"], name="test")
 
 
 async def assert_every_task_was_told_in_order(stack: OwnStack, ids: list[int]) -> None:

@@ -129,12 +129,19 @@ class Host:
 
 
 def kill(pid: int) -> bool:
-    """SIGKILL; False when it was gone already."""
+    """SIGKILL to a process of a pool; False when it was gone already.
+
+    A pid that was written down may belong to a stranger by now: only programs of this checkout are killed.
+    """
     try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
+        ours = Path(f"/proc/{pid}/cwd").readlink() == ROOT and any(
+            word in command_of(pid) for word in ("main.py", "multiprocessing")
+        )
+        if ours:
+            os.kill(pid, signal.SIGKILL)
+    except OSError:
         return False
-    return True
+    return ours
 
 
 def pause(pids: Iterable[int]) -> None:
