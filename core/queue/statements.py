@@ -256,7 +256,7 @@ refused as (
         error_code = case when t.flow = any($2::text[]) then 'NOT_BUILT' else 'UNKNOWN_FLOW' end,
         data = case when t.flow = any($2::text[]) then 'flow: ' || t.flow || ' is not built yet'
             else 'flow: there is no flow ' || left(t.flow, 100) || '; see docs/flows.md for the names' end
-    from strange where t.id = strange.id
+    where t.id = any(array(select id from strange))
     returning t.*),
 said as ({_SAY.format(rows="refused")})
 select count(*) from refused"""
