@@ -148,6 +148,8 @@ STATEMENTS = [
     ),
     # Nothing unknown waits: it looks at one row of each flow.
     reading("search for unknown flows", sql.FAIL_UNKNOWN, MANY, ["flow_unbuilt"], by="srl_fifo", rows=2 * FLOWS),
+    reading("failing of unknown flows", sql.FAIL_UNKNOWN, MANY[1:], [], by="srl_fifo",
+            rows=2 * FLOWS + 2 * PENDING // FLOWS),
 ]  # fmt: skip
 
 
