@@ -248,8 +248,10 @@ with recursive pending(flow) as (
         where s.status = 'PENDING' and s.run_after is null and s.flow > p.flow order by s.flow limit 1)
     from pending p where p.flow is not null),
 strange as (
-    select s.id from pending p join scrape_request_log s on s.flow = p.flow and s.status = 'PENDING' and s.run_after is null
-    where p.flow is not null and not p.flow = any($1::text[]) order by s.id limit 5000 for update of s skip locked),
+    select s.id from pending p cross join lateral (
+        select s.id from scrape_request_log s where s.flow = p.flow and s.status = 'PENDING' and s.run_after is null
+        order by s.id limit 5000 for update skip locked) s
+    where p.flow is not null and not p.flow = any($1::text[]) limit 5000),
 refused as (
     update scrape_request_log t
     set status = 'FAILED', scraped_at = now(),
