@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import asyncpg
 import pytest
 
@@ -11,6 +13,7 @@ from tests.support.relay import until
 IDLE = {"WORKER_FLOWS": "test_nap", "WORKER_SCALE": "2.5"}
 """Ten processes of ten slots."""
 
+FAILED = "select count(*) = $1 from scrape_request_log where status = 'FAILED'"
 BUSY = """
 select array_agg(n order by n) from (
     select count(*) as n from scrape_request_log where status = 'PROCESSING' group by worker) w"""
@@ -72,11 +75,7 @@ async def test_a_flood_of_one_flow_holds_back_no_other(pg: asyncpg.Connection, p
             await queue_tasks(pg, "test_nap", 20_000, low_ms=20, high_ms=20)
             for number in range(1, 6):
                 await queue_tasks(pg, "test_missing", 1)
-                await until(
-                    lambda n=number: pg.fetchval(
-                        "select count(*) = $1 from scrape_request_log where status = 'FAILED'", n
-                    )
-                )
+                await until(partial(pg.fetchval, FAILED, number))
             left = await pg.fetchval("select count(*) from scrape_request_log where status = 'PENDING'")
             assert left > 1_000
             await pg.execute("delete from scrape_request_log where status = 'PENDING'")
@@ -93,7 +92,7 @@ async def test_a_flood_of_100_000_tasks_delays_the_pick_up_of_others_by_50_ms_at
     async def pickups() -> float:
         for _ in range(200):
             (task_id,) = await queue_tasks(pg, "test_missing", 1)
-            await until(lambda: pg.fetchval("select status = 'FAILED' from scrape_request_log where id = $1", task_id))
+            await until(partial(pg.fetchval, "select status = 'FAILED' from scrape_request_log where id = $1", task_id))
         return float(
             await pg.fetchval(
                 """select percentile_cont(0.99) within group (order by extract(epoch from picked_at - created_at))
