@@ -107,9 +107,7 @@ async def test_files_are_loaded_and_bad_lines_named(beatctl: Run, pg: asyncpg.Co
     assert (broken.code, broken.err.startswith("line 1: row: ")) == (1, True)
 
 
-async def test_a_file_goes_in_ten_thousand_rows_at_a_time(
-    beatctl: Run, pg: asyncpg.Connection, tmp_path: Path
-) -> None:
+async def test_a_file_goes_in_ten_thousand_rows_at_a_time(beatctl: Run, pg: asyncpg.Connection, tmp_path: Path) -> None:
     file = tmp_path / "rows.ndjson"
     lines = [json.dumps({"params": {"handle": f"h{n}"}, "idempotency_key": f"k{n}"}) for n in range(10_003)]
     lines[10_001] = '{"params": {"handle": "another"}, "idempotency_key": "k7"}'
