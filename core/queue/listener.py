@@ -42,7 +42,6 @@ class QueueListener:
             conn: asyncpg.Connection | None = None
             try:
                 conn = await connect(self._url, name="beat listen")
-                await _complain_of_pooler(conn)
                 await self._subscribe(conn)
                 self._on_gap()
                 pause = 0.2
@@ -76,12 +75,3 @@ class QueueListener:
         worker, _, task_id = payload.partition(":")
         with contextlib.suppress(ValueError):
             self._on_cancel(int(worker), int(task_id))
-
-
-async def _complain_of_pooler(conn: asyncpg.Connection) -> None:
-    """Say what is wrong when the session is a pooler's: it makes up the process id that it tells its clients."""
-    if await conn.fetchval("select pg_backend_pid()") != conn.get_server_pid():
-        logger.error(
-            "PG_URL leads through a pooler, where notifications and session locks get lost: "
-            "set PG_URL to PostgreSQL itself, and PGBOUNCER_URL to the pooler"
-        )

@@ -66,21 +66,6 @@ async def test_work_that_nobody_was_told_of_is_found(
         assert await pool.stop() == 0
 
 
-async def test_a_supervisor_behind_a_pooler_says_what_is_wrong_and_one_that_is_not_does_not(
-    pg: asyncpg.Connection, program_env: dict[str, str]
-) -> None:
-    said = "PG_URL leads through a pooler"
-    pooled = {**program_env, "PG_URL": program_env["PGBOUNCER_URL"]}
-    async with running_pool(pooled, WORKER_FLOWS="test_missing") as pool:
-        await pool.wait_for_line(said)
-        assert any("set PG_URL to PostgreSQL itself" in line for line in pool.lines)
-    async with running_pool(program_env, WORKER_FLOWS="test_missing") as pool:
-        await pool.wait_for_line("pool is ready")
-        await until(lambda: pg.fetchval(LISTENING))
-        assert not any(said in line for line in pool.lines)
-        assert await pool.stop() == 0
-
-
 async def test_a_flood_of_one_flow_holds_back_no_other(pg: asyncpg.Connection, program_env: dict[str, str]) -> None:
     """Each task of the other flow ends while the flood is far from its end, in its own process and in a shared one."""
     for shape in ({}, {"WORKER_PROCESSES": "2"}):
