@@ -265,7 +265,7 @@ with recursive pending(flow) as (
 strange as (
     select s.id from pending p cross join lateral (
         select s.id from scrape_request_log s where s.flow = p.flow and s.status = 'PENDING' and s.run_after is null
-        order by s.id limit 5000 for update skip locked) s
+        order by s.id + 0 limit 5000 for update skip locked) s
     where p.flow is not null and not p.flow = any($1::text[]) limit 5000),
 refused as (
     update scrape_request_log t

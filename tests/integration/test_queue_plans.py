@@ -39,15 +39,20 @@ reset session_replication_role"""
 
 
 @pytest.fixture(scope="module")
-async def million(stack_env: dict[str, str]) -> AsyncIterator[asyncpg.Connection]:
+async def million_url(stack_env: dict[str, str]) -> AsyncIterator[str]:
     async with scratch_database(stack_env["PG_URL"]) as url:
         await migrate(url)
-        connection = await connect(url, name="plans", command_timeout_s=None)
-        await connection.execute("set synchronous_commit = off")
-        await connection.execute(FILL)
-        await connection.execute("vacuum analyze")
-        yield connection
-        await connection.close()
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def million(million_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await connect(million_url, name="plans", command_timeout_s=None)
+    await connection.execute("set synchronous_commit = off")
+    await connection.execute(FILL)
+    await connection.execute("vacuum analyze")
+    yield connection
+    await connection.close()
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -195,3 +200,32 @@ async def test_reports_find_their_rows_by_the_primary_key(million: asyncpg.Conne
         assert plan.indexes <= {PKEY, "srl_claim"}
         assert PKEY in plan.indexes
         assert plan.rows <= 2 * len(rows)
+
+
+READ = """
+select seq_tup_read, idx_tup_fetch from pg_stat_xact_user_tables where relname = 'scrape_request_log'"""
+
+
+@pytest.mark.parametrize("pooled", [False, True], ids=["direct", "pooled"])
+@pytest.mark.parametrize("statement", [sql.STEP, sql.STEP_OLDEST_FIRST], ids=["priority", "age"])
+@pytest.mark.parametrize(("flows", "free"), [(MANY[:1], 1), (MANY[:1], 100), (MANY, 5)])
+async def test_the_plan_that_workers_keep_reads_few_rows(
+    million: asyncpg.Connection, million_url: str, statement: str, flows: list[str], free: int, pooled: bool
+) -> None:
+    """As they run it: prepared on a connection of their own, or as a function behind a pooler; planned once for all."""
+    worker = await connect(million_url, name="plans", prepared=not pooled)
+    transaction = worker.transaction()
+    await transaction.start()
+    try:
+        text, claimed = sql.called(statement) if pooled else statement, 0
+        for _ in range(3):
+            claimed += len([row for row in await worker.fetch(text, *step_args(flows, free)) if row["id"]])
+        read = await worker.fetchrow(READ)
+    finally:
+        await transaction.rollback()
+        await worker.close()
+    assert read is not None
+    assert claimed >= 3 * free
+    assert read["seq_tup_read"] == 0
+    # Once to claim and once to write; and what the steps before have claimed is dead in the index until they commit.
+    assert claimed <= read["idx_tup_fetch"] <= 4 * claimed
