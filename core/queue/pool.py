@@ -27,10 +27,8 @@ from core.queue.roster import Roster
 from core.queue.upkeep import FlowControl, Upkeep
 
 PING_S = 2.0
-SILENT_S = 4.0
-"""Without a pong for so long a child may be wedged; the queue then says whether its tasks are overdue."""
-OVERDUE_SLACK_S = 3.0
-"""With SILENT_S and the look once a second: a process that blocks is killed within 5 s after its task's limit."""
+SILENT_S, OVERDUE_SLACK_S = 4.0, 3.0
+"""Silent for so long a child may be wedged; the queue says whether a task is overdue: killed 5 s after its limit."""
 
 
 class Pool:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.consume import assert_completed_once
 from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
+from tests.support.relay import until
 
 LIMIT_S = 1
 """Time limit of the bad flows; the one that kills its process needs none."""
@@ -48,6 +49,7 @@ async def test_a_bad_task_costs_its_own_row_and_the_tasks_beside_it_run_again(
             await (await stack.enter_async_context(pool)).wait_for_line("pool is ready")
         good = await queue_tasks(marks, "test_mark", SLOTS * (len(BAD) - 1), low_ms=90_000, high_ms=90_000)
         await wait_for_statuses(marks, {"PROCESSING": len(good)})
+        await until(lambda: marks.fetchval("select count(*) = $1 from task_mark", len(good)))
         beside = await held_by_host(marks)
         assert {host: len(ids) for host, ids in beside.items()} == {
             f"host of {flow}": SLOTS for flow in BAD if flow != CANCELLABLE
