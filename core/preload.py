@@ -13,6 +13,7 @@ from sqlalchemy import NullPool, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from config import ConfigError, load_settings
+from core.amqp.listeners import LISTENERS
 from core.entities import ScrapeRequestLog
 from core.flows.registry import FLOWS
 from utils.logging import configure_children
@@ -37,7 +38,8 @@ MODULES = (
 def preload() -> None:
     """Import it all and freeze it, so that the collector never writes to the shared pages."""
     gc.disable()
-    for name in (*MODULES, *sorted({flow.target.partition(":")[0] for flow in FLOWS if flow.target})):
+    called = {flow.target for flow in FLOWS} | {listener.handler for listener in LISTENERS}
+    for name in (*MODULES, *sorted({path.partition(":")[0] for path in called if path})):
         importlib.import_module(name)
     _warm()
     gc.collect()

@@ -47,6 +47,12 @@ where id = :id and rest_count > 0 and (disabled_till is null or disabled_till <=
 """)
 """A call that began before a rest and succeeds during it says nothing about the next one."""
 
+STORED = text("""
+select id, source, handle, credentials from credential
+where source = :source and enabled and (id = cast(:id as bigint) or handle = cast(:handle as text))
+order by id
+""").columns(credentials=JSONB)
+
 LOCK = text("select id, source, credentials from credential where id = :id for update").columns(credentials=JSONB)
 
 INVALIDATE = text("""

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from core.crawler.provider import Credential
 from core.crawler.scrub import PUBLIC_KEYS
 from credentials import statements as sql
 from credentials.keys import checked_keys, idempotency_key, stored_handle
@@ -75,6 +76,17 @@ class CredentialStore:
             if is_new:
                 await session.execute(sql.REVIVE, {"id": row.id})
             return int(row.id)
+
+    async def stored(
+        self, source: str, *, credential_id: int | None = None, handle: str | None = None
+    ) -> list[Credential]:
+        """The credentials of an id or of an account, resting and refused ones too, that can be opened and that no
+        operator has disabled."""
+        wanted = {"source": source, "id": credential_id, "handle": stored_handle(source, handle)}
+        async with self._sessions() as session:
+            rows = (await session.execute(sql.STORED, wanted)).all()
+        opened = [(row, self._keys_or_none(row)) for row in rows]
+        return [Credential(row.id, row.source, row.handle, keys) for row, keys in opened if keys is not None]
 
     async def list(self, source: str | None = None) -> list[Listed]:
         """Every credential, or those of a source; opens none, so it needs no key."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import asyncpg
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from utils.json_safe import stored_json
@@ -13,6 +14,8 @@ POOLED_ARGS = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "c
 """What keeps asyncpg clear of named statements, which a transaction pooler cannot carry."""
 
 KEPT_PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
+_AWAY_STATES = ("08", "53", "57P")
+"""SQLSTATE prefixes: connection lost, too many connections, shutting down or starting."""
 
 
 def plain_url(url: str) -> str:
@@ -23,6 +26,12 @@ def plain_url(url: str) -> str:
 def sqlalchemy_url(url: str) -> str:
     """The URL as SQLAlchemy wants it: with the asyncpg driver word."""
     return plain_url(url).replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+def broke_off(error: DBAPIError) -> bool:
+    """Whether a statement failed because the server went away, not because of what it said."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or state.startswith(_AWAY_STATES)
 
 
 async def connect(

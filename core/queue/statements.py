@@ -265,15 +265,17 @@ with recursive pending(flow) as (
         where s.status = 'PENDING' and s.run_after is null and s.flow > p.flow order by s.flow limit 1)
     from pending p where p.flow is not null),
 strange as (
-    select s.id from pending p join scrape_request_log s on s.flow = p.flow and s.status = 'PENDING' and s.run_after is null
-    where p.flow is not null and not p.flow = any($1::text[]) order by s.id limit 5000 for update of s skip locked),
+    select s.id from pending p cross join lateral (
+        select s.id from scrape_request_log s where s.flow = p.flow and s.status = 'PENDING' and s.run_after is null
+        order by s.id + 0 limit 5000 for update skip locked) s
+    where p.flow is not null and not p.flow = any($1::text[]) limit 5000),
 refused as (
     update scrape_request_log t
     set status = 'FAILED', scraped_at = now(),
         error_code = case when t.flow = any($2::text[]) then 'NOT_BUILT' else 'UNKNOWN_FLOW' end,
         data = case when t.flow = any($2::text[]) then 'flow: ' || t.flow || ' is not built yet'
             else 'flow: there is no flow ' || left(t.flow, 100) || '; see docs/flows.md for the names' end
-    from strange where t.id = strange.id
+    where t.id = any(array(select id from strange))
     returning t.*),
 said as ({_SAY.format(rows="refused")})
 select count(*) from refused"""

@@ -107,6 +107,20 @@ async def test_files_are_loaded_and_bad_lines_named(beatctl: Run, pg: asyncpg.Co
     assert (broken.code, broken.err.startswith("line 1: row: ")) == (1, True)
 
 
+async def test_a_file_goes_in_ten_thousand_rows_at_a_time(beatctl: Run, pg: asyncpg.Connection, tmp_path: Path) -> None:
+    file = tmp_path / "rows.ndjson"
+    lines = [json.dumps({"params": {"handle": f"h{n}"}, "idempotency_key": f"k{n}"}) for n in range(10_003)]
+    lines[10_001] = '{"params": {"handle": "another"}, "idempotency_key": "k7"}'
+    file.write_text("\n".join(lines), encoding="utf-8")
+    ran = await beatctl("tasks", "load", str(file), "--flow", FLOW)
+    assert (ran.code, ran.out) == (1, "10002 queued, 0 there already, 1 refused\n")
+    assert ran.err == "line 10002: idempotency_key: belongs to task 8, which has another flow or other params\n"
+    sizes = await pg.fetch("select count(*) from scrape_request_log group by xmin::text order by 1")
+    assert [row["count"] for row in sizes] == [2, 10_000]
+    ran = await beatctl("tasks", "load", str(file), "--flow", FLOW)
+    assert ran.out == "0 queued, 10002 there already, 1 refused\n"
+
+
 async def test_explain_names_the_fact_that_decides(beatctl: Run, pg: asyncpg.Connection) -> None:
     async def said(change: str = "select 1") -> str:
         await pg.execute(change)

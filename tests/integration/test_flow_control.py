@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import asyncpg
 
@@ -111,3 +112,74 @@ async def test_tasks_with_the_usual_priority_get_their_flows(pg: asyncpg.Connect
     stored = await pg.fetch("select priority from scrape_request_log order by id")
     said = await pg.fetch("select (payload->>'priority')::int from event_outbox order by id")
     assert [row[0] for row in stored] == [7, 7, 3, 1] == [row[0] for row in said]
+
+
+async def test_a_pause_under_load_lets_running_tasks_end_and_starts_no_more(
+    pg: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    async with running_pool(program_env, WORKER_FLOWS="test_nap,test_missing") as pool:
+        await pool.wait_for_line("pool is ready")
+        tasks = await queue_tasks(pg, "test_nap", 800, low_ms=200, high_ms=400)
+        await wait_for(pg, f"select ({RUNNING}) = 40", True)
+        await pg.execute("insert into beat_flow (flow, paused) values ('test_nap', true)")
+        await wait_for(pg, RUNNING, 0)
+        waiting = await pg.fetchval("select count(*) from scrape_request_log where status = 'PENDING'")
+        assert waiting > 0
+        await queue_tasks(pg, "test_missing", 3)  # other flows go on
+        await asyncio.sleep(2)
+        await wait_for_statuses(pg, {"COMPLETE": 800 - waiting, "PENDING": waiting, "FAILED": 3}, within_s=5)
+        await pg.execute("update beat_flow set paused = false")
+        await wait_for_statuses(pg, {"COMPLETE": 800, "FAILED": 3}, within_s=60)
+        assert await pool.stop() == 0
+    assert await pg.fetchval("select max(retry_count) from scrape_request_log where id = any($1)", tasks) == 1
+
+
+async def test_attempts_time_limit_and_retention_are_followed_at_run_time(
+    pg: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    settings = "insert into beat_flow (flow, {0}) values ($1, $2) on conflict (flow) do update set {0} = $2"
+    async with running_pool(program_env, WORKER_FLOWS="test_nap,test_broken") as pool:
+        await pool.wait_for_line("pool is ready")
+        await queue_tasks(pg, "test_broken", 1)
+        await wait_for(pg, "select retry_count from scrape_request_log where flow = 'test_broken'", 2)
+        await pg.execute(settings.format("max_retries"), "test_broken", 1)
+        await queue_tasks(pg, "test_broken", 1)
+        await wait_for(
+            pg, "select retry_count from scrape_request_log where flow = 'test_broken' and status = 'FAILED'", 1
+        )
+        await pg.execute("delete from scrape_request_log")
+
+        await pg.execute(settings.format("timeout_s"), "test_nap", 1)
+        await asyncio.sleep(2.5)
+        await queue_tasks(pg, "test_nap", 1, low_ms=60_000, high_ms=60_000)
+        await wait_for(pg, "select error_code from scrape_request_log where status = 'FAILED'", "TIMEOUT")
+        await queue_tasks(pg, "test_nap", 200)
+        await wait_for_statuses(pg, {"FAILED": 1, "COMPLETE": 200})
+
+        await asyncio.sleep(1.5)  # all of them have ended longer ago than they will be kept
+        await pg.execute(settings.format("retain"), "test_nap", timedelta(seconds=1))
+        (kept,) = await queue_tasks(pg, "test_broken", 1)
+        await wait_for(pg, "select array_agg(id) from scrape_request_log", [kept], within_s=20)
+        assert await pool.stop() == 0
+
+
+async def test_urgent_tasks_go_before_those_that_wait_already(
+    pg: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    """But for a tenth of the claims, which go by age alone."""
+    await cap(pg, 1)
+    usual = await queue_tasks(pg, "test_nap", 60, low_ms=5, high_ms=5)
+    async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
+        await wait_for(pg, f"select ({RUNNING}) + count(*) > 0 from scrape_request_log where status = 'COMPLETE'", True)
+        await pg.execute("update beat_flow set priority = 5")
+        urgent = await queue_tasks(pg, "test_nap", 30, low_ms=5, high_ms=5)
+        await wait_for_statuses(pg, {"COMPLETE": 90})
+        assert await pool.stop() == 0
+    passed = await pg.fetchval(
+        """select count(*) from scrape_request_log where id = any($2) and picked_at > (
+            select min(created_at) from scrape_request_log where id = any($1)) and picked_at < (
+            select max(picked_at) from scrape_request_log where id = any($1))""",
+        urgent,
+        usual,
+    )
+    assert passed <= 10, f"{passed} usual tasks went before the last urgent one"

@@ -86,6 +86,7 @@ async def deployment(tmp_path: Path, program_env: dict[str, str]) -> AsyncIterat
     settings = {name: program_env[name] for name in names} | {
         "BEAT_EXTRA_FLOWS": "tests.support.flows",
         "WORKER_FLOWS": FLOW,
+        "WORKER_LISTENERS": "none",
         "WORKER_GRACE_S": "6",
     }
     lines = ["# settings of stage", "", *(f"{name}={value}" for name, value in settings.items())]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import asyncpg
 
@@ -64,6 +66,7 @@ async def running_pool(env: dict[str, str], **settings: str) -> AsyncIterator[Ru
         "LOG_FORMAT": "json",
         "BEAT_EXTRA_FLOWS": "tests.support.flows",
         "PAGE_PAUSE_FACTOR": "0",
+        "WORKER_LISTENERS": "none",
         **settings,
     }
     with tempfile.NamedTemporaryFile(prefix="beat-pool-", suffix=".log") as log:
@@ -105,13 +108,53 @@ def fork_servers_of(pid: int) -> list[int]:
     return [child for child in children_of(pid) if "forkserver" in command_of(child)]
 
 
+@dataclass(frozen=True)
+class Host:
+    """All processes of one pool: nothing on its host lives on when they are killed together."""
+
+    supervisor: int
+    fork_servers: list[int]
+    children: list[int]
+
+    @classmethod
+    def of(cls, pool: RunningPool) -> Self:
+        """As they are now."""
+        servers = fork_servers_of(pool.pid)
+        return cls(pool.pid, servers, [child for server in servers for child in children_of(server)])
+
+    @property
+    def all(self) -> list[int]:
+        """Every process id."""
+        return [self.supervisor, *self.fork_servers, *self.children]
+
+
 def kill(pid: int) -> bool:
-    """SIGKILL; False when it was gone already."""
+    """SIGKILL to a process of a pool; False when it was gone already.
+
+    A pid that was written down may belong to a stranger by now: only programs of this checkout are killed.
+    """
     try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
+        ours = Path(f"/proc/{pid}/cwd").readlink() == ROOT and any(
+            word in command_of(pid) for word in ("main.py", "multiprocessing")
+        )
+        if ours:
+            os.kill(pid, signal.SIGKILL)
+    except OSError:
         return False
-    return True
+    return ours
+
+
+def pause(pids: Iterable[int]) -> None:
+    """SIGSTOP."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+
+
+def resume(pids: Iterable[int]) -> None:
+    """SIGCONT; those that are gone are passed over."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 async def queue_tasks(pg: asyncpg.Connection, flow: str, count: int, *, low_ms: int = 0, high_ms: int = 0) -> list[int]:
