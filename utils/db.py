@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from utils.json_safe import stored_json
@@ -66,3 +68,31 @@ def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: 
         connect_args=POOLED_ARGS,
     )
     return Database(engine, async_sessionmaker(engine, expire_on_commit=False))
+
+
+async def fetch(session: AsyncSession, statement: str, *values: Any) -> list[asyncpg.Record]:
+    """Run one statement by the driver itself, in the session's transaction, and give its rows.
+
+    For statements that every refresh runs: SQLAlchemy's own way costs the process more than twice as much (200 rather
+    than 80 µs). Parameters are ``$1``, ``$2``, ...; jsonb goes in and comes out as text.
+
+    Raises:
+        DBAPIError: as ``session.execute`` does; the text shows no parameter.
+    """
+    connection = await session.connection()
+    adapted: Any = (await connection.get_raw_connection()).dbapi_connection
+    driver: asyncpg.Connection = adapted.driver_connection
+    try:
+        if not driver.is_in_transaction():
+            await adapted._start_transaction()  # SQLAlchemy begins with its first execute
+        return await driver.fetch(statement, *values)
+    except Exception as error:
+        if driver.is_closed():
+            await connection.invalidate()
+        if not isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+            raise
+        closed = driver.is_closed()
+        raise DBAPIError(statement, None, error, hide_parameters=True, connection_invalidated=closed) from error
+    except BaseException:
+        await connection.invalidate()  # cancelled half-way: nobody knows what the connection has still to say
+        raise

@@ -5,65 +5,31 @@ Everything can run twice: a worker may die after the commit and before it report
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import TextClause, text
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.amqp import outbox
 from core.amqp.events import post_log_event, profile_log_event
-from core.entities.instagram import InstagramAccount, InstagramPost
 from core.models.logs import PostLog, ProfileLog, key_values
 from instagram.models.keys import PROFILE_ID
-from instagram.tasks.averages import store_averages
+from instagram.tasks import store_statements as sql
+from instagram.tasks.averages import Numbers, averages_of, values_of
 from instagram.tasks.quality import Opinion, Verdict
 from instagram.tasks.quarantine import checked
 from instagram.tasks.transformer import account_row, post_row
-from instagram.tasks.upserts import upsert
-from utils.json_safe import json_safe, json_text
+from instagram.tasks.upserts import Upsert
+from utils.db import fetch
+from utils.json_safe import json_safe, json_text, plain_text, safe_text
 
-_FIRST_VALUE_STAYS = ("profile_follower", "profile_er", "profile_static_er", "profile_reels_er")
-
-UPSERT_ACCOUNT = upsert(InstagramAccount, "profile_id", returning="profile_id")
-UPSERT_POSTS = upsert(
-    InstagramPost,
-    "shortcode",
-    returning="shortcode, profile_id",
-    rules={
-        **dict.fromkeys(_FIRST_VALUE_STAYS, "coalesce(t.{0}, excluded.{0})"),
-        # A media pk stands in for the Graph media id only until that is known.
-        "post_id": "case when excluded.post_id is distinct from excluded.media_pk"
-        " then coalesce(excluded.{0}, t.{0}) else coalesce(t.{0}, excluded.{0}) end",
-    },
-)
-
-HANDLE_SEEN = text("""
-insert into handle_history as t (platform, handle, profile_id)
-values (:platform, :handle, :profile_id)
-on conflict (platform, handle, profile_id) do update set last_seen = now()
-""")
-
-ADD_PROFILE_LOG = text("""
-insert into profile_log (profile_id, platform, dimensions, metrics, source, timestamp)
-select profile_id, platform, dimensions, metrics, source, timestamp
-from jsonb_to_recordset(cast(:rows as jsonb))
-     as r(profile_id text, platform text, dimensions jsonb, metrics jsonb, source text, timestamp timestamptz)
-""")
-
-ADD_POST_LOGS = text("""
-insert into post_log (platform_post_id, profile_id, platform, dimensions, metrics, source, timestamp)
-select platform_post_id, profile_id, platform, dimensions, metrics, source, timestamp
-from jsonb_to_recordset(cast(:rows as jsonb))
-     as r(platform_post_id text, profile_id text, platform text, dimensions jsonb, metrics jsonb, source text,
-          timestamp timestamptz)
-""")
-
-OWNER_BY_HANDLE = text("""
-select profile_id from instagram_account where handle = lower(:handle) order by updated_at desc limit 1
-""")
+OWNER_BY_HANDLE = """
+select profile_id from instagram_account where handle = lower($1) order by updated_at desc limit 1
+"""
 
 
 async def upsert_profile(
@@ -83,86 +49,121 @@ async def upsert_profile(
     Raises:
         Doubtful: they jump and ``others`` is None, which is to say that nobody else was asked; nothing is stored.
     """
+    ordered = _ordered(posts)
+    post_rows = [post_row(log) for log in ordered]
     async with session.begin():
         profile, verdict = await checked(session, profile, others)
-        row = account_row(profile)
-        await write_rows(session, UPSERT_ACCOUNT, [row])
-        if "handle" in row:
-            await session.execute(
-                HANDLE_SEEN,
-                {"platform": profile.platform.value, "handle": row["handle"], "profile_id": profile.profile_id},
-            )
-        stored = await _store_posts(session, posts)
+        account = account_row(profile)
+        statement = sql.write_profile(
+            sql.columns_of([account]),
+            sql.columns_of(post_rows),
+            owners=not all(log.profile_id for log in ordered),
+            averages=refreshed,
+        )
+        answers = await fetch(session, statement, rows_text([account]), rows_text(post_rows), profile.platform.value)
+        stored = await _owned(session, ordered, answers)
+        events = [profile_log_event(profile), *map(post_log_event, stored)]
+        said = *outbox.columns_of(events), _audit_text(stored), _audit_text([profile])
         if refreshed:
-            await store_averages(session, profile.profile_id, refreshed=True)
-        await add_profile_log(session, profile)
-        await outbox.add(session, [profile_log_event(profile), *map(post_log_event, stored)])
+            await fetch(session, sql.SAY_REFRESHED, *said, profile.profile_id, *values_of(_averages(answers)))
+        else:
+            await fetch(session, sql.SAY_PROFILE, *said)
     return verdict
-
-
-async def add_profile_log(session: AsyncSession, profile: ProfileLog) -> None:
-    """The audit row of a profile, in the session's transaction."""
-    await session.execute(ADD_PROFILE_LOG, {"rows": _json([_audit(profile, profile_id=profile.profile_id)])})
-
-
-async def add_post_logs(session: AsyncSession, posts: Iterable[PostLog]) -> None:
-    """The audit rows of posts, in the session's transaction."""
-    rows = [_audit(log, platform_post_id=log.shortcode, profile_id=log.profile_id) for log in posts]
-    await session.execute(ADD_POST_LOGS, {"rows": _json(rows)})
 
 
 async def upsert_posts(session: AsyncSession, posts: Sequence[PostLog]) -> None:
     """Store posts and announce each of them once: all of it, or nothing."""
-    async with session.begin():
-        stored = await _store_posts(session, posts)
-        await outbox.add(session, [post_log_event(log) for log in stored])
-
-
-async def _store_posts(session: AsyncSession, posts: Sequence[PostLog]) -> list[PostLog]:
-    """Rows and audit rows of the posts; returns them with the owner that the rows know."""
     if not posts:
-        return []
-    ordered = sorted(posts, key=lambda log: log.shortcode or "")
-    owners = dict(await write_rows(session, UPSERT_POSTS, map(post_row, ordered)))
-    stored = [await _owned(session, log, owners) for log in ordered]
-    await add_post_logs(session, stored)
-    return stored
+        return
+    ordered = _ordered(posts)
+    async with session.begin():
+        answers = await write_rows(session, sql.POSTS, map(post_row, ordered), returning=sql.OWNER)
+        stored = await _owned(session, ordered, answers)
+        events = [post_log_event(log) for log in stored]
+        await fetch(session, sql.SAY_POSTS, *outbox.columns_of(events), _audit_text(stored))
 
 
-async def _owned(session: AsyncSession, log: PostLog, owners: dict[str, str | None]) -> PostLog:
-    """The log with its owner: as its source said, else as the row knows, else the account that has the handle."""
-    if log.profile_id:
-        return log
-    owner = owners.get(log.shortcode or "")
+async def add_profile_log(session: AsyncSession, profile: ProfileLog) -> None:
+    """The audit row of a profile, in the session's transaction."""
+    await fetch(session, sql.ADD_PROFILE_LOG, _audit_text([profile]))
+
+
+async def add_post_logs(session: AsyncSession, posts: Sequence[PostLog]) -> None:
+    """The audit rows of posts, in the session's transaction."""
+    await fetch(session, sql.ADD_POST_LOGS, _audit_text(posts))
+
+
+async def write_rows(
+    session: AsyncSession, how: Upsert, rows: Iterable[Mapping[str, Any]], *, returning: str | None = None
+) -> list[asyncpg.Record]:
+    """Upsert rows of one table, in the session's transaction; gives what it returns, by default the keys."""
+    written = list(rows)
+    statement = how.statement(sql.columns_of(written), "$1::jsonb", returning=returning or f"t.{how.key}")
+    return await fetch(session, statement, rows_text(written))
+
+
+def rows_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a JSON array; times with their offset, where ``json_safe`` would give them the form of events."""
+    text = plain_text(rows, _ROWS.encode)
+    if text is None:
+        timed = [
+            {key: _iso(value) if isinstance(value, datetime) else value for key, value in row.items()} for row in rows
+        ]
+        text = json_text(json_safe(timed))
+    return text
+
+
+def _ordered(posts: Sequence[PostLog]) -> list[PostLog]:
+    return sorted(posts, key=lambda log: log.shortcode or "")
+
+
+async def _owned(session: AsyncSession, posts: Sequence[PostLog], answers: Sequence[asyncpg.Record]) -> list[PostLog]:
+    """The logs with their owners: as the source said, else as the row knows, else the account that has the handle."""
+    if all(log.profile_id for log in posts):
+        return list(posts)
+    known = {row["shortcode"]: row["profile_id"] for row in answers if row["shortcode"] is not None}
+    return [log if log.profile_id else await _with_owner(session, log, known.get(log.shortcode)) for log in posts]
+
+
+async def _with_owner(session: AsyncSession, log: PostLog, owner: str | None) -> PostLog:
     handle = log.dimensions.get("handle")
     if owner is None and handle:
-        owner = await session.scalar(OWNER_BY_HANDLE, {"handle": handle})
+        found = await fetch(session, OWNER_BY_HANDLE, handle)
+        owner = found[0]["profile_id"] if found else None
     if owner is None:
         return log
     return replace(log, profile_id=owner, dimensions={**log.dimensions, PROFILE_ID: owner})
 
 
-async def write_rows(session: AsyncSession, statement: TextClause, rows: Iterable[dict[str, Any]]) -> list[Any]:
-    """Run one of the upserts, in the session's transaction; gives what it returns."""
-    result = await session.execute(statement, {"rows": _json(list(rows))})
-    return list(result.all())
+def _averages(answers: Sequence[asyncpg.Record]) -> dict[str, float | None]:
+    """From what ``write_profile`` gives."""
+    [followers] = [row["followers"] for row in answers if row["what"] == "account"]
+    newest = [Numbers(*(row[name] for name in Numbers._fields)) for row in answers if row["what"] == "newest"]
+    return averages_of(newest, followers)
 
 
-def _audit(log: ProfileLog | PostLog, **ids: str | None) -> dict[str, Any]:
-    return {
-        **ids,
+def _audit_text(logs: Sequence[ProfileLog | PostLog]) -> str:
+    return safe_text([_audit(log) for log in logs])
+
+
+def _audit(log: ProfileLog | PostLog) -> dict[str, Any]:
+    row = {
+        "profile_id": log.profile_id,
         "platform": log.platform.value,
         "dimensions": key_values(log.dimensions),
         "metrics": key_values(log.metrics),
         "source": log.source,
         "timestamp": log.timestamp.isoformat(),
     }
-
-
-def _json(rows: list[dict[str, Any]]) -> str:
-    return json_text(json_safe([{key: _iso(value) for key, value in row.items()} for row in rows]))
+    if isinstance(log, PostLog):
+        row["platform_post_id"] = log.shortcode
+    return row
 
 
 def _iso(value: Any) -> Any:
-    """Times with their offset: ``json_safe`` would give them the form of events."""
-    return value.isoformat() if isinstance(value, datetime) else value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError
+
+
+_ROWS = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_iso)
