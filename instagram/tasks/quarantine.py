@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -70,7 +69,7 @@ async def checked(
     rows = await fetch(session, _STORED, profile.profile_id, profile.platform.value)
     if not rows or type(followers) is not int:
         return profile, None
-    old, doubts = rows[0]["followers"], json.loads(rows[0]["open"])
+    old, doubts = rows[0]["followers"], rows[0]["open"]
     first = Opinion(profile.source, followers)
     waiting = [Opinion(one["source"], one["new"]) for one in doubts if one["recent"]]
     verdict = judge(old, first, others or (), waiting)
