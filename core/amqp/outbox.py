@@ -9,21 +9,28 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import asyncpg
 
-from utils.db import fetch
+from utils.db import fetch_in
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from core.amqp.events import Event
 
-ADD = """
+
+def adding(first: int, condition: str = "true") -> str:
+    """SQL that adds events: parameters from ``$first`` on are those of ``columns_of``.
+
+    ``condition`` may name other steps of the same statement, which have to lock first what the events speak of.
+    """
+    return f"""
 insert into event_outbox (exchange, routing_key, entity_key, payload)
 select e.exchange, e.routing_key, e.entity_key, e.payload::jsonb
-from unnest($1::text[], $2::text[], $3::text[], $4::text[])
+from unnest(${first}::text[], ${first + 1}::text[], ${first + 2}::text[], ${first + 3}::text[])
      with ordinality e(exchange, routing_key, entity_key, payload, position)
-order by e.position
-"""
-"""Events of ``columns_of``, to be written alone or as the end of a statement that writes what they speak of."""
+where {condition} order by e.position"""  # noqa: S608 - a constant of the caller
+
+
+ADD = adding(1)
 
 # The first three: a host that vanishes gives its lock back after 25 s, not two hours. The others: a list of what is
 # held back looks very selective to the planner, which then reads and sorts the whole table instead of its first rows.
@@ -111,11 +118,11 @@ async def add(session: AsyncSession, events: Sequence[Event]) -> None:
     in the order of the commits, per entity, and nobody sees an older state after a newer one.
     """
     if events:
-        await fetch(session, ADD, *columns_of(events))
+        await fetch_in(session, ADD, *columns_of(events))
 
 
 def columns_of(events: Sequence[Event]) -> tuple[list[str], list[str], list[str], list[str]]:
-    """The parameters of ``ADD``.
+    """The parameters of ``adding``.
 
     Raises:
         ValueError: a payload is no JSON.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.enums import PostType
 from instagram.helper import NEWEST, account_averages
-from utils.db import fetch
+from utils.db import fetch_in
 
 NAMES = ("avg_likes", "avg_comments", "avg_engagement", "avg_reach", "avg_reels_plays")
 
@@ -26,17 +27,31 @@ class Numbers(NamedTuple):
     publish_time: datetime | None
 
 
-def newest_of(posts: str, condition: str) -> str:
-    """SQL: the ``Numbers`` of the newest reels, and of the newest images and carousels, among ``posts``.
+def newest_of(condition: str) -> str:
+    """SQL: the ``Numbers`` and the ids of the newest reels, and of the newest images and carousels.
 
     These are the posts that the API averages too.
     """
-    select = f"select {', '.join(Numbers._fields)} from {posts} where {condition}"  # noqa: S608 - callers' constants
+    names = ", ".join(Numbers._fields)
+    select = f"select {names}, id from instagram_post where {condition}"  # noqa: S608 - a constant of the caller
     newest = f"order by publish_time desc nulls last, id desc limit {NEWEST}"
     return f"""
 ({select} and post_type = 'reels' and plays >= 0 {newest})
 union all
 ({select} and post_type in ('image', 'carousel') {newest})"""
+
+
+def newest(posts: Iterable[tuple[int, Numbers]]) -> list[Numbers]:
+    """The same choice among posts that are at hand, each with its id."""
+    ranked = [post for _, post in sorted(posts, key=_rank, reverse=True)]
+    reels = [post for post in ranked if post.post_type == PostType.REELS and post.plays is not None and post.plays >= 0]
+    static = [post for post in ranked if post.post_type in (PostType.IMAGE, PostType.CAROUSEL)]
+    return reels[:NEWEST] + static[:NEWEST]
+
+
+def _rank(post: tuple[int, Numbers]) -> tuple[float, int]:
+    row_id, numbers = post
+    return (-math.inf if numbers.publish_time is None else numbers.publish_time.timestamp()), row_id
 
 
 def averages_of(posts: Sequence[Numbers], followers: int | None) -> dict[str, float | None]:
@@ -46,32 +61,21 @@ def averages_of(posts: Sequence[Numbers], followers: int | None) -> dict[str, fl
     return account_averages(static, reels, followers)
 
 
-def set_averages(first: int, *, refreshed: bool) -> str:
-    """SQL: store averages; parameter ``$first`` is the profile's id, and those after it are ``NAMES``.
-
-    ``refreshed`` stamps the row as wholly refreshed. ``updated_at`` says when a source was last heard: it stays.
-    """
-    values = ", ".join(f"{name} = ${first + number}::float8" for number, name in enumerate(NAMES, start=1))
-    stamp = ", refreshed_at = now()" if refreshed else ""
-    return f"update instagram_account set {values}{stamp} where profile_id = ${first}"  # noqa: S608 - own names
-
-
 _FOLLOWERS = "select followers from instagram_account where profile_id = $1 for no key update"
-_NEWEST = newest_of("instagram_post", "profile_id = $1")
-_STORE = set_averages(1, refreshed=False)
+_NEWEST = newest_of("profile_id = $1")
+_STORE = f"""
+update instagram_account set {", ".join(f"{name} = ${place}::float8" for place, name in enumerate(NAMES, start=2))}
+where profile_id = $1
+"""  # noqa: S608 - own names
+"""``updated_at`` says when a source was last heard: it stays."""
 
 
 async def store_averages(session: AsyncSession, profile_id: str) -> dict[str, float | None] | None:
     """Set the ``avg_*`` columns in the session's transaction and return them; None: there is no such account."""
-    account = await fetch(session, _FOLLOWERS, profile_id)
+    account = await fetch_in(session, _FOLLOWERS, profile_id)
     if not account:
         return None
-    posts = [Numbers(*row) for row in await fetch(session, _NEWEST, profile_id)]
+    posts = [Numbers(*row[:-1]) for row in await fetch_in(session, _NEWEST, profile_id)]
     averages = averages_of(posts, account[0]["followers"])
-    await fetch(session, _STORE, profile_id, *values_of(averages))
+    await fetch_in(session, _STORE, profile_id, *(averages[name] for name in NAMES))
     return averages
-
-
-def values_of(averages: dict[str, float | None]) -> list[Any]:
-    """The parameters of ``set_averages`` behind the profile's id."""
-    return [averages[name] for name in NAMES]

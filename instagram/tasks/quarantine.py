@@ -13,7 +13,7 @@ from core.models.logs import ProfileLog
 from core.queue import tasks
 from instagram.models.keys import FOLLOWERS
 from instagram.tasks.quality import Opinion, Verdict, judge, jump_text
-from utils.db import fetch
+from utils.db import fetch_in
 from utils.times import utc_now
 
 AGAIN_AFTER, AGAIN_WITHIN = timedelta(hours=1), timedelta(hours=6)
@@ -66,7 +66,7 @@ async def checked(
     """
     ids = {"platform": profile.platform.value, "profile_id": profile.profile_id}
     followers = profile.metrics.get(FOLLOWERS)
-    rows = await fetch(session, _STORED, profile.profile_id, profile.platform.value)
+    rows = await fetch_in(session, _STORED, profile.profile_id, profile.platform.value)
     if not rows or type(followers) is not int:
         return profile, None
     old, doubts = rows[0]["followers"], rows[0]["open"]
@@ -84,6 +84,15 @@ async def checked(
     elif verdict.doubted or doubts:
         await session.execute(_RESOLVE, {**ids, "resolution": verdict.resolution})
     return _with_followers(profile, verdict.believed), verdict
+
+
+def plainly(profile: ProfileLog, old: int | None) -> tuple[ProfileLog, Verdict | None] | None:
+    """As ``checked``, of an account without open doubts that has ``old`` followers; None when they jump."""
+    followers = profile.metrics.get(FOLLOWERS)
+    if type(followers) is not int:
+        return profile, None
+    verdict = judge(old, Opinion(profile.source, followers), (), ())
+    return None if verdict.resolution is None else (_with_followers(profile, verdict.believed), verdict)
 
 
 def _with_followers(profile: ProfileLog, believed: Opinion | None) -> ProfileLog:

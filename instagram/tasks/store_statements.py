@@ -1,4 +1,4 @@
-"""The two statements that store a refresh: first the rows, then what is said about them.
+"""The statements that store a refresh: one looks at what is there, one writes everything.
 
 Through a transaction pooler a statement is sent, parsed and planned anew each time, and costs two round trips: few are
 better than many, and columns that no row has are left out of them.
@@ -12,12 +12,12 @@ from typing import Any
 
 from core.amqp import outbox
 from core.entities.instagram import InstagramAccount, InstagramPost
-from instagram.tasks.averages import Numbers, newest_of, set_averages
+from instagram.tasks.averages import NAMES, Numbers, newest_of
 from instagram.tasks.upserts import upsert
 
 _FIRST_VALUE_STAYS = ("profile_follower", "profile_er", "profile_static_er", "profile_reels_er")
 
-ACCOUNTS = upsert(InstagramAccount, "profile_id")
+ACCOUNTS = upsert(InstagramAccount, "profile_id", rules=dict.fromkeys(NAMES, "excluded.{0}"))
 POSTS = upsert(
     InstagramPost,
     "shortcode",
@@ -34,40 +34,54 @@ Columns = tuple[str, ...]
 _NUMBERS = ", ".join(Numbers._fields)
 _NO_NUMBERS = ", ".join(f"null::{POSTS.types[name]} as {name}" for name in Numbers._fields)
 
+LOOK_AT_ACCOUNT = f"""
+select 'account' as what, a.xmin::text as version, a.followers, exists (
+    select from profile_quarantine q where q.profile_id = a.profile_id and q.platform = $2
+    and q."column" = 'followers' and q.resolved_at is null) as doubts,
+    null::text as shortcode, null::text as owner, {_NO_NUMBERS}, a.id
+from instagram_account a where a.profile_id = $1"""  # noqa: S608 - own names
+"""The account ``$1`` of platform ``$2``: its version, followers, and whether some are waiting to be confirmed."""
+
+_OTHERS = newest_of("profile_id = $1 and shortcode <> all($3::text[])")
+LOOK = f"""{LOOK_AT_ACCOUNT}
+union all
+select 'post', null, null, null, shortcode, profile_id, {_NUMBERS}, id
+from instagram_post where shortcode = any($3::text[])
+union all
+select 'newest', null, null, null, null, null, n.* from ({_OTHERS}) n
+"""  # noqa: S608
+"""The account with the posts ``$3`` as they are stored, and the newest of its other posts."""
+
 _SEEN = """
 insert into handle_history as t (platform, handle, profile_id)
 select $3::text, r.handle, r.profile_id
 from account, jsonb_to_recordset($1::jsonb) as r(handle text, profile_id text) where r.handle is not null
 on conflict (platform, handle, profile_id) do update set last_seen = now()"""
 
-# What the statement itself writes is not visible in its tables.
-_KNOWN = f"""
-select id, {_NUMBERS} from posts where profile_id = (select profile_id from account)
-union all
-select id, {_NUMBERS} from instagram_post
-where profile_id = (select profile_id from account) and shortcode <> all(array(select shortcode from posts))"""  # noqa: S608
-
-_ACCOUNT_ANSWER = (
-    f"select 'account' as what, followers, null::text as shortcode, profile_id, {_NO_NUMBERS} from account"  # noqa: S608
-)
-_POST_ANSWER = f"select 'post', null::bigint, shortcode, profile_id, {_NO_NUMBERS} from posts"  # noqa: S608
-_NEWEST_ANSWER = f"select 'newest', null::bigint, null::text, null::text, n.* from ({newest_of('known', 'true')}) n"  # noqa: S608
-
-OWNER = "t.shortcode, t.profile_id"
-"""What is told of a written post."""
-
-_ADD_PROFILE_LOG = """
+_PROFILE_LOG = """
 insert into profile_log (profile_id, platform, dimensions, metrics, source, timestamp)
 select profile_id, platform, dimensions, metrics, source, timestamp
 from jsonb_to_recordset({rows}::jsonb)
-     as r(profile_id text, platform text, dimensions jsonb, metrics jsonb, source text, timestamp timestamptz)"""
+     as r(profile_id text, platform text, dimensions jsonb, metrics jsonb, source text, timestamp timestamptz)
+where {condition}"""
 
-_ADD_POST_LOGS = """
+_POST_LOGS = """
 insert into post_log (platform_post_id, profile_id, platform, dimensions, metrics, source, timestamp)
 select platform_post_id, profile_id, platform, dimensions, metrics, source, timestamp
 from jsonb_to_recordset({rows}::jsonb)
      as r(platform_post_id text, profile_id text, platform text, dimensions jsonb, metrics jsonb, source text,
-          timestamp timestamptz)"""
+          timestamp timestamptz)
+where {condition}"""
+
+ADD_PROFILE_LOG = _PROFILE_LOG.format(rows="$1", condition="true")
+ADD_POST_LOGS = _POST_LOGS.format(rows="$1", condition="true")
+"""Audit rows ``$1``, a JSON array."""
+
+SAY_POSTS = f"with audit as ({_POST_LOGS.format(rows='$5', condition='true')}) {outbox.ADD}"
+"""Events as ``outbox.ADD`` takes them, and audit rows ``$5`` of the posts that they speak of."""
+
+_ACCOUNT_FIRST = "(select count(*) from account) > 0"
+_ALL_LOCKED = f"{_ACCOUNT_FIRST} and (select count(*) from posts) >= 0"  # noqa: S608
 
 
 def columns_of(rows: Iterable[Mapping[str, Any]]) -> Columns:
@@ -76,40 +90,20 @@ def columns_of(rows: Iterable[Mapping[str, Any]]) -> Columns:
 
 
 @lru_cache(maxsize=256)
-def write_profile(account: Columns, posts: Columns, *, owners: bool, averages: bool) -> str:
-    """Write an account's row ``$1`` and rows of posts ``$2``, JSON arrays; ``$3`` is the platform.
+def write_profile(account: Columns, posts: Columns, *, refreshed: bool) -> str:
+    """Everything of a refresh, if the account's row is still of the version ``$4`` (null: there was none).
 
-    Gives rows of ``what``: ``account`` with its followers; with ``owners`` each ``post`` with its shortcode and its
-    owner; with ``averages`` the ``newest`` posts of the account with their numbers. The account is written first, so
-    that its row is locked before those of posts.
+    ``$1`` the account's row and ``$2`` rows of posts as JSON arrays, ``$3`` platform, ``$5`` and ``$6`` audit rows of
+    the profile and the posts, ``$7`` to ``$10`` events. Gives one row, or none when nothing was written. The account's
+    row is locked first, then those of posts, and events come last. ``refreshed`` stamps the account so.
     """
-    after_account = "(select count(*) from account) > 0"
-    written = f"t.id, t.shortcode, t.profile_id, {', '.join(f't.{name}' for name in Numbers._fields)}"
-    steps = [
-        f"account as ({ACCOUNTS.statement(account, '$1::jsonb', returning='t.profile_id, t.followers')})",
-        f"seen as ({_SEEN})",
-        f"posts as ({POSTS.statement(posts, '$2::jsonb', returning=written, where=after_account)})",
-    ]
-    answers = [_ACCOUNT_ANSWER]
-    if owners:
-        answers.append(_POST_ANSWER)
-    if averages:
-        steps.append(f"known as ({_KNOWN})")
-        answers.append(_NEWEST_ANSWER)
-    return f"with {', '.join(steps)}\n{' union all '.join(answers)}"
-
-
-def _say(*steps: str) -> str:
-    """Audit rows, and events as ``outbox.ADD`` takes them."""
-    named = ", ".join(f"step_{number} as ({step})" for number, step in enumerate(steps))
-    return f"with {named} {outbox.ADD}"
-
-
-ADD_PROFILE_LOG, ADD_POST_LOGS = _ADD_PROFILE_LOG.format(rows="$1"), _ADD_POST_LOGS.format(rows="$1")
-"""Audit rows ``$1``, a JSON array."""
-
-_POST_LOGS, _PROFILE_LOG = _ADD_POST_LOGS.format(rows="$5"), _ADD_PROFILE_LOG.format(rows="$6")
-SAY_POSTS = _say(_POST_LOGS)
-SAY_PROFILE = _say(_POST_LOGS, _PROFILE_LOG)
-SAY_REFRESHED = _say(_POST_LOGS, _PROFILE_LOG, set_averages(7, refreshed=True))
-"""Audit rows of posts ``$5`` and of the profile ``$6``, JSON arrays; then id and averages for ``set_averages``."""
+    guard, stamp = "t.xmin::text = $4", "refreshed_at" if refreshed else None
+    written = ACCOUNTS.statement(account, "$1::jsonb", returning="t.profile_id", stamp=stamp, guard=guard)
+    return f"""
+with account as ({written}),
+seen as ({_SEEN}),
+posts as ({POSTS.statement(posts, "$2::jsonb", returning="t.id", where=_ACCOUNT_FIRST)}),
+audit as ({_PROFILE_LOG.format(rows="$5", condition=_ACCOUNT_FIRST)}),
+audits as ({_POST_LOGS.format(rows="$6", condition=_ACCOUNT_FIRST)}),
+said as ({outbox.adding(7, _ALL_LOCKED)})
+select profile_id from account"""  # noqa: S608 - own names

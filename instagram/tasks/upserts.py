@@ -27,20 +27,33 @@ class Upsert:
     types: Mapping[str, str]
     rules: Mapping[str, str] = field(default_factory=dict)
 
-    def statement(self, columns: Collection[str], rows: str, *, returning: str, where: str = "true") -> str:
+    def statement(
+        self,
+        columns: Collection[str],
+        rows: str,
+        *,
+        returning: str,
+        where: str = "true",
+        stamp: str | None = None,
+        guard: str | None = None,
+    ) -> str:
         """INSERT ... ON CONFLICT over ``rows``, an expression that is a JSON array of objects from column to value.
 
         ``columns`` are those that any row has: every other one would only cost the database time. Rows are locked in
-        order of the key, and ``updated_at`` is set each time. ``where`` may name what has to run before.
+        order of the key, and ``updated_at`` is set each time, as is the column ``stamp``. ``where`` may name what has
+        to run before; a row that is there and does not meet ``guard`` is left alone.
         """
         written = sorted({self.key, *columns} & self.types.keys())
         names = ", ".join(written)
         typed = ", ".join(f"{name} {self.types[name]}" for name in written)
         set_to = "".join(f"{name} = {self._value(name)}, " for name in written if name != self.key)
+        stamped = f", {stamp}" if stamp else ""
         return f"""
-insert into {self.table} as t ({names})
-select {names} from jsonb_to_recordset({rows}) as r({typed}) where {where} order by {self.key}
-on conflict ({self.key}) do update set {set_to}updated_at = now()
+insert into {self.table} as t ({names}{stamped})
+select {names}{", now()" if stamp else ""} from jsonb_to_recordset({rows}) as r({typed})
+where {where} order by {self.key}
+on conflict ({self.key}) do update set {set_to}{f"{stamp} = now(), " if stamp else ""}updated_at = now()
+{f"where {guard}" if guard else ""}
 returning {returning}"""  # noqa: S608 - names come from the entity
 
     def _value(self, column: str) -> str:

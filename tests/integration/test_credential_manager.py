@@ -127,13 +127,8 @@ async def test_rests_in_a_row_take_10_30_60_and_60_minutes(manager: CredentialMa
         await manager.rest(await picked(manager), reason="(429, 'slow down')")
         taken.append(minutes((await row(pg, credential_id))["left"]))
         await end_rest(pg, credential_id)
-        manager = manager_of(Database(*_parts(manager)))
+        manager = CredentialManager(manager._sessions, Vault.from_ring(OLD))
     assert taken == [10, 30, 60, 60]
-
-
-def _parts(manager: CredentialManager) -> Any:
-    factory = manager._sessions
-    return factory.kw["bind"], factory
 
 
 async def test_a_resting_credential_is_not_picked_and_says_when_it_comes_back(manager: CredentialManager) -> None:
