@@ -17,8 +17,8 @@ select c.* from unnest($1::text[]) s(source) cross join lateral (
         and enabled and not data_access_expired and disabled_till > now() and disabled_till < $4
     order by disabled_till limit $3)) c
 """
-"""Of each source ``$1`` (and the handle ``$2``, unless null) at most ``$3`` credentials that can be used, by chance, and
-as many of those that come back by themselves (before ``$4``), soonest first."""
+"""Of each source ``$1`` (and the handle ``$2``, unless null) at most ``$3`` credentials that can be used, by chance,
+and as many of those that come back by themselves (before ``$4``), soonest first."""
 
 REST = text("""
 update credential set
