@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instagram.tasks.keywords import clean_text, extract, is_hindi, keywords
+from instagram.tasks.keywords import clean_text, extract, find_words, is_hindi, keywords
 
 CAPTION = "Lemon risotto in 40 seconds 🍋 #risotto #weeknightdinner @marlow.spices https://a.example/x?lemonade=1"
 HINDI = "दिल्ली का खाना बहुत अच्छा है #दिल्ली #खाना स्ट्रीट फूड 😋"
@@ -69,9 +69,9 @@ def test_there_are_at_most_five() -> None:
 
 def test_threads_find_the_same_words() -> None:
     texts = [f"{CAPTION} number{n} basil{n} pepper{n}" for n in range(40)] * 2
-    alone = [extract.__wrapped__(text) for text in texts]
+    alone = [find_words(text) for text in texts]
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(extract.__wrapped__, texts)) == alone
+        assert list(pool.map(find_words, texts)) == alone
 
 
 @given(st.text(max_size=300))

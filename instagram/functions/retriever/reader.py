@@ -47,6 +47,8 @@ class Reader:
     def raw(self, path: str) -> Any:
         """The value at ``path``, unread; None when something on the way was not said."""
         value = self.value
+        if "." not in path and type(value) is dict and not path.isdecimal():
+            return value.get(path)
         steps = _steps(path)
         for depth, step in enumerate(steps):
             if value is None:
