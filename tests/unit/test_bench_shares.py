@@ -8,6 +8,7 @@ import time
 import pytest
 
 from scripts.bench import shares
+from utils.request import HttpClient
 
 
 def test_a_stage_within_a_stage_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,4 +51,4 @@ async def test_an_error_reaches_the_coroutine_that_is_counted() -> None:
 
 
 def test_production_code_is_left_alone_unless_a_run_is_metered() -> None:
-    assert not hasattr(shares.HttpClient.request, "__wrapped__")
+    assert not hasattr(HttpClient.request, "__wrapped__")
