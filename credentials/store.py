@@ -122,7 +122,15 @@ class CredentialStore:
         Raises:
             VaultError: it cannot be opened.
         """
-        return self._vault.open(row.credentials, bound_to=_binding(row.id, row.source))
+        return self.open_envelope(row.id, row.source, row.credentials)
+
+    def open_envelope(self, credential_id: int, source: str, envelope: Mapping[str, Any]) -> dict[str, str]:
+        """The keys that are sealed in a row's envelope.
+
+        Raises:
+            VaultError: it cannot be opened.
+        """
+        return self._vault.open(envelope, bound_to=_binding(credential_id, source))
 
     def _keys_or_none(self, row: Any) -> dict[str, str] | None:
         try:
