@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterator
 
 import pytest
 from loguru import logger
 
 from tests.support.own_redis import OwnRedis, own_redis
+from tests.support.ports import silent_port
 from utils.rate_limit import Level, Limit, LimitExceeded, RateLimiter, redis_client, redis_key
 
 
@@ -167,9 +167,8 @@ def test_shares_need_at_least_one_process() -> None:
 
 
 async def test_nobody_listening_is_an_outage_too(told: list[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    limiter = RateLimiter(redis_client(f"redis://127.0.0.1:{port}/0"))
-    await limiter.acquire([Level("source", Limit(1, 60))], max_wait_s=0)
+    with silent_port() as port:
+        limiter = RateLimiter(redis_client(f"redis://127.0.0.1:{port}/0"))
+        await limiter.acquire([Level("source", Limit(1, 60))], max_wait_s=0)
     assert len(told) == 1
     await limiter.aclose()

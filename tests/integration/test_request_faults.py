@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import silent_port
 from tests.support.raw_server import Seen, always, http, raw_server, until
 from utils.request import (
     BodyTooLarge,
@@ -87,9 +88,8 @@ async def test_a_reset_is_a_protocol_failure() -> None:
 
 
 async def test_nobody_there_is_a_connect_failure() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    failure = await ask(f"http://127.0.0.1:{port}/")
+    with silent_port() as port:
+        failure = await ask(f"http://127.0.0.1:{port}/")
     assert type(failure) is ConnectFailed
     assert "refused" in str(failure) or "Connect call failed" in str(failure)
 

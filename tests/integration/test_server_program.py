@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import aiohttp
 import pytest
 
 from tests.support.api import KEY_RING
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "EAABsbCS1iHgBA-not-a-real-token"
@@ -42,9 +42,7 @@ async def started(environment: dict[str, str]) -> AsyncIterator[asyncio.subproce
 
 @pytest.fixture
 def server_env(program_env: dict[str, str]) -> dict[str, str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    return {**program_env, "BEAT_KEYS": KEY_RING, "API_PORT": str(port), "LOG_FORMAT": "json"}
+    return {**program_env, "BEAT_KEYS": KEY_RING, "API_PORT": str(free_port()), "LOG_FORMAT": "json"}
 
 
 async def answering(client: aiohttp.ClientSession) -> None:
