@@ -7,8 +7,10 @@ import base64
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import nullcontext
+from typing import Any
 
 import asyncpg
+import hypothesis
 import pytest
 
 from config import Settings, load_settings
@@ -32,6 +34,10 @@ TEST_KEYS = "test:" + base64.b64encode(bytes(32)).decode()
 def pytest_configure(config: pytest.Config) -> None:
     """Before any test module is imported."""
     close_outside_network()
+    unhurried: Any = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+    hypothesis.settings.register_profile("explore", **unhurried)  # --hypothesis-profile=explore: new examples each time
+    hypothesis.settings.register_profile("same", derandomize=True, **unhurried)
+    hypothesis.settings.load_profile("same")
     if is_one_of_several(config):
         turns = config.stash[TURNS] = Turns(ROOT / ".stack")
         config.add_cleanup(turns.close)

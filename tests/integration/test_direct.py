@@ -113,7 +113,7 @@ async def test_main_says_what_is_wrong_in_one_message_and_ends(
     program_env: dict[str, str], pgbouncer_url: str, clean_db: str
 ) -> None:
     async with running_pool({**program_env, "PG_URL": pgbouncer_url}, WORKER_FLOWS="test_nap") as pool:
-        assert await asyncio.wait_for(pool.process.wait(), 30) == 2
+        assert await asyncio.wait_for(pool.process.wait(), 120) == 2
         (line,) = [json.loads(line) for line in pool.lines]
     assert (line["event"], line["level"]) == ("pool cannot start", "ERROR")
     assert line["error"].startswith("PG_URL: leads through a transaction pooler")

@@ -70,7 +70,7 @@ async def running(listener: AmqpListener, rmq_url: str, pg_url: str) -> AsyncIte
     try:
         yield stopping
         stopping.set()
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, 60)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -139,7 +139,7 @@ async def test_redis_is_tried_by_one_caller_in_a_while_and_no_other_waits_for_it
 
 
 async def test_waiting_goes_on_across_an_outage(server: OwnRedis, told: list[str]) -> None:
-    level = Level("source", Limit(1, 0.4))
+    level = Level("source", Limit(1, 2.0))
     limiter = RateLimiter(redis_client(server.url))
     await limiter.acquire([level], max_wait_s=0)
     waiting = asyncio.create_task(limiter.acquire([level], max_wait_s=10))

@@ -117,18 +117,18 @@ async def test_silence_is_a_read_timeout_and_chunks_in_time_are_none() -> None:
     async def drip(seen: Seen, writer: asyncio.StreamWriter) -> bool:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
         for _ in range(8):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
             writer.write(b"1")
         return True
 
     async with raw_server(drip) as server:
-        client = HttpClient(HttpOptions(timeouts=Timeouts(read=0.5)))
+        client = HttpClient(HttpOptions(timeouts=Timeouts(read=2.0)))
         assert (await client.request("GET", server.url)).json() == 11111111
         with pytest.raises(RequestTimeout) as failed:
             await client.request("GET", server.url, timeouts=Timeouts(read=0.03))
         assert failed.value.phase == "read"
         with pytest.raises(RequestTimeout) as failed:
-            await client.request("GET", server.url, timeouts=Timeouts(read=0.5, total=0.3))
+            await client.request("GET", server.url, timeouts=Timeouts(read=2.0, total=0.5))
         assert failed.value.phase == "total"
         await client.aclose()
 

@@ -46,7 +46,7 @@ def server_env(program_env: dict[str, str]) -> dict[str, str]:
 
 
 async def answering(client: aiohttp.ClientSession) -> None:
-    for _ in range(300):
+    for _ in range(1200):
         try:
             await client.get("/livez")
         except aiohttp.ClientConnectionError:
@@ -67,7 +67,7 @@ async def test_it_serves_until_terminated_and_its_log_holds_no_query(server_env:
             )
             assert (await created.json())["status"]["type"] == "SUCCESS"
         process.send_signal(signal.SIGTERM)
-        out, log = await asyncio.wait_for(process.communicate(), 30)
+        out, log = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 0, log
     lines = [json.loads(line) for line in log.decode().splitlines()]
     served = [(line["method"], line["path"], line["status"]) for line in lines if line["event"] == "request_served"]
@@ -89,7 +89,7 @@ async def test_wrong_settings_stop_it_with_a_message_and_code_2(
     server_env: dict[str, str], change: dict[str, str], said: str
 ) -> None:
     async with started({**server_env, **change}) as process:
-        _, log = await asyncio.wait_for(process.communicate(), 60)
+        _, log = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 2
     assert log.decode().startswith("server: ")
     assert said in log.decode()

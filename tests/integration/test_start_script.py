@@ -97,7 +97,7 @@ async def deployment(tmp_path: Path, program_env: dict[str, str]) -> AsyncIterat
             if is_program(command):
                 os.kill(pid, signal.SIGTERM)
         await asyncio.sleep(0.5)
-    for _ in range(200):
+    for _ in range(600):
         if not here.processes():
             break
         await asyncio.sleep(0.1)
