@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.beatctl import Run, runner
 from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
+from tests.support.relay import until
 
 FLOW = "refresh_profile_by_handle"
 INSERT = "insert into scrape_request_log (flow, platform, params) values ($1, 'INSTAGRAM', '{}') returning id"
@@ -171,11 +172,13 @@ async def test_a_pause_and_a_cap_are_followed_within_seconds(
     async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
         await pool.wait_for_line("pool is ready")
         await beatctl("flows", "pause", "test_nap")
-        await asyncio.sleep(1.5)
+        await beatctl("flows", "set", "test_nap", "--slots", "1")
+        await until(lambda: pg.fetchval("select sum(slots) = 1 from beat_slot"))  # the pool has seen both by now
+        await asyncio.sleep(0.5)
         (task,) = await queue_tasks(pg, "test_nap", 1)
         assert "paused" in (await beatctl("tasks", "explain", str(task))).out
         await wait_for_statuses(pg, {"PENDING": 1}, within_s=1)
         await beatctl("flows", "resume", "test_nap")
-        await wait_for_statuses(pg, {"COMPLETE": 1}, within_s=5)
+        await wait_for_statuses(pg, {"COMPLETE": 1})
         assert "finished: it is complete since" in (await beatctl("tasks", "explain", str(task))).out
         assert await pool.stop() == 0

@@ -80,7 +80,7 @@ async def running(listener: AmqpListener, rmq_url: str, settings: Settings) -> A
     try:
         yield stopping
         stopping.set()
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, 60)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

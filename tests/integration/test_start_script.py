@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from scripts.migrate import load_migrations
 from tests.support.flows import MARKS
 from tests.support.pool import command_of, kill, queue_tasks, wait_for_statuses
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOW = "test_mark"
@@ -91,16 +91,14 @@ async def deployment(tmp_path: Path, program_env: dict[str, str]) -> AsyncIterat
     }
     lines = ["# settings of stage", "", *(f"{name}={value}" for name, value in settings.items())]
     (path / ".env.stage").write_text("\n".join(lines))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    here = Deployment(path, port)
+    here = Deployment(path, free_port())
     yield here
     for _ in range(2 if here.processes() else 0):  # the second signal hurries
         for pid, command in here.processes().items():
             if is_program(command):
                 os.kill(pid, signal.SIGTERM)
         await asyncio.sleep(0.5)
-    for _ in range(200):
+    for _ in range(600):
         if not here.processes():
             break
         await asyncio.sleep(0.1)
