@@ -7,10 +7,10 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import celeryd_after_setup
 
 from scripts.bench.peers import stamps
-from scripts.bench.peers.program import main
+from scripts.bench.peers.program import main, wait_for_the_start
 
 AHEAD = 200
 POOLS = {
@@ -63,13 +63,13 @@ class CeleryPeer:
 
 def work() -> None:
     """Celery brings its own main loop and signal handlers."""
-    worker_ready.connect(_say_ready)
+    celeryd_after_setup.connect(_start)
     silent = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=ERROR"]
     app.worker_main(["worker", *POOLS[os.environ.get("BENCH_SETTING") or "solo"], f"--hostname=peer-{os.getpid()}", *silent])
 
 
-def _say_ready(**_: object) -> None:
-    print("ready", flush=True)
+def _start(**_: object) -> None:
+    wait_for_the_start()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pgqueuer.db import AsyncpgDriver
 from pgqueuer.queries import Queries
 
 from scripts.bench.peers import stamps
-from scripts.bench.peers.program import main
+from scripts.bench.peers.program import main, wait_for_the_start
 
 BATCH = int(os.environ.get("BENCH_SETTING") or 100)
 FILL = 5_000
@@ -38,7 +38,7 @@ class Pgqueuer:
         queue = PgQueuer(AsyncpgDriver(await asyncpg.connect(os.environ["BENCH_URL"])))
         queue.entrypoint("noop")(_noop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, queue.shutdown.set)
-        print("ready", flush=True)
+        wait_for_the_start()
         await queue.run(batch_size=BATCH, dequeue_timeout=timedelta(seconds=30))
 
     async def ping(self, once: Callable[[Callable[[int], Awaitable[object]]], Awaitable[None]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from procrastinate import App, PsycopgConnector
 
 from scripts.bench.peers import stamps
-from scripts.bench.peers.program import main
+from scripts.bench.peers.program import main, wait_for_the_start
 
 CONCURRENCY = int(os.environ.get("BENCH_SETTING") or 20)
 BATCH = 5_000
@@ -34,7 +34,7 @@ class Procrastinate:
 
     async def work(self) -> None:
         async with self._app.open_async():
-            print("ready", flush=True)
+            wait_for_the_start()
             await self._app.run_worker_async(concurrency=CONCURRENCY, listen_notify=True)
 
     async def ping(self, once: Callable[[Callable[[int], Awaitable[object]]], Awaitable[None]]) -> None:

@@ -26,7 +26,7 @@ class Peer(Protocol):
         """Queue that many jobs, as many at a time as it can."""
 
     async def work(self) -> None:
-        """Be a worker process until SIGTERM; prints "ready"."""
+        """Be a worker process until SIGTERM, from ``wait_for_the_start`` on."""
 
     async def ping(self, once: Callable[[Callable[[int], Awaitable[object]]], Awaitable[None]]) -> None:
         """Hand ``once`` a coroutine function that queues one job of a number."""
@@ -41,18 +41,24 @@ def main(peer: Peer) -> None:
             uvloop.run(peer.fill(int(count)))
         case ["work"]:
             uvloop.run(peer.work())
-        case ["ping", count]:
-            uvloop.run(_ping(peer, int(count)))
+        case ["ping", count, first]:
+            uvloop.run(_ping(peer, int(count), int(first)))
         case _:
-            sys.exit("usage: prepare | fill N | work | ping N")
+            sys.exit("usage: prepare | fill N | work | ping N FIRST")
 
 
-async def _ping(peer: Peer, count: int) -> None:
+def wait_for_the_start() -> None:
+    """Say that all is loaded and connected, and wait for the others."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+async def _ping(peer: Peer, count: int, first: int) -> None:
     """Prints the clock after each confirmed commit, in nanoseconds, as a JSON list."""
     committed: list[int] = []
 
     async def once(queue: Callable[[int], Awaitable[object]]) -> None:
-        for number in range(count):
+        for number in range(first, first + count):
             await queue(number)
             committed.append(time.time_ns())
             await asyncio.sleep(random.uniform(*PAUSE_S))

@@ -9,6 +9,7 @@ import functools
 import mmap
 import os
 import struct
+import threading
 import time
 from pathlib import Path
 
@@ -25,12 +26,15 @@ class Stamps:
             file.truncate(_HEAD.size + _ENTRY.size * CAPACITY)
             self._map = mmap.mmap(file.fileno(), 0)
         self._count = 0
+        self._lock = threading.Lock()  # some peers run jobs in threads
 
     def mark(self, job: int) -> None:
         """The job's first line is reached."""
-        _ENTRY.pack_into(self._map, _HEAD.size + _ENTRY.size * self._count, job, time.time_ns())
-        self._count += 1
-        _HEAD.pack_into(self._map, 0, self._count)
+        now = time.time_ns()
+        with self._lock:
+            _ENTRY.pack_into(self._map, _HEAD.size + _ENTRY.size * self._count, job, now)
+            self._count += 1
+            _HEAD.pack_into(self._map, 0, self._count)
 
 
 @functools.cache

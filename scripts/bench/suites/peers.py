@@ -21,12 +21,12 @@ BEAT_JOBS = 40_000
 
 async def suite(place: Place, *, quick: bool) -> list[Row]:
     """One row a system and measure, and Beat's drain as a multiple of each peer's."""
-    runs, probes, part = (1, 20, 8) if quick else (3, 150, 1)
+    runs, probes, part = (1, 20, 6) if quick else (3, 150, 1)
     environment = contest.Environment()
     versions, python = environment.versions(), environment.python
     best = {peer: await best_setting(place, python, peer, quick=quick) for peer in PEERS}
     labels = {
-        peer: f"{peer.name} {versions[peer.package]} ({peer.what.format(best[peer])})" for peer in PEERS
+        peer: f"{peer.name.format(versions[peer.package])} ({peer.what.format(best[peer])})" for peer in PEERS
     }
     limits: list[float] = []
     drains: dict[str, list[float]] = {label: [] for label in (*BEAT, *labels.values())}
@@ -38,8 +38,9 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
             drains[label].append((await drain(place, shape, jobs)).jobs_per_s)
         picks["Beat"].append(await pickups(place, probes))
         for peer, label in labels.items():
-            drains[label].append(await contest.drain(place, python, peer, best[peer], peer.jobs // part))
-            picks[label].append(await contest.pickups(place, python, peer, best[peer], probes))
+            rate, times = await contest.run(place, python, peer, best[peer], peer.jobs // part, probes)
+            drains[label].append(rate)
+            picks[label].append(times)
     return _rows(labels, limits, drains, picks)
 
 
@@ -47,8 +48,8 @@ async def best_setting(place: Place, python: Path, peer: Peer, *, quick: bool) -
     """The setting with which a short drain is fastest."""
     if quick:
         return peer.settings[0]
-    rates = {each: await contest.drain(place, python, peer, each, peer.jobs // 2) for each in peer.settings}
-    print(f"    {peer.name}: " + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rates.items()), file=sys.stderr)
+    rates = {each: (await contest.run(place, python, peer, each, peer.jobs // 2, 0))[0] for each in peer.settings}
+    print(f"    {peer.package} on {peer.server}: " + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rates.items()), file=sys.stderr)
     return max(rates, key=rates.__getitem__)
 
 
@@ -58,7 +59,7 @@ def _rows(
     rows = [row_of(Metric("peers", DRAIN + label, "jobs/s"), rates, limits) for label, rates in drains.items()]
     for label in BEAT:
         for peer, other in labels.items():
-            asked = ASKED.get(peer.name) if BEAT[label] is CORE else None
+            asked = ASKED.get(peer.package) if BEAT[label] is CORE else None
             metric = Metric("peers", f"T3 {label}, beside {other}", "jobs/s", Target(">=", asked) if asked else None)
             rows.append(row_of(metric, drains[label], drains[other]))
     for name, share in (("p50", 0.5), ("p99", 0.99)):
