@@ -65,7 +65,8 @@ def work() -> None:
     """Celery brings its own main loop and signal handlers."""
     celeryd_after_setup.connect(_start)
     silent = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=ERROR"]
-    app.worker_main(["worker", *POOLS[os.environ.get("BENCH_SETTING") or "solo"], f"--hostname=peer-{os.getpid()}", *silent])
+    pool = POOLS[os.environ.get("BENCH_SETTING") or "solo"]
+    app.worker_main(["worker", *pool, f"--hostname=peer-{os.getpid()}", *silent])
 
 
 def _start(**_: object) -> None:

@@ -9,7 +9,7 @@ import secrets
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from utils.db import connect
 
 REQUIREMENTS = Path(__file__).with_name("requirements-peers.txt")
 VERSIONS = "import importlib.metadata as m, json, sys; print(json.dumps([m.version(name) for name in sys.argv[1:]]))"
+POOLS = ("threads", "solo", "prefork")
 PROCESSES = 4
 READY_S, DRAIN_S = 30.0, 180.0
 IDLE_S = 2.0
@@ -47,8 +48,8 @@ class Peer:
 PEERS = (
     Peer("procrastinate {}", "procrastinate", "postgres", ("20", "5", "50"), "{} jobs at a time", 6_000),
     Peer("pgqueuer {}", "pgqueuer", "postgres", ("100", "50", "250"), "batches of {}", 60_000),
-    Peer("Celery {} on Redis", "celery", "redis", ("threads", "solo", "prefork"), "{} pool", 12_000, ("prefork",)),
-    Peer("Celery {} on RabbitMQ", "celery", "rabbitmq", ("threads", "solo", "prefork"), "{} pool", 12_000, ("prefork",)),
+    Peer("Celery {} on Redis", "celery", "redis", POOLS, "{} pool", 12_000, ("prefork",)),
+    Peer("Celery {} on RabbitMQ", "celery", "rabbitmq", POOLS, "{} pool", 12_000, ("prefork",)),
 )
 
 
@@ -131,15 +132,17 @@ class Arena:
                 await _stop(programs)
                 await asyncio.gather(*readers)
 
-    async def until(self, done: Callable[[int], bool]) -> None:
-        """Wait for the number of jobs that have begun.
+    async def begun(self, jobs: int) -> None:
+        """Wait until so many jobs have begun.
 
         Raises:
             TimeoutError: it takes too long.
         """
-        async with asyncio.timeout(DRAIN_S):
-            while not done(stamps.count(self.folder)):
-                await asyncio.sleep(0.02)
+        for _ in range(int(DRAIN_S / 0.02)):
+            if stamps.count(self.folder) >= jobs:
+                return
+            await asyncio.sleep(0.02)
+        raise TimeoutError
 
 
 async def _read(program: asyncio.subprocess.Process, ready: asyncio.Event) -> None:
@@ -199,13 +202,13 @@ async def run(
         if peer.server == "postgres":
             await _settle(made.url)
         async with made.workers():
-            await made.until(lambda begun: begun >= jobs)
+            await made.begun(jobs)
             drained = stamps.read(made.folder)
             if not probes:
                 return rate(drained), []
             await asyncio.sleep(IDLE_S)
             committed = json.loads((await made.ask("ping", str(probes), str(jobs))).splitlines()[-1])
-            await made.until(lambda begun: begun >= jobs + probes)
+            await made.begun(jobs + probes)
             begun = {job: at for entries in stamps.read(made.folder) for job, at in entries}
     return rate(drained), [(begun[job] - at) / 1e6 for job, at in enumerate(committed, jobs)]
 

@@ -26,7 +26,7 @@ FILL_S, MARGIN_S = 10.0, 0.3
 
 FINISHED = """
 insert into scrape_request_log (flow, platform, params, status, created_at, picked_at, scraped_at, data, result)
-select $1, 'INSTAGRAM', jsonb_build_object('handle', 'creator_' || i), 'COMPLETE', now(), now(), now(), 'ok', '{"posts": 12}'
+select $1, 'INSTAGRAM', jsonb_build_object('handle', 'creator_' || i), 'COMPLETE', now(), now(), now(), 'ok', '{}'
 from generate_series(1, $2::int) i"""
 PENDING = """
 insert into scrape_request_log (flow, platform, params, expires_at)

@@ -83,7 +83,7 @@ async def flood(place: Place, tasks: int, probes: int) -> tuple[list[float], lis
         other = await connect(place.url, name="beat bench flood", command_timeout_s=None)
         try:
             pour = asyncio.create_task(other.execute(POUR, FLOOD, tasks))
-            flooded = []
+            flooded: list[float] = []
             while len(flooded) < probes or not pour.done():
                 flooded.append(await once())
             await pour

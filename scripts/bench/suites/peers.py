@@ -25,9 +25,7 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
     environment = contest.Environment()
     versions, python = environment.versions(), environment.python
     best = {peer: await best_setting(place, python, peer, quick=quick) for peer in PEERS}
-    labels = {
-        peer: f"{peer.name.format(versions[peer.package])} ({peer.what.format(best[peer])})" for peer in PEERS
-    }
+    labels = {peer: f"{peer.name.format(versions[peer.package])} ({peer.what.format(best[peer])})" for peer in PEERS}
     limits: list[float] = []
     drains: dict[str, list[float]] = {label: [] for label in (*BEAT, *labels.values())}
     picks: dict[str, list[list[float]]] = {"Beat": [], **{label: [] for label in labels.values()}}
@@ -49,7 +47,8 @@ async def best_setting(place: Place, python: Path, peer: Peer, *, quick: bool) -
     if quick:
         return peer.settings[0]
     rates = {each: (await contest.run(place, python, peer, each, peer.jobs // 2, 0))[0] for each in peer.settings}
-    print(f"    {peer.package} on {peer.server}: " + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rates.items()), file=sys.stderr)
+    found = ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rates.items())
+    print(f"    {peer.package} on {peer.server}: {found}", file=sys.stderr, flush=True)
     return max(rates, key=rates.__getitem__)
 
 
@@ -57,9 +56,9 @@ def _rows(
     labels: dict[Peer, str], limits: list[float], drains: dict[str, list[float]], picks: dict[str, list[list[float]]]
 ) -> list[Row]:
     rows = [row_of(Metric("peers", DRAIN + label, "jobs/s"), rates, limits) for label, rates in drains.items()]
-    for label in BEAT:
+    for label, shape in BEAT.items():
         for peer, other in labels.items():
-            asked = ASKED.get(peer.package) if BEAT[label] is CORE else None
+            asked = ASKED.get(peer.package) if shape is CORE else None
             metric = Metric("peers", f"T3 {label}, beside {other}", "jobs/s", Target(">=", asked) if asked else None)
             rows.append(row_of(metric, drains[label], drains[other]))
     for name, share in (("p50", 0.5), ("p99", 0.99)):

@@ -32,9 +32,7 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
         none = Target("<=", 0, of="value")
         rows += [
             row_of(Metric("rescue", f"T19 left PROCESSING after SIGTERM, jobs of {what}", "jobs", none), [max(left)]),
-            row_of(
-                Metric("rescue", f"T19 SIGTERM to exit, {GRACE_S:g} s of grace, jobs of {what}", "s", within), took
-            ),
+            row_of(Metric("rescue", f"T19 SIGTERM to exit, {GRACE_S:g} s of grace, jobs of {what}", "s", within), took),
         ]
     return rows
 

@@ -1,8 +1,8 @@
 """Whether a host that was frozen past its lease can still complete what was given to another (T13).
 
-Two supervisors with host ids of their own serve one flow; the watcher's lease is 0.3 s. Both run tasks, the other one is
-stopped with SIGSTOP, its tasks end in its sleep and are given to the watcher, and SIGCONT lets it report them. A trial is
-one such report. The watcher lives on, the frozen host is a new one each time.
+Two supervisors with host ids of their own serve one flow; the watcher's lease is 0.3 s. Both run tasks, the other one
+is stopped with SIGSTOP, its tasks fall due in its sleep and are given to the watcher, and SIGCONT lets it report them.
+A trial is one such report. The watcher lives on, the frozen host is a new one each time.
 """
 
 from __future__ import annotations
