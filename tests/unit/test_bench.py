@@ -13,7 +13,9 @@ import sys
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import cast
 
+import asyncpg
 import pytest
 
 from core.flows.registry import ASSET_FLOWS
@@ -163,7 +165,7 @@ def test_every_numbered_target_is_a_row_of_the_queue_bench() -> None:
 
 
 async def test_the_size_of_the_core_is_that_of_its_files() -> None:
-    nowhere = Place("", "", {}, None)
+    nowhere = Place("", "", {}, cast(asyncpg.Connection, None))
     lines, longest = await size.suite(nowhere, quick=True)
     counts = [len((place.ROOT / "core/queue" / name).read_text().splitlines()) for name in size.CORE]
     assert (lines.value, longest.value) == (sum(counts), max(counts))
@@ -202,10 +204,12 @@ def test_a_log_line_is_counted_by_what_it_says(line: str, event: str) -> None:
 def test_the_beginnings_of_jobs_are_kept_whatever_thread_they_are_in(tmp_path: Path) -> None:
     mine = stamps.Stamps(tmp_path / "1")
     stamps.Stamps(tmp_path / "2")
-    threads = [
-        threading.Thread(target=lambda first: [mine.mark(first + n) for n in range(500)], args=(n * 500,))
-        for n in range(4)
-    ]
+
+    def run(first: int) -> None:
+        for job in range(first, first + 500):
+            mine.mark(job)
+
+    threads = [threading.Thread(target=run, args=(first,)) for first in range(0, 2000, 500)]
     for thread in threads:
         thread.start()
     for thread in threads:
