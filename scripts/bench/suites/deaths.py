@@ -34,7 +34,7 @@ TASKS = 20
 
 async def suite(place: Place, *, quick: bool) -> list[Row]:
     """Milliseconds to the task's first line elsewhere after a death, seconds after that of a whole host."""
-    kills, runs = (6, 1) if quick else (40, 3)
+    kills, runs = (6, 1) if quick else (30, 3)
     deaths = []
     for _ in range(runs):
         async with running_pool(place.direct_env(WORKER_FLOWS=FLOW, WORKER_SCALE="5"), MODULE):

@@ -46,7 +46,7 @@ async def best_setting(place: Place, python: Path, peer: Peer, *, quick: bool) -
     """The setting with which a short drain is fastest."""
     if quick:
         return peer.settings[0]
-    rates = {each: (await contest.run(place, python, peer, each, peer.jobs // 2, 0))[0] for each in peer.settings}
+    rates = {each: (await contest.run(place, python, peer, each, peer.jobs // 3, 0))[0] for each in peer.settings}
     found = ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rates.items())
     print(f"    {peer.package} on {peer.server}: {found}", file=sys.stderr, flush=True)
     return max(rates, key=rates.__getitem__)

@@ -24,7 +24,7 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
     rows = []
     for nap_ms, what in ((SHORT_MS, "50 ms"), (LONG_MS, "a minute, handed back")):
         left, took = [], []
-        for _ in range(1 if quick else 5):
+        for _ in range(1 if quick else 3):
             found = await leave(place, nap_ms)
             left.append(found[0])
             took.append(found[1])

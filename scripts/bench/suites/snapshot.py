@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from scripts.bench.place import Place
 from scripts.bench.rows import Metric, Row, Target, row_of
-from scripts.bench.suites.drain import CORE, FULL, Shape, drain
+from scripts.bench.suites.drain import CORE, drain
 from utils.db import connect
 
 JOBS = 50_000
@@ -16,17 +16,13 @@ JOBS = 50_000
 async def suite(place: Place, *, quick: bool) -> list[Row]:
     """Jobs a second with a snapshot held since before the first job was queued, beside the same without it."""
     jobs, runs = (6_000, 1) if quick else (JOBS, 3)
-    return [await _row(place, shape, jobs, runs) for shape in (CORE, FULL)]
-
-
-async def _row(place: Place, shape: Shape, jobs: int, runs: int) -> Row:
     held, free = [], []
     for _ in range(runs):
-        free.append((await drain(place, shape, jobs)).jobs_per_s)
+        free.append((await drain(place, CORE, jobs)).jobs_per_s)
         async with held_snapshot(place.url):
-            held.append((await drain(place, shape, jobs)).jobs_per_s)
-    target = Target(">=", 0.5) if shape is CORE else None
-    return row_of(Metric("snapshot", f"T11 {shape.label}, old snapshot held", "jobs/s", target), held, free)
+            held.append((await drain(place, CORE, jobs)).jobs_per_s)
+    metric = Metric("snapshot", f"T11 {CORE.label}, old snapshot held", "jobs/s", Target(">=", 0.5))
+    return [row_of(metric, held, free)]
 
 
 @asynccontextmanager
