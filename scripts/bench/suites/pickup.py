@@ -31,7 +31,8 @@ with new as (insert into {load.LIMIT} (flow, platform, params) values ('limit', 
 select id, pg_notify('{CHANNEL}', '') from new"""
 CLAIM_LIMIT = f"""
 update {load.LIMIT} set status = 'PROCESSING', picked_at = clock_timestamp()
-where id = (select id from {load.LIMIT} where status = 'PENDING' order by id limit 1 for update skip locked)
+where id = (select id from {load.LIMIT} where flow = 'limit' and status = 'PENDING' and run_after is null
+    order by priority desc, id limit 1 for update skip locked)
 returning id, params"""
 END_LIMIT = f"update {load.LIMIT} set status = 'COMPLETE', scraped_at = now(), data = $2 where id = $1"
 
