@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 
 EVENT_TIME = "%Y-%m-%d %H:%M:%S"
 """Text form of every time in a published event; consumers parse exactly this, as UTC."""
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def utc_now() -> datetime:
@@ -28,3 +31,15 @@ def from_epoch(seconds: float) -> datetime:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError) as error:
         raise ValueError(f"{seconds!r} is not a time in epoch seconds") from error
+
+
+def duration(word: str) -> timedelta:
+    """``90s``, ``10m``, ``12h``, ``30d``, ``8w``: a whole number above 0 and a unit.
+
+    Raises:
+        ValueError: it is written otherwise.
+    """
+    match = re.fullmatch(r"(\d{1,5})([smhdw])", word)
+    if match is None or not int(match[1]):
+        raise ValueError("write it as 12h, 30d or 8w")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})

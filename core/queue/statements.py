@@ -18,8 +18,8 @@ _BACKOFF = "least(300, 2 * 2 ^ least(t.retry_count, 10)) * (0.5 + random() / 2) 
 def _step(order: str) -> str:
     """Complete what finished and claim what fits, in one statement and one commit.
 
-    ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data, $7 results``. Gives one row per claimed task
-    ('took') and one per accepted report ('done'); a reported id that is missing lost its claim. ``done`` must run before
+    ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data, $7 results``. Gives a row with the ids of the accepted
+    reports (a reported id that is missing lost its claim), then one per claimed task. ``done`` must run before
     ``pick``: claiming first could lock a row that another process completes while it waits for ours. The dependency
     stands in WHERE because in LIMIT it would make the planner sort the backlog. ``took`` asks for an array of ids because
     a join with ``pick``, whose size the planner cannot know, reads the whole table. Reads srl_claim or srl_fifo.
@@ -44,14 +44,28 @@ took as (
     returning t.*),
 said as (
     {_SAY.format(rows="(select * from done union all select * from took)")})
-select 'took' as what, id, flow, platform, params, retry_count, picked_at, expires_at, created_at from took
+select (select array_agg(id) from done) as done,
+    null::bigint as id, null as flow, null as platform, null::jsonb as params, null::int as retry_count,
+    null::timestamptz as picked_at, null::timestamptz as created_at
 union all
-select 'done', id, null, null, null, null, null, null, null from done"""
+select null, id, flow, platform, params, retry_count, picked_at, created_at from took"""
 
 
 STEP = _step("s.priority desc, s.id")
-STEP_OLDEST_FIRST = _step("s.id")
-"""Every tenth step: a tenth of the capacity goes by age alone, so that no priority starves the tail."""
+STEP_OLDEST_FIRST = _step("s.id + 0")
+"""Every tenth step: a tenth of the capacity goes by age alone, so that no priority starves the tail. ``+ 0`` as in srl_fifo: the
+primary key has the same order and holds every finished row."""
+
+FUNCTIONS = {STEP: "queue_step", STEP_OLDEST_FIRST: "queue_step_oldest_first"}
+"""The functions of schema.sql that hold the same statements, for connections through a pooler: there a statement cannot
+stay prepared, but a function's plan is kept by each of the pooler's server connections."""
+
+
+def called(statement: str) -> str:
+    """The statement as a call of its function; itself when it has none."""
+    name = FUNCTIONS.get(statement)
+    return f"select * from {name}($1, $2, $3, $4, $5, $6, $7)" if name else statement
+
 
 FAIL = f"""
 with failed as (
@@ -101,7 +115,7 @@ said as ({_SAY.format(rows="freed")})
 select pg_notify('beat', flow) from (select distinct flow from freed) f"""
 """Hand unfinished tasks back, attempts unchanged: ``$1 worker, $2 ids, $3 tokens``. Wakes the flows' other workers."""
 
-HELD = "select id, flow, platform, params, retry_count, picked_at, expires_at, created_at from scrape_request_log where worker = $1 and status = 'PROCESSING'"
+HELD = "select id, flow, platform, params, retry_count, picked_at, created_at from scrape_request_log where worker = $1 and status = 'PROCESSING'"
 """What the database thinks ``$1`` is running: after a lost connection a claim may have been committed but never heard of."""
 
 
@@ -187,7 +201,8 @@ select
     exists (select from scrape_request_log t
         where t.status = 'PENDING' and t.expires_at is not null and t.expires_at <= now()) as expired,
     exists (select from beat_worker w where w.beat_at < now() - $2::float8 * interval '1 second') as lost,
-    exists (select from beat_flow b where b.retain is not null) as retained"""
+    exists (select from beat_flow b where b.retain is not null) as retained,
+    exists (select from scrape_schedule s where s.enabled and (s.next_run_at is null or s.next_run_at <= now())) as scheduled"""
 """One look a second: ``$1 flows worth probing, $2 lease in seconds``. Flags say which upkeep is due. Flows with a cap come
 with their workers and what each holds of it."""
 
