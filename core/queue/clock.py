@@ -37,6 +37,8 @@ class Clock:
         self._children = children
         self._dead: set[int] = set()
         self._rescuing = asyncio.Lock()
+        self.starting: set[int] = set()
+        """Workers that are known to the database and have no process yet."""
         self.draining = False
         self.strange_flow = False
         """Somebody queued a task of a flow that nobody serves."""
@@ -86,7 +88,7 @@ class Clock:
         self._roster.tell(changed=changed or bool(missing))
 
     async def _beat(self) -> None:
-        mine = set(self._children)
+        mine = self.starting | set(self._children)
         lost = mine - await self._upkeep.beat(list(mine))
         for worker in lost & set(self._children):
             logger.bind(worker=worker).error("worker was declared lost by another host: killing it")

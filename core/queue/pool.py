@@ -92,6 +92,7 @@ class Pool:
     async def _start(self, spec: ProcessSpec, seat: int) -> None:
         while not self._stopping:
             worker = await self._insist(lambda: self._upkeep.add_worker(spec))
+            self._clock.starting.add(worker)
             try:
                 child = await self._nursery.start(spec, seat, worker)
                 break
@@ -99,6 +100,8 @@ class Pool:
                 logger.bind(error=type(error).__name__).warning("fork server was lost: starting another")
                 self._clock.lost(worker)
                 await asyncio.sleep(0.5)
+            finally:
+                self._clock.starting.discard(worker)
         else:
             return
         self._roster.add(child)

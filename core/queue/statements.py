@@ -23,7 +23,8 @@ def _step(order: str) -> str:
     reports (a reported id that is missing lost its claim), then one per claimed task. ``done`` must run before
     ``pick``: claiming first could lock a row that another process completes while it waits for ours. The dependency
     stands in WHERE because in LIMIT it would make the planner sort the backlog. ``took`` asks for an array of ids because
-    a join with ``pick``, whose size the planner cannot know, reads the whole table. Reads srl_claim or srl_fifo.
+    a join with ``pick``, whose size the planner cannot know, reads the whole table. Reads srl_claim or srl_fifo, which hold
+    the expiry too, so that expired rows are passed over in the index.
     """
     return f"""
 with done as (
@@ -37,7 +38,7 @@ pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
         select s.id from scrape_request_log s
         where s.flow = w.flow and s.status = 'PENDING' and s.run_after is null
-            and (s.expires_at is null or s.expires_at > now())
+            and coalesce(s.expires_at, 'infinity') > now()
         order by {order} limit w.free for update skip locked) p
     where (select count(*) from done) >= 0),
 took as (

@@ -18,7 +18,7 @@ import uvloop
 from core.flows.registry import ASSET_FLOWS, build_registry
 from scripts.bench import load
 from scripts.bench.place import ROOT, Place
-from scripts.bench.pool import running_pool
+from scripts.bench.pool import held_relay, running_pool
 from scripts.bench.rows import Metric, Row, Target, row_of
 
 EIGHT = ("4",), ("4",)
@@ -68,14 +68,14 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
 
 
 async def beside_idle_workers(place: Place, seconds: float, runs: int) -> tuple[list[float], list[float]]:
-    """Rows a second without any worker, and with the full pool at rest."""
+    """Rows a second without any worker, and with the full pool at rest but for the relay, which would send each event."""
     env = {**place.env, "PGBOUNCER_URL": place.pooled_url}
     others = [flow.name for flow in build_registry(MODULE).values() if flow.target and flow.name != FLOW]
     served = ",".join(name for name in others if name not in ASSET_FLOWS)
     alone, watched = [], []
     for _ in range(runs):
         alone.append(await rate(place, seconds, ONE))
-        async with running_pool(env, MODULE, WORKER_FLOWS=served):
+        async with held_relay(place.url), running_pool(env, MODULE, WORKER_FLOWS=served):
             await asyncio.sleep(IDLE_S)
             watched.append(await rate(place, seconds, ONE))
     return alone, watched
