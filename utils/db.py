@@ -84,7 +84,7 @@ def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: 
         json_deserializer=stored_json,
         connect_args=POOLED_ARGS,
     )
-    single = StatementPool(plain_url(url), size=pool_size, connect=SINGLE_ARGS)
+    single = StatementPool(plain_url(url), size=pool_size, connect=SINGLE_ARGS, show=engine.sync_engine.logger.info)
     return Database(engine, async_sessionmaker(engine, expire_on_commit=False), single)
 
 
@@ -100,6 +100,7 @@ async def fetch_in(session: AsyncSession, statement: str, *values: Any) -> list[
     connection = await session.connection()
     adapted: Any = (await connection.get_raw_connection()).dbapi_connection
     driver: asyncpg.Connection = adapted.driver_connection
+    connection.sync_engine.logger.info(statement)  # shown with DEBUG_SQL, as all others are
     try:
         if not driver.is_in_transaction():
             await adapted._start_transaction()  # SQLAlchemy begins with its first execute
