@@ -1,0 +1,125 @@
+"""The uploader of one process: copies what a task names, and records it before the task is reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from loguru import logger
+
+from config import Settings
+from core.assets.refresh import EXPIRES_IN, owner_refresh, refresh_key, story_refresh
+from core.assets.rows import AssetKey, NewAsset, StoredAsset
+from core.assets.store import AssetStore
+from core.client.upload_assets import MediaClient, MediaError, MediaRequest, Uploaded, UrlExpired
+from core.flows.registry import build_registry
+from core.models.params import AssetParams
+from core.queue.bulk import REFUSED
+from utils.times import utc_now
+
+
+@dataclass(slots=True)
+class Uploader:
+    """One media client and one database connection. Made inside the running loop, after any fork."""
+
+    media: MediaClient
+    store: AssetStore
+
+    async def copy(self, params: AssetParams, *, story: bool = False) -> None:
+        """Copy one file and record it; nothing is fetched when the URL of this ``hash`` was copied before.
+
+        Raises:
+            UrlExpired: the URL is dead; the refresh of its owner is queued, unless this is a story nobody sees any more.
+            MediaError: it could not be copied; the class says whether to try again.
+            Unavailable: the database is away.
+        """
+        key = AssetKey(params.entity_id, params.entity_type, params.asset_type, params.platform.upper())
+        stored = await self.store.find(key)
+        if stored is not None and stored.hash == params.hash:
+            return
+        try:
+            done = await self.media.upload(_request(key, params, stored))
+        except UrlExpired:
+            await self._refresh(key.platform, params, story=story)
+            raise
+        replaced = await self.store.record(_row(key, params, done))
+        if replaced is not None:
+            await self._forget(replaced)
+
+    async def aclose(self) -> None:
+        """Close both."""
+        await self.media.aclose()
+        await self.store.aclose()
+
+    async def _forget(self, replaced: str) -> None:
+        """Delete an object that no row names any more; one that cannot be deleted costs space, not the task."""
+        try:
+            await self.media.delete(replaced)
+        except MediaError as error:
+            logger.bind(key=replaced, error=str(error)).warning("a replaced copy could not be deleted")
+
+    async def _refresh(self, platform: str, params: AssetParams, *, story: bool) -> None:
+        owner = owner_refresh(platform, params)
+        known = await self.store.story(params.entity_id) if params.entity_type == "POST" else None
+        if known is not None:
+            owner = story_refresh(known[0], known[1]) if known[2] else None
+        elif story:
+            owner = None  # of nobody that is known, or of a story that was never stored
+        if owner is None:
+            return
+        flow, wanted = owner
+        now = utc_now()
+        task = {
+            "flow": flow,
+            "platform": platform,
+            "params": wanted,
+            "idempotency_key": refresh_key(flow, params.entity_id, now.date()),
+            "expires_at": now + EXPIRES_IN,
+        }
+        result = await self.store.queue(task)
+        if result.outcome == REFUSED:
+            logger.bind(refresh=flow, reason=result.message).warning("a dead URL has nobody to refresh it")
+
+
+def _request(key: AssetKey, params: AssetParams, stored: StoredAsset | None) -> MediaRequest:
+    same = stored if stored and stored.original_url and _same_file(stored.original_url, params.original_url) else None
+    return MediaRequest(
+        url=params.original_url,
+        platform=key.platform,
+        entity_type=key.entity_type,
+        entity_id=key.entity_id,
+        asset_type=key.asset_type,
+        etag=same.etag if same else None,
+        last_modified=same.last_modified if same else None,
+        known_key=stored.asset_url if stored else None,
+    )
+
+
+def _same_file(before: str, now: str) -> bool:
+    """Whether two URLs differ in host and signature only. What an ETag or a date says of one file says nothing of another."""
+    try:
+        path = urlsplit(now).path
+        return len(path) > 1 and urlsplit(before).path == path
+    except ValueError:
+        return False
+
+
+def _row(key: AssetKey, params: AssetParams, done: Uploaded) -> NewAsset:
+    return NewAsset(
+        key=key,
+        asset_url=done.key,
+        original_url=params.original_url,
+        hash=params.hash,
+        etag=done.etag,
+        last_modified=done.last_modified,
+        content_type=done.content_type,
+        size_bytes=done.size_bytes,
+    )
+
+
+async def open_uploader(settings: Settings) -> Uploader:
+    """The uploader of this process. No connection is opened yet."""
+    database = settings.database
+    registry = build_registry(settings.workers.beat_extra_flows)
+    store = AssetStore(database.pooled_url, registry, direct=database.pgbouncer_url is None)
+    return Uploader(await MediaClient.open(settings), store)
