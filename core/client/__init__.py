@@ -1,0 +1,1 @@
+"""Media of other companies' CDNs, copied to the object store."""

@@ -1,0 +1,75 @@
+"""How copying one file can end instead of being stored.
+
+    MediaError            the task later
+    ├── UrlExpired        fails: only a new URL helps
+    ├── MediaRefused      fails: the same bytes or address would be refused again
+    ├── MediaUnavailable  back-off, up to max_retries
+    ├── StoreRefused      back-off, up to max_retries: the store's settings are wrong
+    └── StoreUnavailable  again later, without using up attempts
+
+Every error can be pickled. No text holds a query: signed ones are as good as a password until they expire.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from core.crawler.errors import Retry
+
+URL_EXPIRED = "URL_EXPIRED"
+
+
+class MediaError(Exception):
+    """``code`` is a constant for ``error_code``; ``retry_after_s`` is the least wait when somebody said one."""
+
+    retry: ClassVar[Retry] = Retry.BACKOFF
+
+    def __init__(self, code: str, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class UrlExpired(MediaError):
+    """The URL is dead: its signature has run out or does not fit, or the CDN knows no such file (403, 404, 410).
+
+    ``code`` is always URL_EXPIRED.
+    """
+
+    retry = Retry.NEVER
+
+    def __init__(self, message: str) -> None:
+        super().__init__(URL_EXPIRED, message)
+        self.args = (message,)
+
+
+class MediaRefused(MediaError):
+    """What is asked for, or what came, is not to be stored.
+
+    Codes: BAD_URL, REFUSED_ADDRESS, BAD_REDIRECT, BAD_STATUS, TOO_LARGE, NOT_MEDIA (a page or JSON), BAD_TYPE,
+    NOT_DECODABLE, BAD_ENTITY (no key can be made of the entity).
+    """
+
+    retry = Retry.NEVER
+
+
+class MediaUnavailable(MediaError):
+    """The CDN did not give the whole file this time.
+
+    Codes: TIMEOUT, CONNECTION, DNS, TLS, SERVER_ERROR, THROTTLED, TRUNCATED, EMPTY, BAD_ANSWER.
+    """
+
+
+class StoreRefused(MediaError):
+    """The object store refuses for a reason that waiting does not mend. Code: STORE_REFUSED."""
+
+
+class StoreUnavailable(MediaError):
+    """The object store is away or throttles, or there is no room for a large file. Codes: STORE_DOWN, STORE_SLOW,
+    SPOOL_FULL. Nothing is wrong with the task."""
+
+    retry = Retry.LATER
