@@ -21,7 +21,7 @@ def main() -> int:
     try:
         settings = load_settings()
         registry = build_registry(settings.workers.beat_extra_flows)
-        specs = plan(registry, settings.workers)
+        specs = plan(registry, settings.workers, bucket=settings.store.aws_bucket is not None)
         Vault.from_ring(settings.secrets.beat_keys.get_secret_value())
     except (ConfigError, VaultError) as error:
         print(error, file=sys.stderr)  # noqa: T201  logging is not configured yet

@@ -14,9 +14,9 @@ R = TypeVar("R")
 class Batches(Generic[T, R]):
     """Calls ``run`` with up to ``most`` items at a time, one call after the other. For one event loop.
 
-    ``run`` gives one result per item, in order. Alone an item is sent at once; under load calls grow with what waits, so
-    that there is neither a timer nor a knob. When a call fails its items are sent again one by one, so that the fault of
-    one is not that of all; errors of the ``shared`` kinds are everybody's and are not tried again.
+    ``run`` gives one result per item, in order. Alone an item is sent at once; under load calls grow with what waits,
+    so that there is neither a timer nor a knob. When a call fails its items are sent again one by one, so that the
+    fault of one is not that of all; errors of the ``shared`` kinds are everybody's and are not tried again.
     """
 
     def __init__(

@@ -14,15 +14,16 @@ EXPIRES_IN = timedelta(hours=24)
 def owner_refresh(platform: str, params: AssetParams) -> tuple[str, dict[str, Any]] | None:
     """Flow and params that bring fresh URLs of the owner; None on platforms whose media has no owner."""
     entity = params.entity_id
-    if params.entity_type == "PROFILE":
-        return {
-            Platform.INSTAGRAM.value: ("refresh_profile_by_profile_id", {"profile_id": entity}),
-            Platform.YOUTUBE.value: ("refresh_yt_profiles", {"channel_ids": [entity]}),
-        }.get(platform)
-    return {
-        Platform.INSTAGRAM.value: ("refresh_post_by_shortcode", {"shortcode": entity}),
-        Platform.YOUTUBE.value: ("refresh_yt_posts", {"post_ids": [entity]}),
-    }.get(platform)
+    match platform, params.entity_type:
+        case Platform.INSTAGRAM, "PROFILE":
+            return "refresh_profile_by_profile_id", {"profile_id": entity}
+        case Platform.INSTAGRAM, _:
+            return "refresh_post_by_shortcode", {"shortcode": entity}
+        case Platform.YOUTUBE, "PROFILE":
+            return "refresh_yt_profiles", {"channel_ids": [entity]}
+        case Platform.YOUTUBE, _:
+            return "refresh_yt_posts", {"post_ids": [entity]}
+    return None
 
 
 def story_refresh(profile_id: str, handle: str) -> tuple[str, dict[str, Any]]:

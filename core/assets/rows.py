@@ -28,7 +28,7 @@ class StoredAsset:
 
 @dataclass(frozen=True, slots=True)
 class NewAsset:
-    """A copy to record. ``content_type`` and ``size_bytes`` None leave what is stored: the source said it is the same."""
+    """A copy to record; ``content_type`` and ``size_bytes`` None leave what is stored, which has not changed."""
 
     key: AssetKey
     asset_url: str

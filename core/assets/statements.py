@@ -14,10 +14,10 @@ where a.asset_url <> ''"""
 
 RECORD = """
 with given as materialized (
-    select g.*, a.id as held from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-            $8::text[], $9::text[], $10::text[], $11::bigint[]) with ordinality
-        g(entity_id, entity_type, asset_type, platform, asset_url, original_url, hash, etag, last_modified, content_type,
-            bytes, number)
+    select g.*, a.id as held from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+            $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[]) with ordinality
+        g(entity_id, entity_type, asset_type, platform, asset_url, original_url, hash, etag, last_modified,
+            content_type, bytes, number)
         left join asset a using (entity_id, entity_type, asset_type, platform)),
 before as materialized (
     select a.id, a.asset_url from asset a where a.id = any(array(select held from given where held is not null))
@@ -30,8 +30,9 @@ put as (
     from given where (select count(*) from before) >= 0
     order by entity_id, entity_type, asset_type, platform
     on conflict on constraint asset_key do update
-    set asset_url = excluded.asset_url, original_url = excluded.original_url, hash = excluded.hash, etag = excluded.etag,
-        last_modified = excluded.last_modified, content_type = coalesce(excluded.content_type, a.content_type),
+    set asset_url = excluded.asset_url, original_url = excluded.original_url, hash = excluded.hash,
+        etag = excluded.etag, last_modified = excluded.last_modified,
+        content_type = coalesce(excluded.content_type, a.content_type),
         bytes = coalesce(excluded.bytes, a.bytes), updated_at = now()
     returning 1)
 select g.number, b.asset_url as before

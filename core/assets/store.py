@@ -1,4 +1,4 @@
-"""An uploader process's view of the database: one connection, whose statements each serve all tasks that wait for one."""
+"""An uploader process's view of the database: one connection, each statement of which serves all tasks that wait."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PASSING = (*LOST, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 class AssetStore:
-    """Looks up and records copies, and queues tasks. ``direct``: ``url`` leads to no pooler, so statements are kept parsed.
+    """Looks up and records copies, and queues tasks. ``direct``: ``url`` leads to no pooler: statements stay parsed.
 
     Everything may be repeated, and is, when the database goes away in the middle.
 

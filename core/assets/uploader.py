@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from loguru import logger
 
 from config import Settings
+from core.assets.gate import StoreGate
 from core.assets.refresh import EXPIRES_IN, owner_refresh, refresh_key, story_refresh
 from core.assets.rows import AssetKey, NewAsset, StoredAsset
 from core.assets.store import AssetStore
-from core.client.upload_assets import MediaClient, MediaError, MediaRequest, Uploaded, UrlExpired
+from core.client.upload_assets import (
+    MediaClient,
+    MediaError,
+    MediaRequest,
+    StoreUnavailable,
+    Uploaded,
+    UrlExpired,
+)
 from core.flows.registry import build_registry
 from core.models.params import AssetParams
 from core.queue.bulk import REFUSED
@@ -24,12 +32,13 @@ class Uploader:
 
     media: MediaClient
     store: AssetStore
+    gate: StoreGate = field(default_factory=StoreGate)
 
     async def copy(self, params: AssetParams, *, story: bool = False) -> None:
         """Copy one file and record it; nothing is fetched when the URL of this ``hash`` was copied before.
 
         Raises:
-            UrlExpired: the URL is dead; the refresh of its owner is queued, unless this is a story nobody sees any more.
+            UrlExpired: the URL is dead; the refresh of its owner is queued, unless it is a story of the past.
             MediaError: it could not be copied; the class says whether to try again.
             Unavailable: the database is away.
         """
@@ -38,7 +47,7 @@ class Uploader:
         if stored is not None and stored.hash == params.hash:
             return
         try:
-            done = await self.media.upload(_request(key, params, stored))
+            done = await self._upload(_request(key, params, stored))
         except UrlExpired:
             await self._refresh(key.platform, params, story=story)
             raise
@@ -50,6 +59,20 @@ class Uploader:
         """Close both."""
         await self.media.aclose()
         await self.store.aclose()
+
+    async def _upload(self, request: MediaRequest) -> Uploaded:
+        trying = await self.gate.passage()
+        try:
+            done = await self.media.upload(request)
+        except StoreUnavailable as error:
+            self.gate.shut(error)
+            raise
+        finally:
+            if trying:
+                self.gate.tried()
+        if not done.not_modified:
+            self.gate.open()
+        return done
 
     async def _forget(self, replaced: str) -> None:
         """Delete an object that no row names any more; one that cannot be deleted costs space, not the task."""
@@ -96,7 +119,7 @@ def _request(key: AssetKey, params: AssetParams, stored: StoredAsset | None) -> 
 
 
 def _same_file(before: str, now: str) -> bool:
-    """Whether two URLs differ in host and signature only. What an ETag or a date says of one file says nothing of another."""
+    """Whether two URLs differ in host and signature only: an ETag or a date says nothing of another file."""
     try:
         path = urlsplit(now).path
         return len(path) > 1 and urlsplit(before).path == path
@@ -112,8 +135,8 @@ def _row(key: AssetKey, params: AssetParams, done: Uploaded) -> NewAsset:
         hash=params.hash,
         etag=done.etag,
         last_modified=done.last_modified,
-        content_type=done.content_type,
-        size_bytes=done.size_bytes,
+        content_type=None if done.not_modified else done.content_type,
+        size_bytes=None if done.not_modified else done.size_bytes,
     )
 
 

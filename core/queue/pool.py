@@ -21,7 +21,7 @@ from config import Settings
 from core.flows.registry import Registry
 from core.queue.children import Child, Ears, Nursery
 from core.queue.listener import QueueListener
-from core.queue.plan import RELAY, ProcessSpec
+from core.queue.plan import ASSET_POOL, RELAY, ProcessSpec
 from core.queue.queue import QueueUnavailable
 from core.queue.roster import Roster
 from core.queue.upkeep import FlowControl, Upkeep
@@ -41,7 +41,7 @@ class Pool:
         self._settings = settings
         self._registry = registry
         self._specs = [*specs, ProcessSpec(RELAY, (), 0)]
-        self._upkeep = Upkeep(settings, registry, host)
+        self._upkeep = Upkeep(settings, registry, host, yields=all(spec.name != ASSET_POOL for spec in specs))
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["core.preload"])
         self._nursery = Nursery(context, settings, runtime, Ears(self._hear, self._died))

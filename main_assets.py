@@ -1,0 +1,41 @@
+"""The asset pool: copies media to the object store, in processes of its own, and an event relay that stands by.
+
+While it is alive main.py leaves the asset flows to it; when it is not, main.py runs them.
+"""
+
+import socket
+import sys
+
+import uvloop
+
+from config import ConfigError, load_settings
+from core.flows.registry import build_registry
+from core.queue.plan import plan_assets
+from core.queue.pool import Pool
+from credentials.vault import Vault, VaultError
+from utils.cores import usable_cores
+from utils.logging import configure
+
+
+def main() -> int:
+    """Run the pool until it is told to stop; 2 when the settings are wrong."""
+    try:
+        settings = load_settings()
+        registry = build_registry(settings.workers.beat_extra_flows)
+        specs = plan_assets(registry, settings, usable_cores())
+        Vault.from_ring(settings.secrets.beat_keys.get_secret_value())
+    except (ConfigError, VaultError) as error:
+        print(error, file=sys.stderr)  # noqa: T201  logging is not configured yet
+        return 2
+    configure(settings.general.log_level, settings.general.log_format)
+    host = settings.workers.beat_host_id or socket.gethostname()
+
+    async def run() -> None:
+        await Pool(settings, registry, specs, runtime="credentials.runtime:build_runtime", host=host).run()
+
+    uvloop.run(run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
