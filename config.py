@@ -4,8 +4,10 @@
 the environment. The table in the README is generated from here.
 """
 
+import re
 from functools import cached_property
 from importlib.util import find_spec
+from ipaddress import ip_address
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -185,6 +187,62 @@ class StoreSettings(_Group):
         return self
 
 
+class MediaSettings(_Group):
+    """Copying of media."""
+
+    asset_max_image_mb: int = Field(25, ge=1, description="Largest picture that is copied.")
+    asset_max_video_mb: int = Field(500, ge=1, description="Largest video that is copied.")
+    asset_connect_timeout_s: Seconds = Field(5.0, description="Seconds to connect to a CDN or the object store.")
+    asset_read_timeout_s: Seconds = Field(20.0, description="Longest silence of either while it sends or answers.")
+    asset_total_timeout_s: Seconds = Field(300.0, description="Longest whole download of one file.")
+    asset_host_connections: int = Field(20, ge=1, description="Connections of a process to one CDN host.")
+    asset_store_connections: int = Field(50, ge=1, description="Connections of a process to the object store.")
+    asset_spool_dir: str | None = Field(
+        None, description="Directory for files over 1 MiB on their way; the system's temporary one when unset."
+    )
+    asset_spool_mb: int = Field(1024, ge=1, description="Room a process may take there; further large files wait.")
+    asset_verify_decode: bool = Field(False, description="Decode each picture before it is stored: costs CPU.")
+    asset_cache_control: str = Field(
+        "public, max-age=86400",
+        pattern=r"^[\x20-\x7e]+$",
+        description="Cache-Control of stored media; a key's picture may change.",
+    )
+    asset_sandbox_cdn: str | None = Field(
+        None, description="Take media of the simulator's CDN hosts from this port; needs PROVIDER_SANDBOX_URL."
+    )
+    asset_dns: str | None = Field(
+        None, description="Name server for CDN hosts, address:port over UDP, for tests; the system's when unset."
+    )
+
+    @field_validator("asset_sandbox_cdn")
+    @classmethod
+    def _is_loopback(cls, value: str | None) -> str | None:
+        if value is not None and (re.fullmatch(r"http://127\.0\.0\.1:\d{1,5}/?", value) is None):
+            raise ValueError("write it as http://127.0.0.1:port")
+        return None if value is None else _checked_url(value, "http://127.0.0.1:port").rstrip("/")
+
+    @field_validator("asset_dns")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        address, _, port = value.rpartition(":")
+        try:
+            ip_address(address.strip("[]"))
+            usable = 0 < int(port) < 65536
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("write it as address:port, for instance 127.0.0.1:5353")
+        return value
+
+    @model_validator(mode="after")
+    def _spool_holds_the_largest(self) -> "MediaSettings":
+        if self.asset_spool_mb < max(self.asset_max_video_mb, self.asset_max_image_mb):
+            raise ValueError("ASSET_SPOOL_MB must hold the largest file: see ASSET_MAX_VIDEO_MB, ASSET_MAX_IMAGE_MB")
+        return self
+
+
 class WorkerSettings(_Group):
     """The worker pool."""
 
@@ -296,6 +354,7 @@ class Settings(BaseModel):
     broker: BrokerSettings = Field(default_factory=BrokerSettings)
     providers: ProviderSettings = Field(default_factory=ProviderSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
+    media: MediaSettings = Field(default_factory=MediaSettings)
     workers: WorkerSettings = Field(default_factory=WorkerSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
     secrets: SecretSettings = Field(default_factory=SecretSettings)
@@ -322,11 +381,20 @@ def load_settings() -> Settings:
     if problems:
         raise ConfigError("settings are wrong:\n" + "\n".join(problems))
     settings = Settings(**groups)
-    if settings.is_production and settings.workers.beat_extra_flows:
-        raise ConfigError(
-            "settings are wrong:\n  BEAT_EXTRA_FLOWS: for tests and benches only, unset it when ENVIRONMENT=prod"
-        )
+    problems += _clashes(settings)
+    if problems:
+        raise ConfigError("settings are wrong:\n" + "\n".join(problems))
     return settings
+
+
+def _clashes(settings: Settings) -> list[str]:
+    """What is wrong between groups."""
+    found = []
+    if settings.is_production and settings.workers.beat_extra_flows:
+        found.append("  BEAT_EXTRA_FLOWS: for tests and benches only, unset it when ENVIRONMENT=prod")
+    if settings.media.asset_sandbox_cdn and not settings.providers.provider_sandbox_url:
+        found.append("  ASSET_SANDBOX_CDN: for the simulator: set PROVIDER_SANDBOX_URL too, or unset it")
+    return found
 
 
 def _problem(entry: Any) -> str:

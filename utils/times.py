@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 EVENT_TIME = "%Y-%m-%d %H:%M:%S"
 """Text form of every time in a published event; consumers parse exactly this, as UTC."""
+
+_LONGEST_WAIT_S = 31 * 86400.0
+"""More than this of a Retry-After is not believed."""
 
 
 def utc_now() -> datetime:
@@ -28,3 +32,14 @@ def from_epoch(seconds: float) -> datetime:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError) as error:
         raise ValueError(f"{seconds!r} is not a time in epoch seconds") from error
+
+
+def wait_s(retry_after: str) -> float | None:
+    """Seconds that the text of a Retry-After header asks for, as a number or a date; None when it is neither."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return min(float(retry_after), _LONGEST_WAIT_S)
+    try:
+        left_s = (parsedate_to_datetime(retry_after) - utc_now()).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a time zone
+        return None
+    return min(max(left_s, 0.0), _LONGEST_WAIT_S)

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from core.crawler.errors import ProviderError, QuotaExhausted, Retry, Unavailable
 from utils.rate_limit import Limit
 from utils.request import HttpClient, NotJson, RequestFailed, Response
-from utils.times import utc_now
+from utils.times import wait_s
 
 T_co = TypeVar("T_co", covariant=True)
-
-_LONGEST_S = 31 * 86400.0
-"""More than this of a Retry-After is not believed."""
-
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -188,10 +183,4 @@ class Provider:
 def _retry_after_s(headers: Mapping[str, str], *, quota: bool) -> float | None:
     """What the answer says about when to come back; RapidAPI's ``reset`` is that of the plan's quota, not of a rate."""
     text = headers.get("retry-after", "").strip() or (headers.get("x-ratelimit-requests-reset", "") if quota else "")
-    if text.isascii() and text.isdigit():
-        return min(float(text), _LONGEST_S)
-    try:
-        left_s = (parsedate_to_datetime(text) - utc_now()).total_seconds()
-    except (ValueError, TypeError, OverflowError):  # no date, or one without a time zone
-        return None
-    return min(max(left_s, 0.0), _LONGEST_S)
+    return wait_s(text)

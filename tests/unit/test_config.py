@@ -25,6 +25,11 @@ BAD = [
     ({"GRAPH_APP_ID": "123"}, "GRAPH_APP_ID and GRAPH_APP_SECRET belong together"),
     ({"ASSET_CDN_HOST": "https://cdn.example/"}, "ASSET_CDN_HOST"),
     ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
+    ({"ASSET_SANDBOX_CDN": "http://127.0.0.1:9999"}, "ASSET_SANDBOX_CDN: .*set PROVIDER_SANDBOX_URL too"),
+    ({"ASSET_SANDBOX_CDN": "http://10.0.0.1:80"}, r"ASSET_SANDBOX_CDN: write it as http://127.0.0.1:port"),
+    ({"ASSET_DNS": "ns.example"}, "ASSET_DNS: write it as address:port"),
+    ({"ASSET_SPOOL_MB": "100"}, "ASSET_SPOOL_MB must hold the largest file"),
+    ({"ASSET_CACHE_CONTROL": "a\r\nb"}, "ASSET_CACHE_CONTROL"),
 ]
 
 

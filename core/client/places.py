@@ -1,0 +1,85 @@
+"""URLs of media: what may be asked for, where it may lead, and when it runs out. Nothing here touches the network."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, urljoin, urlsplit
+
+from core.client.addresses import is_public
+from core.client.errors import MediaRefused
+from utils.urls import DEFAULT_PORTS
+
+PORTS = frozenset(DEFAULT_PORTS.values())
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}\.?", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
+_EXPIRY = re.compile(r"[?&]oe=([^&]*)")
+_OLD_EXPIRY = re.compile(r"/vp/[^/?]+/([^/?]+)/t51")
+_EPOCH = re.compile(r"[0-9A-Fa-f]{8}")
+_LONGEST = 8192
+
+
+def checked(url: str) -> str:
+    """The URL as it goes on the wire: printable ASCII stays as it is, to the byte; a fragment is dropped.
+
+    Raises:
+        MediaRefused: BAD_URL: not an http(s) URL with a plain host and port 80 or 443; REFUSED_ADDRESS: its host is an
+            address that is not public, a number that some systems read as one, or a name of the local network.
+    """
+    url = quote(url.strip(" \t\r\n").partition("#")[0], safe=_PRINTABLE, errors="replace")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise MediaRefused("BAD_URL", "not a URL") from None
+    if parts.scheme not in DEFAULT_PORTS:
+        raise MediaRefused("BAD_URL", "only http and https URLs are fetched")
+    if "@" in parts.netloc or "\\" in url or len(url) > _LONGEST:
+        raise MediaRefused("BAD_URL", f"it has a user part, a backslash, or more than {_LONGEST} characters")
+    if port is not None and port not in PORTS:
+        raise MediaRefused("BAD_URL", f"port {port}: only 80 and 443 are dialled")
+    _check_host(host)
+    return url
+
+
+def _check_host(host: str) -> None:
+    last = host.rstrip(".").rpartition(".")[2]
+    if ":" in host or _NUMBER.fullmatch(last):
+        try:
+            public = is_public(host)
+        except ValueError:
+            public = False
+        if not public:
+            raise MediaRefused("REFUSED_ADDRESS", "the host is no public address in its usual form")
+    elif "." not in host.rstrip(".") and host:
+        raise MediaRefused("REFUSED_ADDRESS", "the host is a name of the local network")
+    elif not _NAME.fullmatch(host) or len(host) > 253:
+        raise MediaRefused("BAD_URL", "the host is no host name")
+
+
+def redirected(url: str, location: str) -> str:
+    """The checked URL that a Location header means.
+
+    Raises:
+        MediaRefused: as ``checked``; BAD_REDIRECT: it leads from https to http, or to no URL.
+    """
+    try:
+        following = urljoin(url, location.strip())
+    except ValueError:
+        raise MediaRefused("BAD_REDIRECT", "a redirect to something that is no URL") from None
+    following = checked(following)
+    if url.startswith("https:") and not following.startswith("https:"):
+        raise MediaRefused("BAD_REDIRECT", "a redirect from https to http")
+    return following
+
+
+def expires_at(url: str) -> int | None:
+    """Epoch seconds at which the URL's signature runs out; None when it does not say so in a form that is known."""
+    found = _EXPIRY.search(url) or _OLD_EXPIRY.search(url)
+    return int(found[1], 16) if found and _EPOCH.fullmatch(found[1]) else None
+
+
+def host_of(url: str) -> str:
+    """The host, which is all of a URL that messages and logs show."""
+    return urlsplit(url).hostname or "?"
