@@ -23,20 +23,25 @@ KEEP_S = 5.0
 """Longest that a task waits for the object store."""
 
 
-def object_store(settings: Settings) -> ObjectStore | None:
-    """The bucket of the settings, not yet connected; None when they name none."""
+def store_access(settings: Settings) -> StoreAccess | None:
+    """Where the bucket of the settings is, and as whom; None when they name none."""
     store = settings.store
     if store.aws_bucket is None:
         return None
     secret = store.aws_secret_access_key
-    access = StoreAccess(
+    return StoreAccess(
         bucket=store.aws_bucket,
         endpoint_url=store.s3_endpoint_url,
         access_key=store.aws_access_key,
         secret_key=None if secret is None else secret.get_secret_value(),
         region=store.aws_region,
     )
-    return ObjectStore(access, timeout_s=KEEP_S)
+
+
+def object_store(settings: Settings) -> ObjectStore | None:
+    """That bucket, not yet connected; None when there is none."""
+    access = store_access(settings)
+    return None if access is None else ObjectStore(access, timeout_s=KEEP_S)
 
 
 @dataclass(slots=True)
