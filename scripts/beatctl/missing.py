@@ -21,7 +21,7 @@ SPARE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where URLs of one kind stand. ``select`` gives ``at`` (its key), ``entity_id`` and ``url`` of up to ``:size`` rows
+    """Where URLs of one kind stand. ``select`` gives ``at`` (its key), ``entity_id``, ``url`` of up to ``:size`` rows
     after ``:after`` without a copy, in the order of that key."""
 
     name: str

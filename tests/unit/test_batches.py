@@ -10,7 +10,7 @@ from utils.batches import Batches
 
 
 class Double:
-    """Doubles numbers, one call at a time, each as long as the test holds it; refuses 13 for all, and None for itself."""
+    """Doubles numbers, each call as long as the test holds it; 13 is refused with all others, -1 alone."""
 
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
