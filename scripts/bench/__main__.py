@@ -1,4 +1,4 @@
-"""``python -m scripts.bench queue|latency|memory|pipeline``: figures as rows beside their limit, measured in one run.
+"""``python -m scripts.bench queue|latency|memory|pipeline|assets``: figures beside their limit, measured in one run.
 
 Exit status: 0 measured (targets met or not), 2 it cannot be measured here.
 """
@@ -24,6 +24,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "latency": ("pickup",),
     "memory": ("memory",),
     "pipeline": ("pipeline",),
+    "assets": ("assets", "assets_memory"),
 }
 """Bench -> its suites: modules of scripts.bench.suites with ``suite(place, quick=...)``."""
 

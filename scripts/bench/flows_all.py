@@ -7,8 +7,8 @@ preload, and five of five processes for the AMQP listeners. The stand-ins never 
 from __future__ import annotations
 
 from core.enums import Platform
-from core.flows.registry import ASSET_FLOWS, Flow
 from core.flows.registry import FLOWS as REGISTERED
+from core.flows.registry import Flow
 from core.models.params import NoParams
 from core.runtime import FlowContext
 from scripts.bench import counting
@@ -22,16 +22,12 @@ async def stand_in(params: NoParams, ctx: FlowContext) -> None:
     """Nothing: its process is the point."""
 
 
-def _needs_stand_in(flow: Flow) -> bool:
-    return flow.target is None or flow.name in ASSET_FLOWS  # a pool runs those only while their own one is away
-
-
 STAND_IN = "scripts.bench.flows_all:stand_in"
 FLOWS = (
     *(
         Flow(f"bench_{flow.name}", flow.platform, NoParams, flow.workers, flow.concurrency, STAND_IN)
         for flow in REGISTERED
-        if _needs_stand_in(flow)
+        if flow.target is None
     ),
     *(
         Flow(f"bench_listener_{number}", Platform.INSTAGRAM, NoParams, LISTENER_PROCESSES, 1, STAND_IN)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from core.flows.registry import ASSET_FLOWS
 from core.flows.registry import FLOWS as REGISTERED
 from core.queue import statements
 from scripts.bench import flows_all, place, proc
@@ -126,7 +125,7 @@ def test_suites_are_chosen_by_name_and_an_unknown_one_is_named() -> None:
 
 
 def test_the_full_pool_has_a_process_for_each_of_the_table_and_the_listeners() -> None:
-    built = [flow for flow in REGISTERED if flow.target and flow.name not in ASSET_FLOWS]
+    built = [flow for flow in REGISTERED if flow.target]
     assert sum(flow.workers for flow in (*built, *flows_all.FLOWS)) == 136 + 25
 
 
