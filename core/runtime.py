@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from config import Settings
+from core.bucket import store_access
 from core.crawler.crawler import Crawler, SourceTable
 from core.crawler.provider import CredentialSource
 from core.crawler.raw import RawPayloads
 from utils.db import Database
-from utils.object_store import ObjectStore, StoreAccess
+from utils.object_store import ObjectStore
 from utils.rate_limit import RateLimiter
 from utils.request import HttpClient
 
@@ -23,23 +24,8 @@ KEEP_S = 5.0
 """Longest that a task waits for the object store."""
 
 
-def store_access(settings: Settings) -> StoreAccess | None:
-    """Where the bucket of the settings is, and as whom; None when they name none."""
-    store = settings.store
-    if store.aws_bucket is None:
-        return None
-    secret = store.aws_secret_access_key
-    return StoreAccess(
-        bucket=store.aws_bucket,
-        endpoint_url=store.s3_endpoint_url,
-        access_key=store.aws_access_key,
-        secret_key=None if secret is None else secret.get_secret_value(),
-        region=store.aws_region,
-    )
-
-
 def object_store(settings: Settings) -> ObjectStore | None:
-    """That bucket, not yet connected; None when there is none."""
+    """The bucket of the settings, not yet connected; None when they name none."""
     access = store_access(settings)
     return None if access is None else ObjectStore(access, timeout_s=KEEP_S)
 

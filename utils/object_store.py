@@ -7,11 +7,16 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-_CONNECT_S, _READ_S = 3, 10
+_CONNECT_S = 3
 
 
 class ObjectStoreFailed(Exception):
-    """The store refused, or could not be reached; the text holds no secret."""
+    """The store refused, or could not be reached (``status`` 0); the text holds no secret. ``code`` is the store's."""
+
+    def __init__(self, message: str, *, status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +33,11 @@ class StoreAccess:
 class ObjectStore:
     """One bucket. One per process, made before or after its loop runs, closed by whoever made it."""
 
-    def __init__(self, access: StoreAccess, *, timeout_s: float = 15.0) -> None:
+    def __init__(self, access: StoreAccess, *, timeout_s: float = 15.0, read_s: float = 10.0) -> None:
+        """``timeout_s`` is for a whole call with its second attempt, ``read_s`` for silence of the server."""
         self._access = access
         self._timeout_s = timeout_s
+        self._read_s = read_s
         self._client: Any = None
         self._opening = asyncio.Lock()
         self._open = AsyncExitStack()
@@ -41,7 +48,7 @@ class ObjectStore:
         Raises:
             ObjectStoreFailed: it is not known to be stored.
         """
-        await self._call("put_object", Key=key, Body=body, ContentType=content_type)
+        await self.call("put_object", Key=key, Body=body, ContentType=content_type)
 
     async def get(self, key: str) -> bytes:
         """An object.
@@ -49,7 +56,7 @@ class ObjectStore:
         Raises:
             ObjectStoreFailed: it is not there, or cannot be had.
         """
-        body: bytes = await self._call("get_object", Key=key)
+        body: bytes = await self.call("get_object", Key=key)
         return body
 
     async def aclose(self) -> None:
@@ -57,16 +64,23 @@ class ObjectStore:
         self._client = None
         await self._open.aclose()
 
-    async def _call(self, operation: str, **arguments: Any) -> Any:
+    async def call(self, operation: str, **arguments: Any) -> Any:
+        """One operation of the SDK on the bucket: its answer, or the bytes of the answer's body if it has one.
+
+        Raises:
+            ObjectStoreFailed: it is not known to be done.
+        """
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - costs memory, see above
 
         try:
             async with asyncio.timeout(self._timeout_s):
                 client = await self._connected()
                 answer = await getattr(client, operation)(Bucket=self._access.bucket, **arguments)
-                return await answer["Body"].read() if "Body" in answer else None
+                return await answer["Body"].read() if "Body" in answer else answer
         except ClientError as error:
-            raise ObjectStoreFailed(f"{operation}: {error.response.get('Error', {}).get('Code', 'refused')}") from error
+            code = str(error.response.get("Error", {}).get("Code", "refused"))
+            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            raise ObjectStoreFailed(f"{operation}: {code}", status=status, code=code) from error
         except (BotoCoreError, OSError, ValueError) as error:  # TimeoutError is an OSError
             raise ObjectStoreFailed(f"{operation}: {type(error).__name__}") from error
 
@@ -91,7 +105,7 @@ class ObjectStore:
                 s3={"addressing_style": "path" if access.endpoint_url else "auto"},
                 retries={"mode": "standard", "max_attempts": 2},
                 connect_timeout=_CONNECT_S,
-                read_timeout=_READ_S,
+                read_timeout=self._read_s,
                 request_checksum_calculation="when_required",  # servers other than AWS know no trailing checksums
                 response_checksum_validation="when_required",
             ),

@@ -92,7 +92,10 @@ class OneServer(AbstractResolver):
         self._place = (address, port)
 
     async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        self,
+        host: str,
+        port: int = 0,  # noqa: ARG002
+        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002
     ) -> list[ResolveResult]:
         return [_result(host, *self._place)]
 

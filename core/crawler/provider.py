@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from core.crawler.errors import ProviderError, QuotaExhausted, Retry, Unavailable
 from utils.rate_limit import Limit
 from utils.request import HttpClient, NotJson, RequestFailed, Response
-from utils.times import wait_s
+from utils.times import utc_now, wait_s
 
 T_co = TypeVar("T_co", covariant=True)
 

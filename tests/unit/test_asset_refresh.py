@@ -35,7 +35,8 @@ def test_the_owner_is_refreshed_by_the_flow_of_its_kind(
 
 def test_every_refresh_is_a_flow_of_the_registry_that_takes_these_params() -> None:
     registry = build_registry()
-    asked = [owner_refresh(platform, asset(kind)) for platform in ("INSTAGRAM", "YOUTUBE") for kind in ("PROFILE", "POST")]
+    kinds = [(platform, kind) for platform in ("INSTAGRAM", "YOUTUBE") for kind in ("PROFILE", "POST")]
+    asked = [owner_refresh(platform, asset(kind)) for platform, kind in kinds]
     for flow, params in [*filter(None, asked), story_refresh("787132", "natgeo")]:
         assert registry[flow].params.model_validate(params)
 

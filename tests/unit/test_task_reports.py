@@ -37,7 +37,7 @@ def test_assets_of_every_platform_go_through_one_flow() -> None:
 def test_a_hash_that_lost_digits_on_its_way_is_refused() -> None:
     params = {"entity_type": "POST", "entity_id": "1", "asset_type": "IMAGE", "original_url": "https://a.example/1.jpg"}
     asked = claim(json.dumps({**params, "platform": "YOUTUBE", "hash": 1.2e19}), "YOUTUBE")
-    with pytest.raises(BadTask, match="params.hash: must be a whole number"):
+    with pytest.raises(BadTask, match=r"params\.hash: must be a whole number"):
         claimed_params(FLOWS["asset_upload_flow"], asked)
 
 

@@ -7,10 +7,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from config import load_settings
+from core.bucket import store_access
 from core.enums import Platform
 from core.flows.registry import Registry, build_registry
 from core.queue.bulk import CREATED, EXISTS, REFUSED, insert_many
-from core.runtime import store_access
 from scripts.beatctl.bucket import UNSUPPORTED, apply_rules, our_rules
 from scripts.beatctl.cli import FAILED, OK, CommandFailed, database
 from scripts.beatctl.missing import SOURCES, Source, missing
