@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -25,6 +26,9 @@ from core.models.params import AssetParams
 from core.queue.bulk import REFUSED
 from utils.times import utc_now
 
+LEFTOVERS_S = 60.0
+"""Until unfinished uploads are looked for again, when the store did not answer."""
+
 
 @dataclass(slots=True)
 class Uploader:
@@ -33,6 +37,7 @@ class Uploader:
     media: MediaClient
     store: AssetStore
     gate: StoreGate = field(default_factory=StoreGate)
+    _chore: asyncio.Task[None] | None = None
 
     async def copy(self, params: AssetParams, *, story: bool = False) -> None:
         """Copy one file and record it; nothing is fetched when the URL of this ``hash`` was copied before.
@@ -55,8 +60,14 @@ class Uploader:
         if replaced is not None:
             await self._forget(replaced)
 
+    def start(self) -> None:
+        """Look after what processes which were killed left in the store."""
+        self._chore = asyncio.create_task(self._abort_leftovers())
+
     async def aclose(self) -> None:
         """Close both."""
+        if self._chore is not None:
+            self._chore.cancel()
         await self.media.aclose()
         await self.store.aclose()
 
@@ -73,6 +84,18 @@ class Uploader:
         if not done.not_modified:
             self.gate.open()
         return done
+
+    async def _abort_leftovers(self) -> None:
+        while True:
+            try:
+                count = await self.media.abort_leftovers()
+            except MediaError as error:
+                logger.bind(reason=str(error)).warning("unfinished uploads could not be aborted")
+                await asyncio.sleep(LEFTOVERS_S)
+                continue
+            if count:
+                logger.bind(uploads=count).info("unfinished uploads of killed processes were aborted")
+            return
 
     async def _forget(self, replaced: str) -> None:
         """Delete an object that no row names any more; one that cannot be deleted costs space, not the task."""
@@ -145,4 +168,6 @@ async def open_uploader(settings: Settings) -> Uploader:
     database = settings.database
     registry = build_registry(settings.workers.beat_extra_flows)
     store = AssetStore(database.pooled_url, registry, direct=database.pgbouncer_url is None)
-    return Uploader(await MediaClient.open(settings), store)
+    uploader = Uploader(await MediaClient.open(settings), store)
+    uploader.start()
+    return uploader

@@ -132,8 +132,8 @@ async def running_cdn() -> AsyncIterator[Cdn]:
     config.write_text(CONFIG.format(home=HOME, port=port), encoding="utf-8")
     if os.geteuid() == 0:  # its workers drop to an account that must be able to come here
         config.write_text("user root;\n" + config.read_text(encoding="utf-8"), encoding="utf-8")
-    command = [program, "-p", HOME, "-c", config, "-e", "stderr"]
-    server = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    command = ("-p", str(HOME), "-c", str(config), "-e", "stderr")
+    server = await asyncio.create_subprocess_exec(program, *command, stderr=asyncio.subprocess.PIPE)
     try:
         await _until_ready(server, port)
         yield Cdn(port, server.pid)

@@ -25,7 +25,8 @@ SLOTS = 100
 
 FILL = """
 insert into scrape_request_log (flow, platform, params)
-select $1, 'INSTAGRAM', jsonb_build_object('entity_type', 'POST', 'entity_id', n::text, 'asset_type', 'IMAGE',
+select $1, 'INSTAGRAM', jsonb_build_object('entity_type', 'POST', 'entity_id', n::text,
+    'asset_type', case when url like '%/mp4/%' then 'VIDEO' else 'IMAGE' end,
     'original_url', url, 'platform', 'INSTAGRAM', 'hash', n)
 from unnest($2::bigint[], $3::text[]) t(n, url)"""
 LEFT = """

@@ -38,7 +38,8 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
     """Throughput per core, latency at half load, throughput among bad sources."""
     count, runs, seconds = (1000, 1, 3) if quick else (12_000, 3, 20)
     processes = 2 * usable_cores()
-    ours, limits, mixed, took = [], [], [], []
+    ours: list[Run] = []
+    limits, mixed, took = [], [], []
     async with site(place) as here:
         for _ in range(runs):
             limits.append(await limit_run(here, processes, count))
