@@ -3,12 +3,14 @@
 While it is alive main.py leaves the asset flows to it; when it is not, main.py runs them.
 """
 
+import asyncio
 import socket
 import sys
 
 import uvloop
 
 from config import ConfigError, load_settings
+from core.assets.leftovers import clean_up
 from core.flows.registry import build_registry
 from core.queue.plan import plan_assets
 from core.queue.pool import Pool
@@ -31,7 +33,10 @@ def main() -> int:
     host = settings.workers.beat_host_id or socket.gethostname()
 
     async def run() -> None:
+        cleaning = asyncio.create_task(clean_up())
         await Pool(settings, registry, specs, runtime="credentials.runtime:build_runtime", host=host).run()
+        cleaning.cancel()
+        await asyncio.wait({cleaning})
 
     uvloop.run(run())
     return 0

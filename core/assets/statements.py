@@ -44,8 +44,8 @@ $9 last_modified, $10 content_type, $11 bytes``. Gives, for those whose object h
 Rows are locked in the order of their keys, so that two processes which record the same ones cannot deadlock.
 """
 
-STORY = """
-select g.number, p.profile_id, p.handle, p.publish_time > now() - interval '24 hours' as young
+YOUNG_STORY = """
+select g.number, p.profile_id, p.handle
 from unnest($1::text[]) with ordinality g(shortcode, number) join instagram_post p using (shortcode)
-where p.post_type = 'story'"""
-"""Which of ``$1 shortcodes`` are stories, of whom, and whether they can still be seen."""
+where p.publish_time > now() - interval '24 hours' and p.profile_id <> '' and p.handle <> ''"""
+"""Whose stories ``$1 shortcodes`` are, of those that can still be seen and have an owner."""

@@ -43,7 +43,7 @@ class AssetStore:
         self._turn = asyncio.Lock()
         self._finds: Batches[AssetKey, StoredAsset | None] = Batches(self._find, shared=(Unavailable,))
         self._records: Batches[NewAsset, str | None] = Batches(self._record, shared=(Unavailable,))
-        self._stories: Batches[str, tuple[str, str, bool] | None] = Batches(self._story, shared=(Unavailable,))
+        self._stories: Batches[str, tuple[str, str] | None] = Batches(self._story, shared=(Unavailable,))
         self._tasks: Batches[dict[str, Any], RowResult] = Batches(self._queue, shared=(Unavailable,))
 
     async def find(self, key: AssetKey) -> StoredAsset | None:
@@ -54,8 +54,8 @@ class AssetStore:
         """Record a finished copy; the name of the object that it replaces, if that is another one."""
         return await self._records.add(asset)
 
-    async def story(self, shortcode: str) -> tuple[str, str, bool] | None:
-        """Owner, handle, and whether it is younger than 24 hours; None for what is no stored story of a known owner."""
+    async def young_story(self, shortcode: str) -> tuple[str, str] | None:
+        """Owner and handle of a story that can still be seen; None for older ones and for those that are not stored."""
         return await self._stories.add(shortcode)
 
     async def queue(self, task: dict[str, Any]) -> RowResult:
@@ -96,11 +96,10 @@ class AssetStore:
             before[row["number"] - 1] = row["before"]
         return before
 
-    async def _story(self, shortcodes: list[str]) -> list[tuple[str, str, bool] | None]:
-        found: list[tuple[str, str, bool] | None] = [None] * len(shortcodes)
-        for row in await self._with_connection(lambda conn: conn.fetch(sql.STORY, shortcodes)):
-            if row["profile_id"] and row["handle"]:
-                found[row["number"] - 1] = (row["profile_id"], row["handle"], bool(row["young"]))
+    async def _story(self, shortcodes: list[str]) -> list[tuple[str, str] | None]:
+        found: list[tuple[str, str] | None] = [None] * len(shortcodes)
+        for row in await self._with_connection(lambda conn: conn.fetch(sql.YOUNG_STORY, shortcodes)):
+            found[row["number"] - 1] = (row["profile_id"], row["handle"])
         return found
 
     async def _queue(self, tasks: list[dict[str, Any]]) -> list[RowResult]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -26,9 +25,6 @@ from core.models.params import AssetParams
 from core.queue.bulk import REFUSED
 from utils.times import utc_now
 
-LEFTOVERS_S = 60.0
-"""Until unfinished uploads are looked for again, when the store did not answer."""
-
 
 @dataclass(slots=True)
 class Uploader:
@@ -37,7 +33,6 @@ class Uploader:
     media: MediaClient
     store: AssetStore
     gate: StoreGate = field(default_factory=StoreGate)
-    _chore: asyncio.Task[None] | None = None
 
     async def copy(self, params: AssetParams, *, story: bool = False) -> None:
         """Copy one file and record it; nothing is fetched when the URL of this ``hash`` was copied before.
@@ -60,14 +55,8 @@ class Uploader:
         if replaced is not None:
             await self._forget(replaced)
 
-    def start(self) -> None:
-        """Look after what processes which were killed left in the store."""
-        self._chore = asyncio.create_task(self._abort_leftovers())
-
     async def aclose(self) -> None:
         """Close both."""
-        if self._chore is not None:
-            self._chore.cancel()
         await self.media.aclose()
         await self.store.aclose()
 
@@ -85,18 +74,6 @@ class Uploader:
             self.gate.open()
         return done
 
-    async def _abort_leftovers(self) -> None:
-        while True:
-            try:
-                count = await self.media.abort_leftovers()
-            except MediaError as error:
-                logger.bind(reason=str(error)).warning("unfinished uploads could not be aborted")
-                await asyncio.sleep(LEFTOVERS_S)
-                continue
-            if count:
-                logger.bind(uploads=count).info("unfinished uploads of killed processes were aborted")
-            return
-
     async def _forget(self, replaced: str) -> None:
         """Delete an object that no row names any more; one that cannot be deleted costs space, not the task."""
         try:
@@ -105,12 +82,11 @@ class Uploader:
             logger.bind(key=replaced, error=str(error)).warning("a replaced copy could not be deleted")
 
     async def _refresh(self, platform: str, params: AssetParams, *, story: bool) -> None:
-        owner = owner_refresh(platform, params)
-        known = await self.store.story(params.entity_id) if params.entity_type == "POST" else None
-        if known is not None:
-            owner = story_refresh(known[0], known[1]) if known[2] else None
-        elif story:
-            owner = None  # of nobody that is known, or of a story that was never stored
+        if story:
+            young = await self.store.young_story(params.entity_id)
+            owner = None if young is None else story_refresh(*young)
+        else:
+            owner = owner_refresh(platform, params)
         if owner is None:
             return
         flow, wanted = owner
@@ -168,6 +144,4 @@ async def open_uploader(settings: Settings) -> Uploader:
     database = settings.database
     registry = build_registry(settings.workers.beat_extra_flows)
     store = AssetStore(database.pooled_url, registry, direct=database.pgbouncer_url is None)
-    uploader = Uploader(await MediaClient.open(settings), store)
-    uploader.start()
-    return uploader
+    return Uploader(await MediaClient.open(settings), store)

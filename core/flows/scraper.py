@@ -35,6 +35,10 @@ class BadTask(Exception):
         self.code = code
 
 
+EXPECTED = (BadTask, ProviderError, MediaError)
+"""Errors that say what happened in their text; to log where from would cost more than most tasks do."""
+
+
 @cache
 def resolve(target: str) -> FlowFunction:
     """The coroutine function behind ``package.module:function``."""
