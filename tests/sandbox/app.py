@@ -18,6 +18,7 @@ from tests.sandbox.faults import BODY_FAULTS, PROVIDER_ERRORS, FaultIn, FaultKin
 from tests.sandbox.hosts import all_hosts
 from tests.sandbox.hosts.base import Answer, Asked, Call, Host, Refusal
 from tests.sandbox.limits import Limits
+from tests.sandbox.media.cdn import Cdn
 from tests.sandbox.spoil import spoiled
 from tests.sandbox.stats import Outcome, Stats
 from tests.sandbox.universe import Universe
@@ -61,6 +62,7 @@ class Sandbox:
         self.faults = Faults(universe.seed)
         self.stats = Stats()
         self.cache = AnswerCache()
+        self.cdn = Cdn(self.faults, self.stats)
         self.control: FastAPI | None = None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: wire.Receive, send: wire.Send) -> None:
@@ -73,6 +75,9 @@ class Sandbox:
     async def _data(self, scope: MutableMapping[str, Any], receive: wire.Receive, send: wire.Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         name = headers.get(b"x-provider-host", b"").decode("latin-1").lower()
+        if not name and self.cdn.serves(headers.get(b"host", b"").decode("latin-1").lower()):
+            await self.cdn(scope, receive, send)
+            return
         host = self.hosts.get(name)
         if host is None:
             self.stats.count(Outcome("unknown", "unknown", "421", "", ""))

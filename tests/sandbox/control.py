@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from tests.sandbox.app import CONTROL, Sandbox
 from tests.sandbox.credentials import sandbox_credentials
-from tests.sandbox.faults import FaultIn
+from tests.sandbox.faults import MEDIA_FAULTS, FaultIn
+from tests.sandbox.media.cdn import SOURCE as CDN
 from tests.sandbox.posts import posts_of
 from tests.sandbox.stats import StatsOut
 
@@ -60,13 +61,15 @@ def _health(app: FastAPI, sandbox: Sandbox) -> None:
 
 
 def _faults(app: FastAPI, sandbox: Sandbox) -> None:
-    sources = {host.source for host in sandbox.hosts.values()}
+    sources = {CDN, *(host.source for host in sandbox.hosts.values())}
 
     @app.post(f"{CONTROL}/faults", status_code=201)
     async def add_fault(fault: FaultIn) -> FaultOut:
         """Put a fault in force; several may be, the oldest that matches hits."""
         if fault.source not in {"*", *sources}:
             raise HTTPException(422, f"source must be * or one of {sorted(sources)}")
+        if fault.kind in MEDIA_FAULTS and fault.source != CDN:
+            raise HTTPException(422, f"{fault.kind} is a fault of source {CDN} only")
         added = sandbox.faults.add(fault)
         return FaultOut(id=added.id, fault=added.spec, hits=0, left=added.left)
 

@@ -32,6 +32,12 @@ class FaultKind(StrEnum):
     RETYPED_KEY = "retyped_key"
     WRONG_USER = "wrong_user"
     HUGE_BODY = "huge_body"
+    EXPIRED = "expired"
+    WRONG_TYPE = "wrong_type"
+    REDIRECT = "redirect"
+    STALL = "stall"
+    NO_LENGTH = "no_length"
+    NO_LENGTH_HALF = "no_length_half"
 
 
 PROVIDER_ERRORS = frozenset(
@@ -49,6 +55,18 @@ BODY_FAULTS = frozenset(
     {FaultKind.HTML, FaultKind.EMPTY, FaultKind.TRUNCATED_JSON, FaultKind.CHANGED_KEY, FaultKind.RETYPED_KEY}
 )
 
+MEDIA_FAULTS = frozenset(
+    {
+        FaultKind.EXPIRED,
+        FaultKind.WRONG_TYPE,
+        FaultKind.REDIRECT,
+        FaultKind.STALL,
+        FaultKind.NO_LENGTH,
+        FaultKind.NO_LENGTH_HALF,
+    }
+)
+"""Those of the CDN only."""
+
 
 class FaultIn(BaseModel):
     """One fault as the control API takes it; null means no condition."""
@@ -63,8 +81,9 @@ class FaultIn(BaseModel):
     seconds: float | None = Field(None, ge=0, le=3600, description="Delay of slow and hang; Retry-After of rate_limit.")
     only_credential: str | None = Field(None, description="Label of one credential.", examples=["graphapi#1"])
     subject: str | None = Field(None, description="Only requests about this handle, id or shortcode.")
-    status: int | None = Field(None, ge=400, le=599, description="HTTP status instead of the usual one.")
+    status: int | None = Field(None, ge=300, le=599, description="HTTP status instead of the usual one.")
     message: str | None = Field(None, max_length=500, description="Text of error_in_200.")
+    location: str | None = Field(None, max_length=8000, description="Where redirect leads.")
     code: Literal[1, 2, 4, 10, 17, 32, 110, 190, 200] | None = Field(
         None, description="Graph's error of this number instead of the usual one."
     )

@@ -12,6 +12,7 @@ from typing import Any
 from tests.sandbox.hosts.base import Answer
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 HUGE_BYTES = 50 << 20
@@ -41,17 +42,33 @@ async def send_half(send: Send, answer: Answer) -> None:
     transport_of(send).close()
 
 
-async def send_huge(send: Send, answer: Answer) -> None:
-    """50 MB of JSON that starts well, in chunks of unknown total length."""
+async def send_huge(send: Send, answer: Answer, start: bytes = b'{"status":"ok","padding":"') -> None:
+    """50 MB that start well, JSON by default, in chunks of unknown total length."""
     headers = [(b"content-type", answer.content_type), *answer.headers]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b'{"status":"ok","padding":"', "more_body": True})
+    await send({"type": "http.response.body", "body": start, "more_body": True})
     transport = transport_of(send)
     for _ in range(HUGE_BYTES // len(_CHUNK)):
         if transport.is_closing():
             return
         await send({"type": "http.response.body", "body": _CHUNK, "more_body": True})
     await send({"type": "http.response.body", "body": b'"}'})
+
+
+async def send_and_stall(send: Send, answer: Answer) -> None:
+    """Announce the whole body, send half of it, and leave it at that."""
+    await send(_start(answer, len(answer.body)))
+    await send({"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True})
+
+
+def send_until_closed(send: Send, answer: Answer, *, half: bool) -> None:
+    """A body without length, whole or half, that the end of the connection ends."""
+    fields = ((b"content-type", answer.content_type), (b"connection", b"close"), *answer.headers)
+    head = b"".join(b"%s: %s\r\n" % field for field in fields)
+    body = answer.body[: len(answer.body) // 2] if half else answer.body
+    transport = transport_of(send)
+    transport.write(b"HTTP/1.1 %d X\r\n%s\r\n%s" % (answer.status, head, body))
+    transport.close()
 
 
 async def hang(receive: Receive, seconds: float) -> None:

@@ -1,0 +1,1 @@
+"""Media: the files behind the addresses that providers name."""
