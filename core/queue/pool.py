@@ -48,6 +48,7 @@ class Pool:
         self._listener = QueueListener(settings.database.pg_url, self._on_work, self._on_cancel, self._on_gap)
         self._roster = Roster(self._nursery.children)
         self._dead: set[int] = set()
+        self._starting: set[int] = set()
         self._rescuing = asyncio.Lock()
         self._stopping = False
         self._stopped = asyncio.Event()
@@ -99,6 +100,7 @@ class Pool:
     async def _start(self, spec: ProcessSpec, seat: int) -> None:
         while not self._stopping:
             worker = await self._insist(lambda: self._upkeep.add_worker(spec))
+            self._starting.add(worker)  # the fork server may take longer than a lease to import everything
             try:
                 child = await self._nursery.start(spec, seat, worker)
                 break
@@ -106,6 +108,8 @@ class Pool:
                 logger.bind(error=type(error).__name__).warning("fork server was lost: starting another")
                 self._dead.add(worker)
                 await asyncio.sleep(0.5)
+            finally:
+                self._starting.discard(worker)
         else:
             return
         self._roster.add(child)
@@ -225,7 +229,7 @@ class Pool:
     async def _beats(self) -> None:
         while True:
             with contextlib.suppress(QueueUnavailable):
-                mine = set(self.children)
+                mine = set(self.children) | self._starting
                 lost = mine - await self._upkeep.beat(list(mine))
                 for worker in lost & set(self.children):
                     logger.bind(worker=worker).error("worker was declared lost by another host: killing it")

@@ -7,11 +7,15 @@ database's. Rows are locked with SKIP LOCKED wherever a stranger may hold them.
 
 from __future__ import annotations
 
+from core.flows.registry import ASSET_FLOWS
+from core.queue.plan import ASSET_POOL
+
 ROUTING_KEY = "scrape_request_log_events"
 
 _SAY = f"""insert into event_outbox (routing_key, entity_key, payload)
     select '{ROUTING_KEY}', e.id::text, task_event(row(e.*)::scrape_request_log) from {{rows}} e"""
 
+_ASSET_FLOWS = ", ".join(f"'{flow}'" for flow in sorted(ASSET_FLOWS))
 _BACKOFF = "least(300, 2 * 2 ^ least(t.retry_count, 10)) * (0.5 + random() / 2) * interval '1 second'"
 
 
@@ -173,8 +177,8 @@ ADD_WORKER = "insert into beat_worker (host, pid, flow, slots) values ($1, 0, $2
 NAME_WORKER = "update beat_worker set pid = $2 where id = $1"
 BEAT = "update beat_worker set beat_at = now() where id = any($1::bigint[]) returning id"
 
-TICK = """
-with o as (select exists (select from beat_worker w where w.flow = $3 and w.pid > 0
+TICK = f"""
+with o as (select exists (select from beat_worker w where w.flow = '{ASSET_POOL}' and w.pid > 0
     and w.beat_at > now() - $2::float8 * interval '1 second') as assets)
 select o.assets,
     (select array_agg(f) from unnest($1::text[]) f cross join lateral (
@@ -182,7 +186,7 @@ select o.assets,
         where t.flow = f and t.status = 'PENDING' and t.run_after is null limit 1) x) as pending,
     (select jsonb_agg(to_jsonb(b) - 'retain' || jsonb_build_object('workers', (
         select jsonb_agg(jsonb_build_array(w.id, s.slots,
-            o.assets and w.flow is distinct from $3 and b.flow = any($4::text[])) order by w.id)
+            o.assets and w.flow is distinct from '{ASSET_POOL}' and b.flow in ({_ASSET_FLOWS})) order by w.id)
         from beat_worker w left join beat_slot s on s.worker = w.id and s.flow = b.flow
         where b.slots is not null and jsonb_exists(w.slots, b.flow)))) from beat_flow b) as flows,
     exists (select from scrape_request_log t
@@ -192,9 +196,9 @@ select o.assets,
     exists (select from beat_worker w where w.beat_at < now() - $2::float8 * interval '1 second') as lost,
     exists (select from beat_flow b where b.retain is not null) as retained
 from o"""
-"""One look a second: ``$1 flows worth probing, $2 lease in seconds, $3 name of the asset pool's processes, $4 asset
-flows``. Flags say which upkeep is due, ``assets`` whether an asset pool is alive. Flows with a cap come with their workers,
-what each holds of it, and whether it leaves the flow to the asset pool."""
+"""One look a second: ``$1 flows worth probing, $2 lease in seconds``. Flags say which upkeep is due, ``assets`` whether an
+asset pool is alive. Flows with a cap come with their workers, what each holds of it, and whether it leaves the flow to
+the asset pool."""
 
 LEASE_LOCK = "select pg_advisory_xact_lock(hashtext('beat_slot'))"
 LEASE = """

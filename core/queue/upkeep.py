@@ -16,7 +16,7 @@ from config import Settings
 from core.flows.registry import ASSET_FLOWS, Registry
 from core.metrics import COUNTS, FLUSH_S, RESCUED, STORE, Sample, columns
 from core.queue import statements as sql
-from core.queue.plan import ASSET_POOL, ProcessSpec
+from core.queue.plan import ProcessSpec
 from core.queue.queue import LOST, QueueUnavailable
 from core.queue.retention import Retention
 from core.queue.slots import Cap, Lease
@@ -91,8 +91,7 @@ class Upkeep:
 
     async def look(self, flows: Sequence[str]) -> Look:
         """One statement: which of ``flows`` have work, what operators want, which upkeep is due."""
-        lease_s = self._settings.workers.worker_lease_s
-        (row,) = await self._fetch(sql.TICK, list(flows), lease_s, ASSET_POOL, list(ASSET_FLOWS))
+        (row,) = await self._fetch(sql.TICK, list(flows), self._settings.workers.worker_lease_s)
         flags = (row[name] for name in ("promotable", "expired", "lost", "retained"))
         control = _control(row["flows"])
         if row["assets"] and self._yields:
