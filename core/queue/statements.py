@@ -19,7 +19,7 @@ _ASSET_FLOWS = ", ".join(f"'{flow}'" for flow in sorted(ASSET_FLOWS))
 _BACKOFF = "least(300, 2 * 2 ^ least(t.retry_count, 10)) * (0.5 + random() / 2) * interval '1 second'"
 
 
-def _step(order: str) -> str:
+def _step(flow: str, order: str) -> str:
     """Complete what finished and claim what fits, in one statement and one commit.
 
     ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data, $7 results``. Gives one row per claimed task
@@ -38,7 +38,7 @@ with done as (
 pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
         select s.id from scrape_request_log s
-        where s.flow = w.flow and s.status = 'PENDING' and s.run_after is null
+        where {flow} and s.status = 'PENDING' and s.run_after is null
             and (s.expires_at is null or s.expires_at > now())
         order by {order} limit w.free for update skip locked) p
     where (select count(*) from done) >= 0),
@@ -53,9 +53,13 @@ union all
 select 'done', id, null, null, null, null, null, null, null from done"""
 
 
-STEP = _step("s.priority desc, s.id")
-STEP_OLDEST_FIRST = _step("s.id")
-"""Every tenth step: a tenth of the capacity goes by age alone, so that no priority starves the tail."""
+STEP = _step("s.flow = w.flow", "s.priority desc, s.id")
+STEP_OLDEST_FIRST = _step("s.flow between w.flow and w.flow", "s.flow, s.id")
+"""Every tenth step: a tenth of the capacity goes by age alone, so that no priority starves the tail.
+
+The flow stands as a range and in the order, which only srl_fifo gives: ordered by id alone, the planner of a table that
+mostly waits would walk the primary key, through all that has ended before.
+"""
 
 FAIL = f"""
 with failed as (
