@@ -12,6 +12,8 @@ from utils.json_safe import stored_json
 POOLED_ARGS = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "command_timeout": 30}
 """What keeps asyncpg clear of named statements, which a transaction pooler cannot carry."""
 
+KEPT_PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
+
 
 def plain_url(url: str) -> str:
     """The URL as asyncpg wants it: without SQLAlchemy's driver word."""
@@ -28,10 +30,11 @@ async def connect(
 ) -> asyncpg.Connection:
     """One connection without named statements, so that it works through a pooler as well as direct.
 
-    ``name`` shows in pg_stat_activity as application_name. ``prepared`` keeps statements parsed, which only a direct
-    connection can; they are planned anew each time, because a plan made for an empty table would outlive its emptiness.
+    ``name`` shows in pg_stat_activity as application_name. ``prepared`` keeps statements and their plans, which only a
+    direct connection can. No plan of such a connection reads a whole table: one made while the table is empty would
+    outlive its emptiness.
     """
-    settings = {"application_name": name} | ({"plan_cache_mode": "force_custom_plan"} if prepared else {})
+    settings = {"application_name": name} | (KEPT_PLANS if prepared else {})
     return await asyncpg.connect(
         plain_url(url),
         statement_cache_size=100 if prepared else 0,

@@ -24,6 +24,7 @@ from core.models.params import Params
 from core.queue.link import MAX_MESSAGE, Link
 from core.queue.plan import RELAY, ProcessSpec
 from core.queue.queue import Claim, WorkerQueue
+from core.queue.running import name_task
 from core.queue.worker import Worker
 from core.runtime import FlowContext, Runtime
 from utils.logging import configure
@@ -50,6 +51,7 @@ def child_main(order: Order, end: socket.socket) -> None:
     """Entry point in the forked process; returns when drained."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure(order.settings.general.log_level, order.settings.general.log_format)
+    logger.configure(patcher=name_task)
     body = _relay if order.spec.name == RELAY else _work
     with logger.contextualize(worker=order.worker):
         uvloop.run(body(order, end))
@@ -88,7 +90,7 @@ async def _work(order: Order, end: socket.socket) -> None:
 
     link = Link(end, hear, orphaned)
     worker = Worker(order.spec, queue, registry, run_flow, link.tell)
-    worker.default_limit_s = settings.workers.task_time_limit_s
+    worker.limit(settings.workers.task_time_limit_s)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain, settings.workers.worker_grace_s)
     COUNTS.watch(lambda: asyncio.get_running_loop().call_later(FLUSH_S, _hand_on, link))
     link.tell("ready")

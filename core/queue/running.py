@@ -1,15 +1,34 @@
-"""A task in a slot of a worker, and what is counted of it."""
+"""The tasks in the slots of one process: how they start, are cancelled and end, and what is counted of them."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from core.flows import scraper
+from core.flows.registry import Flow, Registry
 from core.metrics import COUNTS, DURATION, FENCED, PICKUP, RETRIES, TASKS
+from core.models.params import Params
 from core.queue.queue import Claim, Done, Failed
+
+if TYPE_CHECKING:
+    from loguru import Record
+
+CANCEL_TRIES = 3
+"""Cancellations a second apart that a task may swallow at its time limit before its process is given up."""
+
+CANCEL_AGAIN_S = 1.0
+
+Run = Callable[[Flow, Params, Claim], Awaitable[Any]]
+
+_claim_of_log: ContextVar[Claim | None] = ContextVar("claim", default=None)
 
 
 class Why(Enum):
@@ -20,37 +39,181 @@ class Why(Enum):
     DRAIN = "shutdown"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Running:
-    """A task in a slot."""
+    """A task in a slot. ``deadline`` is the loop's time of its next cancellation."""
 
     claim: Claim
     limit_s: float
     started_at: float
+    deadline: float
     task: asyncio.Task[None] | None = None
-    timer: asyncio.TimerHandle | None = None
     why: Why | None = None
     cancels: int = 0
 
 
-def count_start(claim: Claim) -> None:
-    """A claim begins to run."""
-    if claim.attempt == 1 and claim.created_at is not None:
-        COUNTS.observe(PICKUP, (claim.token - claim.created_at).total_seconds(), claim.flow)
+class RunningTasks:
+    """Runs claims and keeps their reports for the next statement. ``on_end`` is called when there is one.
+
+    One timer serves all time limits: it is set for the earliest deadline and looks at everything when it fires.
+    """
+
+    def __init__(self, registry: Registry, run_flow: Run, on_end: Callable[[], object]) -> None:
+        self._registry = registry
+        self._run_flow = run_flow
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[int, Running] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self.done: list[Done] = []
+        self.failed: list[Failed] = []
+        self.freed: list[Claim] = []
+        self.wedged = False
+        self.limits: dict[str, float] = {}
+        self.default_limit_s = 600.0
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether something is to be reported."""
+        return bool(self.done or self.failed or self.freed)
+
+    def used(self) -> Counter[str]:
+        """Running tasks per flow."""
+        return Counter(running.claim.flow for running in self._running.values())
+
+    def start(self, claim: Claim) -> None:
+        """Run a claimed task in a slot; ``limits`` hold for tasks that start from now on."""
+        flow = self._registry.get(claim.flow)
+        limit_s = self.limits.get(claim.flow) or (flow.time_limit_s if flow else None) or self.default_limit_s
+        now = self._loop.time()
+        running = Running(claim, limit_s, now, now + limit_s)
+        self._running[claim.id] = running
+        if claim.attempt == 1 and claim.created_at is not None:
+            COUNTS.observe(PICKUP, (claim.token - claim.created_at).total_seconds(), claim.flow)
+        running.task = self._loop.create_task(self._execute(running))
+        self._look_at(running.deadline)
+
+    def cancel(self, task_id: int, why: Why) -> None:
+        """Cancel a task; one that swallows it is cancelled again, and given up in the end."""
+        running = self._running.get(task_id)
+        if running is None or running.task is None:
+            return
+        running.why = running.why or why
+        if running.cancels == CANCEL_TRIES:
+            self._give_up(running)
+            return
+        running.cancels += 1
+        running.deadline = self._loop.time() + CANCEL_AGAIN_S
+        self._look_at(running.deadline)
+        running.task.cancel(why.value)
+
+    def cancel_all(self, why: Why) -> None:
+        """Cancel everything that runs."""
+        for task_id in list(self._running):
+            self.cancel(task_id, why)
+
+    def keep(self, held: dict[tuple[int, Any], Claim]) -> list[Claim]:
+        """Forget what is not in ``held`` (by id and token) and give what is held but was not known here."""
+        self.done = [d for d in self.done if (d.claim.id, d.claim.token) in held]
+        self.failed = [f for f in self.failed if (f.claim.id, f.claim.token) in held]
+        self.freed = [c for c in self.freed if (c.id, c.token) in held]
+        for running in list(self._running.values()):
+            if (running.claim.id, running.claim.token) not in held:
+                self.cancel(running.claim.id, Why.REVOKED)
+        reports = [*(done.claim for done in self.done), *(failed.claim for failed in self.failed)]
+        claims = [*(running.claim for running in self._running.values()), *reports, *self.freed]
+        known = {(claim.id, claim.token) for claim in claims}
+        return [claim for key, claim in held.items() if key not in known]
+
+    # -- one task -----------------------------------------------------------------------------------------------------
+
+    async def _execute(self, running: Running) -> None:
+        claim = running.claim
+        _claim_of_log.set(claim)
+        flow = self._registry.get(claim.flow)
+        report: Done | Failed | None
+        try:
+            flow = scraper.built_flow(self._registry, claim.flow)
+            result = await self._run_flow(flow, scraper.claimed_params(flow, claim), claim)
+            report = scraper.done(flow, claim, result)
+        except asyncio.CancelledError as error:
+            report = None if running.why else scraper.failed(flow, claim, error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  any flow's error becomes its row's
+            report = scraper.failed(flow, claim, error)
+            trace = None if isinstance(error, scraper.EXPECTED) else error
+            logger.opt(exception=trace).bind(code=report.code, reason=report.data).info("task failed")
+        self._end(running, report)
+
+    def _end(self, running: Running, report: Done | Failed | None) -> None:
+        if self._running.get(running.claim.id) is not running:
+            return
+        del self._running[running.claim.id]
+        outcome = running.why.name.lower() if running.why else "done" if isinstance(report, Done) else "failed"
+        COUNTS.observe(DURATION, self._loop.time() - running.started_at, running.claim.flow, outcome)
+        if running.why is Why.TIME_LIMIT:
+            report = scraper.timed_out(running.claim, running.limit_s)
+        if running.why is Why.DRAIN and report is None:
+            self.freed.append(running.claim)
+        elif isinstance(report, Done) and running.why is not Why.REVOKED:
+            self.done.append(report)
+        elif isinstance(report, Failed) and running.why is not Why.REVOKED:
+            self.failed.append(report)
+        self._on_end()
+
+    def _look_at(self, deadline: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._sweep)
+
+    def _sweep(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        for running in list(self._running.values()):
+            if running.deadline <= now:
+                self.cancel(running.claim.id, running.why or Why.TIME_LIMIT)
+        if self._running:
+            self._look_at(min(running.deadline for running in self._running.values()))
+
+    def _give_up(self, running: Running) -> None:
+        """The task swallows cancellation: report it, hand everything else back, and let the process be replaced."""
+        logger.bind(task_id=running.claim.id, flow=running.claim.flow).error("task would not be cancelled")
+        self.wedged = True
+        self._end(running, None)
+        self.freed += [other.claim for other in self._running.values() if other.why in (None, Why.DRAIN)]
+        self._running.clear()
+        self._on_end()
 
 
-def count_end(running: Running, report: Done | Failed | None, now_s: float) -> None:
-    """An attempt has ended, or was given up."""
-    outcome = running.why.name if running.why else type(report).__name__
-    COUNTS.observe(DURATION, now_s - running.started_at, running.claim.flow, outcome.lower())
+def name_task(record: Record) -> None:
+    """Patch a log record: what a task's own code logs carries the task's id and flow."""
+    if (claim := _claim_of_log.get()) is not None:
+        record["extra"] = {"task_id": claim.id, "flow": claim.flow} | record["extra"]
 
 
-def count_report(claim: Claim, status: str | None, code: str = "") -> None:
-    """A report was stored with this status; without one it was refused."""
+def count_done(reported: list[Done], accepted: set[int]) -> None:
+    """Reports of success were stored, but for those whose claim had been lost."""
+    for flow, number in Counter(done.claim.flow for done in reported if done.claim.id in accepted).items():
+        COUNTS.add(TASKS, flow, "complete", by=number)
+    for done in reported:
+        if done.claim.id not in accepted:
+            _refused(done.claim)
+
+
+def count_failed(failed: Failed, status: str | None) -> None:
+    """A report of a failure was stored with this status; without one it was refused."""
     if status is None:
-        COUNTS.add(FENCED, claim.flow)
-        logger.bind(task_id=claim.id, flow=claim.flow).warning("report was refused: the claim was lost")
+        _refused(failed.claim)
     elif status == "PENDING":
-        COUNTS.add(RETRIES, claim.flow, code)
+        COUNTS.add(RETRIES, failed.claim.flow, failed.code)
     else:
-        COUNTS.add(TASKS, claim.flow, status.lower())
+        COUNTS.add(TASKS, failed.claim.flow, status.lower())
+
+
+def _refused(claim: Claim) -> None:
+    COUNTS.add(FENCED, claim.flow)
+    logger.bind(task_id=claim.id, flow=claim.flow).warning("report was refused: the claim was lost")

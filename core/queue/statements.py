@@ -22,8 +22,8 @@ _BACKOFF = "least(300, 2 * 2 ^ least(t.retry_count, 10)) * (0.5 + random() / 2) 
 def _step(flow: str, order: str) -> str:
     """Complete what finished and claim what fits, in one statement and one commit.
 
-    ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data, $7 results``. Gives one row per claimed task
-    ('took') and one per accepted report ('done'); a reported id that is missing lost its claim. ``done`` must run before
+    ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data, $7 results``. Gives a row with the ids of the accepted
+    reports (a reported id that is missing lost its claim), then one per claimed task. ``done`` must run before
     ``pick``: claiming first could lock a row that another process completes while it waits for ours. The dependency
     stands in WHERE because in LIMIT it would make the planner sort the backlog. ``took`` asks for an array of ids because
     a join with ``pick``, whose size the planner cannot know, reads the whole table. Reads srl_claim or srl_fifo.
@@ -48,9 +48,11 @@ took as (
     returning t.*),
 said as (
     {_SAY.format(rows="(select * from done union all select * from took)")})
-select 'took' as what, id, flow, platform, params, retry_count, picked_at, expires_at, created_at from took
+select (select array_agg(id) from done) as done,
+    null::bigint as id, null as flow, null as platform, null::jsonb as params, null::int as retry_count,
+    null::timestamptz as picked_at, null::timestamptz as expires_at, null::timestamptz as created_at
 union all
-select 'done', id, null, null, null, null, null, null, null from done"""
+select null, id, flow, platform, params, retry_count, picked_at, expires_at, created_at from took"""
 
 
 STEP = _step("s.flow = w.flow", "s.priority desc, s.id")
@@ -60,6 +62,17 @@ STEP_OLDEST_FIRST = _step("s.flow between w.flow and w.flow", "s.flow, s.id")
 The flow stands as a range and in the order, which only srl_fifo gives: ordered by id alone, the planner of a table that
 mostly waits would walk the primary key, through all that has ended before.
 """
+
+FUNCTIONS = {STEP: "queue_step", STEP_OLDEST_FIRST: "queue_step_oldest_first"}
+"""The functions of schema.sql that hold the same statements, for connections through a pooler: there a statement cannot
+stay prepared, but a function's plan is kept by each of the pooler's server connections."""
+
+
+def called(statement: str) -> str:
+    """The statement as a call of its function; itself when it has none."""
+    name = FUNCTIONS.get(statement)
+    return f"select * from {name}($1, $2, $3, $4, $5, $6, $7)" if name else statement
+
 
 FAIL = f"""
 with failed as (

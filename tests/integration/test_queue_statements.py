@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -173,7 +172,7 @@ async def test_a_task_that_waited_in_vain_for_sources_that_were_down_says_429(
 ) -> None:
     waiting, given_up = await insert(pg, 2)
     await pg.execute("update scrape_request_log set created_at = now() - interval '25 hours' where id = $1", given_up)
-    down = [replace(failure(c, "LATER", delay_s=60), data="(503, 'gone (503, for good)')") for c in await claim(queue)]
+    down = [failure(c, "LATER", delay_s=60)._replace(data="(503, 'gone (503, for good)')") for c in await claim(queue)]
     await queue.fail(down)
     said = [(await row(pg, i))["data"] for i in (waiting, given_up)]
     assert said == ["(503, 'gone (503, for good)')", "(429, 'gone (503, for good)')"]
