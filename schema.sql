@@ -184,7 +184,8 @@ begin
     perform pg_notify('beat', i.flow)
     from (select flow, min(id) as first from inserted where status = 'PENDING' and run_after is null group by flow) i
     where i.first <= (select s.id from scrape_request_log s
-                      where s.flow = i.flow and s.status = 'PENDING' and s.run_after is null order by s.id limit 1);
+                      where s.flow between i.flow and i.flow and s.status = 'PENDING' and s.run_after is null
+                      order by s.flow, s.id limit 1);
     if exists (select from beat_flow where priority is not null) then
         update scrape_request_log t set priority = b.priority
         from inserted i join beat_flow b on b.flow = i.flow
@@ -257,9 +258,9 @@ with done as (
 pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
         select s.id from scrape_request_log s
-        where s.flow = w.flow and s.status = 'PENDING' and s.run_after is null
+        where s.flow between w.flow and w.flow and s.status = 'PENDING' and s.run_after is null
             and (s.expires_at is null or s.expires_at > now())
-        order by s.id limit w.free for update skip locked) p
+        order by s.flow, s.id limit w.free for update skip locked) p
     where (select count(*) from done) >= 0),
 took as (
     update scrape_request_log t set status = 'PROCESSING', picked_at = clock_timestamp(), worker = $3

@@ -88,7 +88,9 @@ async def test_an_insert_into_a_million_waiting_uploads_takes_no_time(backlog: a
     transaction = backlog.transaction()
     await transaction.start()
     before = await backlog.fetchval(read)
-    await backlog.execute("insert into scrape_request_log (flow, platform, params) values ('asset_upload_flow', 'X', '{}')")
+    await backlog.execute(
+        "insert into scrape_request_log (flow, platform, params) values ('asset_upload_flow', 'X', '{}')"
+    )
     after = await backlog.fetchval(read)
     await transaction.rollback()
     assert after - before <= 5
