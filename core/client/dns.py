@@ -44,6 +44,7 @@ class DnsClient:
         for _ in range(_TRIES):
             transport, waiting = await loop.create_datagram_endpoint(lambda: _Waiting(query), remote_addr=self._server)
             try:
+                transport.sendto(query)
                 async with asyncio.timeout(_WAIT_S):
                     return list(_records(await waiting.answer, kind))
             except (TimeoutError, struct.error, IndexError):
@@ -54,15 +55,11 @@ class DnsClient:
 
 
 class _Waiting(asyncio.DatagramProtocol):
-    """Sends a query and takes the first answer that repeats its number and question."""
+    """Takes the first answer to a query that repeats its number and question."""
 
     def __init__(self, query: bytes) -> None:
         self._query = query
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        transport.sendto(self._query)
 
     def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002
         question = slice(12, len(self._query))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 from core.client.errors import MediaRefused
 
+_PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 _LONGEST = 1024
 """Bytes of a key, as S3 has it."""
 
@@ -28,4 +30,6 @@ def asset_key(entity_type: str, platform: str, entity_id: str, extension: str) -
 def _segment(text: str) -> str:
     if text in ("", ".", ".."):
         raise MediaRefused("BAD_ENTITY", f"{text!r} cannot be part of a key")
+    if _PLAIN.fullmatch(text):
+        return text
     return quote(text, safe="", errors="replace").replace("~", "%7E")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, urljoin, urlsplit
 
 from core.client.addresses import is_public
@@ -11,6 +12,7 @@ from utils.urls import DEFAULT_PORTS
 
 PORTS = frozenset(DEFAULT_PORTS.values())
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+_PLAIN = re.compile(r"[!-~]+")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}\.?", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
@@ -27,7 +29,9 @@ def checked(url: str) -> str:
         MediaRefused: BAD_URL: not an http(s) URL with a plain host and port 80 or 443; REFUSED_ADDRESS: its host is an
             address that is not public, a number that some systems read as one, or a name of the local network.
     """
-    url = quote(url.strip(" \t\r\n").partition("#")[0], safe=_PRINTABLE, errors="replace")
+    url = url.strip(" \t\r\n").partition("#")[0]
+    if not _PLAIN.fullmatch(url):
+        url = quote(url, safe=_PRINTABLE, errors="replace")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -39,23 +43,27 @@ def checked(url: str) -> str:
         raise MediaRefused("BAD_URL", f"it has a user part, a backslash, or more than {_LONGEST} characters")
     if port is not None and port not in PORTS:
         raise MediaRefused("BAD_URL", f"port {port}: only 80 and 443 are dialled")
-    _check_host(host)
+    fault = _fault_of(host)
+    if fault is not None:
+        raise MediaRefused(*fault)
     return url
 
 
-def _check_host(host: str) -> None:
-    last = host.rstrip(".").rpartition(".")[2]
-    if ":" in host or _NUMBER.fullmatch(last):
+@lru_cache(maxsize=1024)
+def _fault_of(host: str) -> tuple[str, str] | None:
+    """Code and reason why a host is not asked; None when its name is in order."""
+    bare = host.rstrip(".")
+    if ":" in host or _NUMBER.fullmatch(bare.rpartition(".")[2]):
         try:
             public = is_public(host)
         except ValueError:
             public = False
-        if not public:
-            raise MediaRefused("REFUSED_ADDRESS", "the host is no public address in its usual form")
-    elif "." not in host.rstrip(".") and host:
-        raise MediaRefused("REFUSED_ADDRESS", "the host is a name of the local network")
-    elif not _NAME.fullmatch(host) or len(host) > 253:
-        raise MediaRefused("BAD_URL", "the host is no host name")
+        return None if public else ("REFUSED_ADDRESS", "the host is no public address in its usual form")
+    if bare and "." not in bare:
+        return "REFUSED_ADDRESS", "the host is a name of the local network"
+    if not _NAME.fullmatch(host) or len(host) > 253:
+        return "BAD_URL", "the host is no host name"
+    return None
 
 
 def redirected(url: str, location: str) -> str:

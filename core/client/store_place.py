@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import quote, urlsplit
@@ -10,6 +11,7 @@ from utils.object_store import StoreAccess
 from utils.urls import DEFAULT_PORTS
 
 _UNRESERVED = "/-_.~"
+_PLAIN = re.compile(r"[A-Za-z0-9/_.~-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +42,4 @@ class StorePlace:
 
     def path(self, key: str) -> str:
         """The path of an object as it is sent and signed."""
-        return f"{self.prefix}/{quote(key, safe=_UNRESERVED)}"
+        return f"{self.prefix}/{key if _PLAIN.fullmatch(key) else quote(key, safe=_UNRESERVED)}"

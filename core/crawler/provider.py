@@ -14,6 +14,7 @@ from utils.times import utc_now, wait_s
 
 T_co = TypeVar("T_co", covariant=True)
 
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """A usable credential. ``keys`` is secret: it is kept out of every text form."""

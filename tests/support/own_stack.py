@@ -47,14 +47,15 @@ class OwnStack:
 
 
 @asynccontextmanager
-async def own_stack() -> AsyncIterator[OwnStack]:
-    """All servers, and a migrated database; stopped and deleted at the end."""
+async def own_stack(*servers: str) -> AsyncIterator[OwnStack]:
+    """The named servers, by default all, and a migrated database; stopped and deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="beat-chaos-", ignore_cleanup_errors=True) as home:
         Path(home).chmod(0o755)
         stack = OwnStack(Path(home))
         try:
-            await stack.command("up")
-            await migrate(stack.env()["PG_URL"])
+            await stack.command("up", *servers)
+            if not servers or "postgres" in servers:
+                await migrate(stack.env()["PG_URL"])
             yield stack
         finally:
             await stack.command("down", "--purge")

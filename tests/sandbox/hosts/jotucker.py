@@ -215,7 +215,7 @@ class JoTucker(RapidApiHost):
         body: Json = _HASHTAG.new()
         tag = body["data"]["hashtag"]
         number = 17_840_000_000_000_000 + self.universe.number("tag", call.subject) % 10**13
-        tag.update(id=str(number), name=call.subject)
+        tag.update(id=str(number), name=call.subject, profile_pic_url=avatar_url(number))
         tag["edge_hashtag_to_ranked_media"] = {
             "page_info": web.page_info(page),
             "edges": [{"node": self._ranked(post)} for post in page.items],

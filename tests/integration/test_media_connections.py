@@ -1,0 +1,259 @@
+"""What goes over the wire to a CDN, over how many connections, and what is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from core.client.connector import Reach
+from core.client.door import SIMULATED, Door
+from core.client.reasons import cdn_failure
+from core.client.upload_assets import MediaError, MediaRefused, MediaUnavailable, UrlExpired
+from tests.integration.test_request_connections import make_certificates
+from tests.sandbox.dialects.urls import HOST, image_url
+from tests.sandbox.media.bodies import file_of
+from tests.support.media import bucket_env, media_client, wanted
+from tests.support.raw_server import RawServer, Seen, always, http, raw_server, stall
+from tests.support.s3 import S3Access
+from tests.support.sandbox import Sandbox
+
+ROOT = Path(__file__).parents[2]
+PICTURE = file_of("a", "jpg", 64)
+OK = http(200, b"")
+MIB = 1 << 20
+
+
+@pytest.fixture
+async def cdn() -> AsyncIterator[RawServer]:
+    async with raw_server(
+        always(http(200, PICTURE, ETag='"e"', Last_Modified="Thu, 09 May 2024 10:00:00 GMT"))
+    ) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v/t51/a_n.jpg?stp=cmp1_dst-jpg_e35&efg=eyJlZmci%3D%3D&_nc_ohc=a%2fb%2Fc&oh=00_AfX&oe=7FFFFFFF",
+        "/a/../b//./c.jpg?b=%7e&a=%2D&c=~&d='*!()$@:,;[]{}|^`<>\"\\&&e=&=f&g".replace("\\", ""),
+        "/%zz%2e%2e/%?q=%&a+b=%20",
+        "/x?http://other.example/?y=1",
+        "//double.example/x?y",
+        "/a;b=c,d?e;f",
+    ],
+)
+async def test_path_and_query_are_sent_to_the_byte(s3: S3Access, cdn: RawServer, target: str) -> None:
+    async with media_client(s3, cdn.url) as client:
+        await client.upload(wanted(f"https://scontent.cdninstagram.com{target}"))
+    (seen,) = cdn.seen
+    assert seen.target == target
+    assert seen.headers["host"] == "scontent.cdninstagram.com"
+
+
+async def test_a_request_says_nothing_about_who_asks(s3: S3Access, cdn: RawServer) -> None:
+    async with media_client(s3, cdn.url) as client:
+        await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg", etag='"e"', last_modified="then"))
+        known = {"etag": '"e"', "last_modified": "Thu, 09 May 2024 10:00:00 GMT", "known_key": "assets/a.jpg"}
+        await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg", **known))
+    plain, conditional = (seen.headers for seen in cdn.seen)
+    assert set(plain) == {"host", "accept", "accept-encoding", "user-agent"}
+    assert (plain["accept"], plain["accept-encoding"]) == ("image/*", "identity")
+    assert plain["user-agent"].startswith("Mozilla/5.0")
+    assert set(conditional) - set(plain) == {"if-none-match", "if-modified-since"}
+
+
+async def test_cookies_are_not_kept(s3: S3Access) -> None:
+    async with raw_server(always(http(200, PICTURE, Set_Cookie="id=1"))) as cdn, media_client(s3, cdn.url) as client:
+        for _ in range(2):
+            await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))
+        assert "cookie" not in cdn.seen[1].headers
+
+
+async def test_headers_that_cannot_be_kept_are_not(s3: S3Access) -> None:
+    odd = http(200, PICTURE, ETag='"' + "e" * 600 + '"', Last_Modified="\xe9")
+    async with raw_server(always(odd)) as cdn, media_client(s3, cdn.url) as client:
+        found = await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))
+    assert (found.etag, found.last_modified) == (None, None)
+
+
+async def test_connections_are_kept(s3: S3Access, cdn: RawServer) -> None:
+    async with raw_server(always(OK)) as store:
+        async with media_client(s3, cdn.url, S3_ENDPOINT_URL=store.url) as client:
+            for _ in range(20):
+                await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))
+        assert (cdn.connections, store.connections) == (1, 1)
+        assert (len(cdn.seen), len(store.seen)) == (20, 20)
+
+
+async def test_one_host_has_so_many_connections_and_another_its_own(s3: S3Access) -> None:
+    async def slow(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        await asyncio.sleep(0.02)
+        writer.write(http(200, PICTURE))
+        return True
+
+    async with raw_server(slow) as cdn, raw_server(always(OK)) as store:
+        env = {"S3_ENDPOINT_URL": store.url, "ASSET_HOST_CONNECTIONS": "3", "ASSET_STORE_CONNECTIONS": "2"}
+        async with media_client(s3, cdn.url, **env) as client:
+            urls = [f"https://{host}.cdninstagram.com/{number}.jpg" for number in range(15) for host in ("a", "b")]
+            await asyncio.gather(*(client.upload(wanted(url)) for url in urls))
+    assert cdn.most_open == 6
+    assert store.most_open == 2
+
+
+async def test_a_kept_connection_that_was_closed_is_replaced(s3: S3Access) -> None:
+    async with raw_server(always(http(200, PICTURE))) as cdn, media_client(s3, cdn.url) as client:
+        for _ in range(3):
+            await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))
+            for writer in list(cdn.writers):
+                writer.close()
+    assert cdn.connections == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "code"),
+    [
+        (http(204, b""), MediaUnavailable, "BAD_ANSWER"),
+        (http(206, PICTURE), MediaUnavailable, "BAD_ANSWER"),
+        (http(304, b""), MediaUnavailable, "BAD_ANSWER"),
+        (http(302, b""), MediaUnavailable, "BAD_ANSWER"),
+        (http(400, b""), MediaRefused, "BAD_STATUS"),
+        (http(401, b""), MediaRefused, "BAD_STATUS"),
+        (http(451, b""), MediaRefused, "BAD_STATUS"),
+        (http(408, b""), MediaUnavailable, "THROTTLED"),
+        (http(200, b"URL signature expired"), UrlExpired, "URL_EXPIRED"),
+        (http(200, b"\x1f\x8b\x08" + bytes(99), Content_Encoding="gzip"), MediaRefused, "BAD_TYPE"),
+        (http(200, b"<svg xmlns='http://www.w3.org/2000/svg'/>"), MediaRefused, "NOT_MEDIA"),
+        (b"HTTP/1.1 200 X\r\nContent-Length: 99999999999\r\n\r\n" + PICTURE, MediaRefused, "TOO_LARGE"),
+        (b"HTTP/1.1 200 X\r\nContent-Length: -1\r\n\r\n", MediaUnavailable, "BAD_ANSWER"),
+        (b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n\xff\xd8\xff", MediaUnavailable, "TRUNCATED"),
+        (b"not http at all\r\n\r\n", MediaUnavailable, "BAD_ANSWER"),
+        (b"", MediaUnavailable, "CONNECTION"),
+    ],
+    ids=lambda value: repr(value[:60]) if isinstance(value, bytes) else None,
+)
+async def test_odd_answers(s3: S3Access, answer: bytes, kind: type[MediaError], code: str) -> None:
+    async with raw_server(always(answer, keep=False)) as cdn, media_client(s3, cdn.url) as client:
+        with pytest.raises(MediaError) as caught:
+            await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg?oh=secret"))
+    assert (type(caught.value), caught.value.code) == (kind, code)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+async def test_a_certificate_that_is_not_trusted_is_named(tmp_path: Path) -> None:
+    _, context = make_certificates(tmp_path)
+    async with raw_server(always(OK), context) as cdn:
+        reach = Reach(lambda _: True, frozenset({cdn.port}))
+        door = Door.open(per_host=1, connect_s=2, read_s=2, reach=reach)
+        with pytest.raises(aiohttp.ClientError) as caught:
+            await door.get(f"https://127.0.0.1:{cdn.port}/", {})
+        await door.aclose()
+    failure = cdn_failure(caught.value, "127.0.0.1")
+    assert isinstance(failure, MediaUnavailable)
+    assert failure.code == "TLS"
+    assert "self-signed" in str(failure)
+
+
+def test_the_hosts_that_the_simulator_stands_for() -> None:
+    for host in (HOST, "video.fbcdn.net", "i.ytimg.com", "yt3.ggpht.com", "yt3.googleusercontent.com"):
+        assert SIMULATED.fullmatch(host)
+    for host in ("cdninstagram.com.evil.example", "evilcdninstagram.com", "cdn.example", "127.0.0.1"):
+        assert not SIMULATED.fullmatch(host)
+
+
+async def test_two_hundred_failures_leave_no_descriptor(s3: S3Access, sandbox: Sandbox) -> None:
+    before = descriptors()
+    async with raw_server(lambda seen, _: stall(seen)) as silent:
+        await fail_often(s3, sandbox, silent.url)
+    for _ in range(100):
+        if descriptors() <= before:
+            break
+        await asyncio.sleep(0.05)
+    assert descriptors() <= before
+
+
+async def fail_often(s3: S3Access, sandbox: Sandbox, silent_url: str) -> None:
+    async with media_client(s3, silent_url) as client:
+        tasks = [asyncio.create_task(client.upload(wanted(image_url(number)))) for number in range(100)]
+        await asyncio.sleep(0.5)
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(one, asyncio.CancelledError) for one in ended)
+    await sandbox.fault("cdn", "half_body", times=50)
+    await sandbox.fault("cdn", "reset")
+    async with media_client(s3, sandbox.url) as client:
+        many = (client.upload(wanted(image_url(number))) for number in range(100))
+        ended = await asyncio.gather(*many, return_exceptions=True)
+        assert all(isinstance(one, MediaUnavailable) for one in ended)
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+UPLOAD = """
+import asyncio, json, sys
+from pathlib import Path
+import uvloop
+from config import load_settings
+from core.client.upload_assets import MediaClient, MediaRequest
+
+def told(name):
+    lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
+    return next(int(words[1]) * 1024 for words in lines if words[0] == name)
+
+def wanted(name, kind):
+    return MediaRequest(f"https://a.cdninstagram.com/{name}", "INSTAGRAM", "POST", name, kind)
+
+async def main(slots):
+    client = await MediaClient.open(load_settings())
+    await client.upload(wanted("one", "IMAGE"))
+    await client.upload(wanted("large", "VIDEO"))
+    idle = told("VmRSS:")
+    Path("/proc/self/clear_refs").write_text("5")
+    await asyncio.gather(*(client.upload(wanted(str(n), "IMAGE")) for n in range(slots - 5)),
+                         *(client.upload(wanted(f"large{n}", "VIDEO")) for n in range(5)))
+    print(json.dumps({"idle": idle, "peak": told("VmHWM:")}))
+    await client.aclose()
+
+uvloop.run(main(int(sys.argv[1])))
+"""
+
+
+async def test_a_slot_takes_less_than_two_mebibytes(s3: S3Access, tmp_path: Path) -> None:
+    """All slots at once hold the largest picture that stays in memory, five of them stream 12 MiB through the disk."""
+    slots, at_once = 60, asyncio.Event()
+    small, large = b"\xff\xd8\xff" + bytes(MIB - 5) + b"\xff\xd9", file_of("large", "mp4", video_bytes=12 * MIB)
+
+    async def send(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(http(200, large if "large" in seen.target else small))
+        await writer.drain()
+        return True
+
+    async def take(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if len(store.seen) >= slots - 5 + 2:
+            at_once.set()
+        if len(store.seen) > 2:
+            await asyncio.wait_for(at_once.wait(), 60)
+        writer.write(OK)
+        return True
+
+    async with raw_server(send) as cdn, raw_server(take) as store:
+        env = {**os.environ, **bucket_env(s3), "S3_ENDPOINT_URL": store.url, "PROVIDER_SANDBOX_URL": cdn.url}
+        env |= {"ASSET_SANDBOX_CDN": cdn.url, "ASSET_STORE_CONNECTIONS": "100", "ASSET_HOST_CONNECTIONS": "100"}
+        env |= {"ASSET_SPOOL_DIR": str(tmp_path), "ASSET_READ_TIMEOUT_S": "60"}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", UPLOAD, str(slots), cwd=ROOT, env=env, stdout=asyncio.subprocess.PIPE
+        )
+        said, _ = await process.communicate()
+    assert process.returncode == 0
+    found = json.loads(said)
+    assert (found["peak"] - found["idle"]) / slots < 2 * MIB

@@ -1,0 +1,263 @@
+"""Large files: on the disk, to the store in parts, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.client import large
+from core.client.marks import Marks
+from core.client.upload_assets import MediaClient, MediaError, MediaRefused, StoreRefused, StoreUnavailable
+from tests.sandbox.media.bodies import file_of
+from tests.support.media import media_client, wanted
+from tests.support.raw_server import RawServer, Seen, always, http, raw_server, until
+from tests.support.s3 import S3Access
+from utils.object_store import ObjectStore, ObjectStoreFailed
+
+ROOT = Path(__file__).parents[2]
+MIDDLE, PARTS = file_of("middle", "mp4", video_bytes=2 << 20), file_of("parts", "mp4", video_bytes=18 << 20)
+
+
+@pytest.fixture
+async def cdn() -> AsyncIterator[RawServer]:
+    """Serves the large file to whoever asks for it, the middle one otherwise."""
+
+    async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(http(200, PARTS if "parts" in seen.target else MIDDLE, ETag='"e"'))
+        return True
+
+    async with raw_server(handle) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(s3: S3Access, cdn: RawServer, tmp_path: Path) -> AsyncIterator[MediaClient]:
+    async with media_client(s3, cdn.url, ASSET_SPOOL_DIR=str(tmp_path)) as client:
+        yield client
+
+
+def video(name: str) -> Any:
+    return wanted(f"https://video.fbcdn.net/{name}.mp4", asset_type="VIDEO", entity_id=name)
+
+
+def stored(s3: S3Access, key: str) -> bytes:
+    body: bytes = s3.client().get_object(Bucket=s3.bucket, Key=key)["Body"].read()
+    return body
+
+
+def unfinished(s3: S3Access) -> list[str]:
+    return [one["UploadId"] for one in s3.client().list_multipart_uploads(Bucket=s3.bucket).get("Uploads", [])]
+
+
+def notes(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def assert_nothing_is_left(s3: S3Access, folder: Path, client: MediaClient) -> None:
+    assert unfinished(s3) == []
+    assert notes(folder) == []
+    assert client._fetcher._budget.taken == 0
+
+
+@pytest.mark.parametrize("name", ["middle", "parts"])
+async def test_a_large_file_arrives_whole_with_its_headers(
+    client: MediaClient, s3: S3Access, tmp_path: Path, name: str
+) -> None:
+    found = await client.upload(video(name))
+    body = MIDDLE if name == "middle" else PARTS
+    assert (found.key, found.size_bytes) == (f"assets/posts/instagram/{name}.mp4", len(body))
+    assert stored(s3, found.key) == body
+    head = s3.client().head_object(Bucket=s3.bucket, Key=found.key)
+    assert (head["ContentType"], head["ContentDisposition"]) == ("video/mp4", "inline")
+    assert head["CacheControl"] == "public, max-age=86400"
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_a_part_that_fails_once_is_sent_again(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_on_part(monkeypatch, 2, [503])
+    found = await client.upload(video("parts"))
+    assert stored(s3, found.key) == PARTS
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
+def fail_on_part(monkeypatch: pytest.MonkeyPatch, number: int, statuses: list[int]) -> None:
+    """The store answers a part with these statuses, half of it read, before it takes it."""
+    real = ObjectStore.call
+
+    async def call(store: ObjectStore, operation: str, **arguments: Any) -> Any:
+        if operation == "upload_part" and arguments["PartNumber"] == number and statuses:
+            arguments["Body"].read(1 << 20)
+            raise ObjectStoreFailed("upload_part: no", status=statuses.pop(0), code="Testing")
+        return await real(store, operation, **arguments)
+
+    monkeypatch.setattr(ObjectStore, "call", call)
+
+
+@pytest.mark.parametrize(("statuses", "kind"), [([403], StoreRefused), ([500, 0, 503], StoreUnavailable)])
+async def test_an_upload_that_fails_is_aborted(
+    client: MediaClient,
+    s3: S3Access,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    statuses: list[int],
+    kind: type[MediaError],
+) -> None:
+    fail_on_part(monkeypatch, 2, list(statuses))
+    with pytest.raises(kind):
+        await client.upload(video("parts"))
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_an_upload_that_is_cancelled_is_aborted(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = asyncio.Event()
+    real = ObjectStore.call
+
+    async def call(store: ObjectStore, operation: str, **arguments: Any) -> Any:
+        if operation == "upload_part" and arguments["PartNumber"] == 2:
+            reached.set()
+        return await real(store, operation, **arguments)
+
+    monkeypatch.setattr(ObjectStore, "call", call)
+    task = asyncio.create_task(client.upload(video("parts")))
+    await reached.wait()
+    assert len(unfinished(s3)) == len(notes(tmp_path)) == 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from core.client.marks import Marks
+Marks(Path(sys.argv[1]), sys.argv[2]).make(sys.argv[3], sys.argv[4])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+async def test_what_a_killed_process_left_is_aborted_and_the_living_ones_are_not(
+    client: MediaClient, s3: S3Access, tmp_path: Path
+) -> None:
+    marks = client._large._marks
+    begun = {}
+    for key in ("assets/posts/x/dead.mp4", "assets/posts/x/living.mp4", "assets/posts/x/gone.mp4"):
+        begun[key] = s3.client().create_multipart_upload(Bucket=s3.bucket, Key=key)["UploadId"]
+    dead, living, gone = begun
+    s3.client().abort_multipart_upload(Bucket=s3.bucket, Key=gone, UploadId=begun[gone])
+    for key in (dead, gone):
+        words = ["-c", KILLED, str(marks._folder), marks._bucket, key, begun[key]]
+        process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT)
+        assert await process.wait() == -9
+    other = Marks(marks._folder, "another bucket").make("assets/k", "u")
+    other.leave()
+    mark = marks.make(living, begun[living])
+    assert await client.abort_leftovers() == 2
+    assert unfinished(s3) == [begun[living]]
+    assert len(notes(tmp_path)) == 2
+    mark.leave()
+    assert await client.abort_leftovers() == 1
+    assert unfinished(s3) == []
+    assert [path.name for path in notes(tmp_path)] == [other.path.name]
+
+
+async def test_uploads_without_a_note_are_aborted_once_they_are_old(
+    client: MediaClient, s3: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("assets/posts/x/1.mp4", "raw/x/2.zst"):
+        s3.client().create_multipart_upload(Bucket=s3.bucket, Key=key)
+    assert await client.abort_leftovers() == 0
+    monkeypatch.setattr(large, "FORGOTTEN", timedelta(seconds=-60))
+    assert await client.abort_leftovers() == 1
+    (other,) = unfinished(s3)
+    s3.client().abort_multipart_upload(Bucket=s3.bucket, Key="raw/x/2.zst", UploadId=other)
+
+
+async def test_an_abort_that_fails_leaves_its_note_to_the_next(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ObjectStore.call
+
+    async def call(store: ObjectStore, operation: str, **arguments: Any) -> Any:
+        if operation in ("upload_part", "abort_multipart_upload"):
+            raise ObjectStoreFailed(f"{operation}: no", status=403, code="AccessDenied")
+        return await real(store, operation, **arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectStore, "call", call)
+        with pytest.raises(StoreRefused):
+            await client.upload(video("parts"))
+    assert len(unfinished(s3)) == len(notes(tmp_path)) == 1
+    assert await client.abort_leftovers() == 1
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_large_files_wait_for_room_on_the_disk_and_all_arrive(s3: S3Access, cdn: RawServer) -> None:
+    limits = {"ASSET_SPOOL_MB": "3", "ASSET_MAX_VIDEO_MB": "3", "ASSET_MAX_IMAGE_MB": "3"}
+    async with media_client(s3, cdn.url, **limits) as client:
+        found = await asyncio.gather(*(client.upload(video(f"room-{number}")) for number in range(4)))
+        assert client._fetcher._budget.taken == 0
+    assert {one.size_bytes for one in found} == {len(MIDDLE)}
+    assert all(stored(s3, one.key) == MIDDLE for one in found)
+    assert len(cdn.seen) > 4  # those without room asked again later
+
+
+async def test_a_file_of_unknown_length_is_cut_at_the_limit(s3: S3Access, tmp_path: Path) -> None:
+    endless = b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n" + PARTS
+    limits = {"ASSET_SPOOL_MB": "3", "ASSET_MAX_VIDEO_MB": "3", "ASSET_MAX_IMAGE_MB": "3"}
+    spool = {"ASSET_SPOOL_DIR": str(tmp_path), **limits}
+    async with raw_server(always(endless, keep=False)) as server, media_client(s3, server.url, **spool) as client:
+        with pytest.raises(MediaRefused, match="TOO_LARGE"):
+            await client.upload(video("endless"))
+        assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_a_full_disk_puts_the_task_off(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("core.client.spool._NamelessFile.append", full)
+    with pytest.raises(StoreUnavailable, match=r"SPOOL_FULL: .*No space left"):
+        await client.upload(video("middle"))
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_a_cancelled_download_leaves_nothing(s3: S3Access, tmp_path: Path) -> None:
+    async def part(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(http(200, PARTS)[: 5 << 20])
+        await writer.drain()
+        await seen.reader.read()
+        return False
+
+    async with raw_server(part) as server, media_client(s3, server.url, ASSET_SPOOL_DIR=str(tmp_path)) as client:
+        task = asyncio.create_task(client.upload(video("parts")))
+        await until(lambda: client._fetcher._budget.taken > 0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_a_picture_that_cannot_be_decoded_is_not_stored_when_that_is_asked_for(s3: S3Access) -> None:
+    whole, decode = file_of("a", "jpg"), {"ASSET_VERIFY_DECODE": "1"}
+    broken = whole[:2000]
+    async with raw_server(always(http(200, broken))) as server:
+        async with media_client(s3, server.url, **decode) as client:
+            with pytest.raises(MediaRefused, match="NOT_DECODABLE"):
+                await client.upload(wanted("https://video.fbcdn.net/a.jpg", entity_id="broken"))
+        async with media_client(s3, server.url) as client:
+            assert (await client.upload(wanted("https://video.fbcdn.net/a.jpg"))).size_bytes == len(broken)
+    async with raw_server(always(http(200, whole))) as server, media_client(s3, server.url, **decode) as client:
+        assert (await client.upload(wanted("https://video.fbcdn.net/a.jpg"))).size_bytes == len(whole)
