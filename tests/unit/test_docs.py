@@ -21,7 +21,7 @@ DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 PLACES = "core|instagram|credentials|utils|scripts|tests|docs"
 SOURCES = [path for place in ("core", "utils", "credentials", "instagram") for path in (ROOT / place).rglob("*.py")]
 VARIABLES = {variable(name, field): field for _, group in groups() for name, field in group.model_fields.items()}
-OTHERS = {"HEARTBEAT_WAIT_S"}
+OTHERS = {"DEPLOY_ASSETS", "HEARTBEAT_WAIT_S"}
 """Read by scripts/start.sh."""
 
 
