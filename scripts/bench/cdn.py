@@ -31,6 +31,7 @@ SLOW, BROKEN = "slow", "broken"
 CONFIG = """
 daemon off;
 worker_processes 1;
+worker_rlimit_nofile 16384;
 pid {home}/nginx.pid;
 error_log stderr error;
 events {{ worker_connections 8192; }}

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import resource
 import sys
 from functools import lru_cache
 from typing import cast
@@ -124,6 +125,8 @@ class Connection(asyncio.Protocol):
 
 async def serve() -> None:
     """Serve until standard input ends."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 16384)), hard))
     taken, loop = Taken(), asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(taken), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
