@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
@@ -23,25 +24,26 @@ class Decoder:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "decode")
 
-    async def check(self, file: IO[bytes], kind: Kind) -> None:
-        """Decode the first frame. HEIC, for which there is no decoder here, and videos pass.
+    async def check(self, opened: Callable[[], IO[bytes]], kind: Kind) -> None:
+        """Decode the first frame of the file that ``opened`` gives, in its turn: those that wait are not copied yet.
+
+        HEIC, for which there is no decoder here, and videos pass.
 
         Raises:
             MediaRefused: NOT_DECODABLE: it cannot be decoded, or is too large to be tried.
         """
         name = _FORMATS.get(kind)
         if name is not None:
-            await asyncio.get_running_loop().run_in_executor(self._thread, _decode, file, name)
+            await asyncio.get_running_loop().run_in_executor(self._thread, _decode, opened, name)
 
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def _decode(file: IO[bytes], name: str) -> None:
-    file.seek(0)
+def _decode(opened: Callable[[], IO[bytes]], name: str) -> None:
     try:
-        with Image.open(file, formats=(name,)) as picture:
+        with Image.open(opened(), formats=(name,)) as picture:
             pixels = picture.width * picture.height
             if pixels <= MAX_PIXELS:
                 picture.load()

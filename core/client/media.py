@@ -109,7 +109,7 @@ class MediaClient:
                 return _unchanged(request, fetched)
             body, kind = fetched.body, fetched.kind
             if self._decoder is not None:
-                await self._decoder.check(body.open(), kind)
+                await self._decoder.check(body.open, kind)
             key = asset_key(request.entity_type, request.platform, request.entity_id, kind.extension)
             await self._put(key, body, kind)
             return Uploaded(key, kind.content_type, body.size, fetched.etag, fetched.last_modified, not_modified=False)

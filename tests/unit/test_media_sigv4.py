@@ -9,7 +9,7 @@ from unittest.mock import patch
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.client.sigv4 import Keys, Signer
@@ -42,6 +42,15 @@ def botocore_says(keys: Keys, region: str, verb: tuple[str, str], headers: dict[
     token=st.none() | st.text("abcXYZ019+/=", min_size=1, max_size=40),
     server=st.sampled_from(SERVERS),
     at=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)),  # noqa: DTZ001 - hypothesis wants naive bounds
+)
+@example(
+    key="a/../b//c %2F+~\N{DEVANAGARI LETTER A}",
+    headers={"cache-control": "public,  max-age=1", "content-type": "image/jpeg"},
+    body=b"",
+    secret="s",
+    token=None,
+    server=None,
+    at=datetime(2024, 5, 9),  # noqa: DTZ001 - as above
 )
 def test_a_signature_equals_botocores(
     *, key: str, headers: dict[str, str], body: bytes, secret: str, token: str | None, server: str | None, at: datetime
