@@ -13,19 +13,22 @@ import resource
 import sys
 import time
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import aiohttp
 import uvloop
-from core.client.sigv4 import Keys, Signer
 from yarl import URL
 
+from core.client.sigv4 import Keys, Signer
+from scripts.bench.cdn import picture_url
 from scripts.bench.mix import clean_kind
 from scripts.bench.sink import ACCESS, BUCKET, REGION, SECRET
 
 
 async def copy(session: aiohttp.ClientSession, signer: Signer, cdn: str, sink: str, number: int) -> None:
     """One file."""
-    async with session.get(URL(f"{cdn}/v/t51/{clean_kind(number)}/{number}_n.jpg", encoded=True)) as answer:
+    parts = urlsplit(picture_url(clean_kind(number), number))
+    async with session.get(URL(f"{cdn}{parts.path}?{parts.query}", encoded=True)) as answer:
         body = await answer.read()
         assert answer.status == 200
     path = f"/{BUCKET}/assets/posts/instagram/{number}.jpg"
