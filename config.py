@@ -100,6 +100,9 @@ class ProviderSettings(_Group):
         None, pattern=r"^\d{1,30}$", description="Graph app that checks tokens; unset: each checks itself."
     )
     graph_app_secret: SecretStr = Field(SecretStr(""), description="Secret of that app.")
+    drift_sample: float = Field(
+        0.01, ge=0, le=1, description="Part of all answers whose shape is noted as a whole; 0 turns that off."
+    )
     page_pause_factor: float = Field(1.0, ge=0, description="Multiplies the pauses between pages; 0 in tests.")
 
     @field_validator("redis_url")
@@ -267,6 +270,7 @@ class WorkerSettings(_Group):
     log_retention_months: int | None = Field(
         None, ge=1, description="Whole months that profile_log and post_log are kept; for ever when unset."
     )
+    schedule_timeout_s: Seconds = Field(30.0, description="Longest time of a schedule's candidate query.")
     beat_host_id: str | None = Field(None, description="Name of this host in beat_worker; the host name when unset.")
     beat_extra_flows: str | None = Field(
         None, description="Module with further flows, for tests and benches; refused in prod."

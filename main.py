@@ -7,9 +7,11 @@ import sys
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy (under YAKE) must not start threads before the pool forks
 
 import uvloop
+from loguru import logger
 
 from config import ConfigError, load_settings
 from core.flows.registry import build_registry
+from core.queue.direct import require_direct
 from core.queue.plan import plan
 from core.queue.pool import Pool
 from credentials.vault import Vault, VaultError
@@ -30,11 +32,17 @@ def main() -> int:
     host = settings.workers.beat_host_id or socket.gethostname()
 
     async def run() -> None:
+        await require_direct(settings.database.pg_url)
         await Pool(settings, registry, specs, runtime="credentials.runtime:build_runtime", host=host).run()
 
-    uvloop.run(run())
+    try:
+        uvloop.run(run())
+    except ConfigError as error:
+        logger.bind(error=str(error)).error("pool cannot start")
+        return 2
     return 0
 
 
 if __name__ == "__main__":
+    del __file__  # multiprocessing would have every child run this file again: 2.4 MB each
     sys.exit(main())

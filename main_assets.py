@@ -8,10 +8,12 @@ import socket
 import sys
 
 import uvloop
+from loguru import logger
 
 from config import ConfigError, load_settings
 from core.assets.leftovers import clean_up
 from core.flows.registry import build_registry
+from core.queue.direct import require_direct
 from core.queue.plan import plan_assets
 from core.queue.pool import Pool
 from credentials.vault import Vault, VaultError
@@ -33,14 +35,20 @@ def main() -> int:
     host = settings.workers.beat_host_id or socket.gethostname()
 
     async def run() -> None:
+        await require_direct(settings.database.pg_url)
         cleaning = asyncio.create_task(clean_up())
         await Pool(settings, registry, specs, runtime="credentials.runtime:build_runtime", host=host).run()
         cleaning.cancel()
         await asyncio.wait({cleaning})
 
-    uvloop.run(run())
+    try:
+        uvloop.run(run())
+    except ConfigError as error:
+        logger.bind(error=str(error)).error("pool cannot start")
+        return 2
     return 0
 
 
 if __name__ == "__main__":
+    del __file__  # multiprocessing would have every child run this file again: 2.4 MB each
     sys.exit(main())

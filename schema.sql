@@ -76,7 +76,8 @@ alter sequence crawl_dump_id_seq owned by scrape_request_log.id;
 
 -- No index of the queue holds a finished row, and delayed rows stand outside the two that a claim reads.
 create index srl_claim on scrape_request_log (flow, priority desc, id) where status = 'PENDING' and run_after is null;
-create index srl_fifo on scrape_request_log (flow, id) where status = 'PENDING' and run_after is null;
+create index srl_fifo on scrape_request_log (flow, (id + 0))  -- + 0: no planner may take the primary key for the same order
+    where status = 'PENDING' and run_after is null;
 create index srl_later on scrape_request_log (run_after) where status = 'PENDING' and run_after is not null;
 create index srl_expiry on scrape_request_log (expires_at) where status = 'PENDING' and expires_at is not null;
 create index srl_running on scrape_request_log (worker) where status = 'PROCESSING';
@@ -120,6 +121,45 @@ create table beat_metric (
     value  double precision not null default 0,
     primary key (name, labels)
 ) with (fillfactor = 50);
+
+-- Tasks that are queued by the clock (core/schedules).
+create table scrape_schedule (
+    name          text primary key check (name ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    cron          text not null,                      -- five fields, UTC
+    flow          text not null,
+    platform      text,                               -- null: the flow's
+    params        jsonb not null default '{}' check (jsonb_typeof(params) = 'object'),  -- "$column" stands for a candidate's value
+    candidates    text,                               -- a SELECT, one task per row; null: one task a run
+    max_rows      integer not null default 1000 check (max_rows between 1 and 100000),
+    dedup_window  interval check (dedup_window >= interval '1 second'),  -- a candidate's next task comes in the next one; null: with the next run
+    expires_in    interval default interval '1 hour' check (expires_in >= interval '1 second'),  -- of its tasks; null: never
+    priority      integer,                            -- null: the flow's
+    enabled       boolean not null default false,
+    next_run_at   timestamptz,                        -- null: a supervisor works it out
+    begun_for     timestamptz,                        -- when the run was due that has begun and not ended
+    attempts      integer not null default 0,         -- times that run was begun
+    last_run_at   timestamptz,                        -- when the last run was due
+    last_ended_at timestamptz,
+    last_outcome  text check (last_outcome in ('ok', 'partial', 'failed')),
+    last_created  integer,
+    last_existing integer,
+    last_refused  integer,
+    last_error    text
+);
+
+-- A schedule that was changed or switched on counts from now: nothing that it missed before is made up for.
+create function scrape_schedule_changed() returns trigger language plpgsql as $$
+begin
+    new.next_run_at := null;
+    new.begun_for := null;
+    new.attempts := 0;
+    return new;
+end
+$$;
+
+create trigger scrape_schedule_changed before update of cron, enabled on scrape_schedule for each row
+    when (old.cron is distinct from new.cron or old.enabled is distinct from new.enabled)
+    execute function scrape_schedule_changed();
 
 -- The task event of a row. Volatile, because gen_random_uuid() is: only so is the call inlined. Rows of a CTE or a transition
 -- table are passed as `row(e.*)::scrape_request_log`.
@@ -179,13 +219,12 @@ create trigger srl_before_insert before insert on scrape_request_log for each ro
 
 -- Wakes the supervisors only when a flow's backlog goes from empty to not empty (a NOTIFY takes a lock that all commits share),
 -- and announces every row, whoever inserts it. Rows with the usual priority get their flow's. Sequential scans are off because the plan may be made while the table is empty.
-create function srl_after_insert() returns trigger language plpgsql set enable_seqscan = off set jit = off as $$
+create function srl_after_insert() returns trigger language plpgsql set enable_seqscan = off as $$
 begin
-    perform pg_notify('beat', i.flow)
-    from (select flow, min(id) as first from inserted where status = 'PENDING' and run_after is null group by flow) i
-    where i.first <= (select s.id from scrape_request_log s
-                      where s.flow between i.flow and i.flow and s.status = 'PENDING' and s.run_after is null
-                      order by s.flow, s.id limit 1);
+    perform pg_notify('beat', i.flow) from inserted i
+    where i.status = 'PENDING' and i.run_after is null
+        and i.id = (select s.id from scrape_request_log s
+                    where s.flow = i.flow and s.status = 'PENDING' and s.run_after is null order by s.id + 0 limit 1);
     if exists (select from beat_flow where priority is not null) then
         update scrape_request_log t set priority = b.priority
         from inserted i join beat_flow b on b.flow = i.flow
@@ -196,7 +235,7 @@ begin
         return null;
     end if;
     insert into event_outbox (routing_key, entity_key, payload)
-    select 'scrape_request_log_events', i.id::text, task_event(row(i.*)::scrape_request_log) from inserted i order by i.id;
+    select 'scrape_request_log_events', i.id::text, task_event(row(i.*)::scrape_request_log) from inserted i;
     return null;
 end
 $$;
@@ -208,7 +247,7 @@ create trigger srl_after_insert after insert on scrape_request_log referencing n
 create function queue_step(
     flows text[], free integer[], worker bigint, ids bigint[], tokens timestamptz[], data text[], results jsonb[])
 returns table (done bigint[], id bigint, flow text, platform text, params jsonb, retry_count integer,
-               picked_at timestamptz, expires_at timestamptz, created_at timestamptz)
+               picked_at timestamptz, created_at timestamptz)
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 begin
@@ -235,16 +274,16 @@ said as (
     select 'scrape_request_log_events', e.id::text, task_event(row(e.*)::scrape_request_log) from (select * from done union all select * from took) e)
 select (select array_agg(id) from done) as done,
     null::bigint as id, null as flow, null as platform, null::jsonb as params, null::int as retry_count,
-    null::timestamptz as picked_at, null::timestamptz as expires_at, null::timestamptz as created_at
+    null::timestamptz as picked_at, null::timestamptz as created_at
 union all
-select null, id, flow, platform, params, retry_count, picked_at, expires_at, created_at from took;
+select null, id, flow, platform, params, retry_count, picked_at, created_at from took;
 end
 $$;
 
 create function queue_step_oldest_first(
     flows text[], free integer[], worker bigint, ids bigint[], tokens timestamptz[], data text[], results jsonb[])
 returns table (done bigint[], id bigint, flow text, platform text, params jsonb, retry_count integer,
-               picked_at timestamptz, expires_at timestamptz, created_at timestamptz)
+               picked_at timestamptz, created_at timestamptz)
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 begin
@@ -258,9 +297,9 @@ with done as (
 pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
         select s.id from scrape_request_log s
-        where s.flow between w.flow and w.flow and s.status = 'PENDING' and s.run_after is null
+        where s.flow = w.flow and s.status = 'PENDING' and s.run_after is null
             and (s.expires_at is null or s.expires_at > now())
-        order by s.flow, s.id limit w.free for update skip locked) p
+        order by s.id + 0 limit w.free for update skip locked) p
     where (select count(*) from done) >= 0),
 took as (
     update scrape_request_log t set status = 'PROCESSING', picked_at = clock_timestamp(), worker = $3
@@ -271,9 +310,9 @@ said as (
     select 'scrape_request_log_events', e.id::text, task_event(row(e.*)::scrape_request_log) from (select * from done union all select * from took) e)
 select (select array_agg(id) from done) as done,
     null::bigint as id, null as flow, null as platform, null::jsonb as params, null::int as retry_count,
-    null::timestamptz as picked_at, null::timestamptz as expires_at, null::timestamptz as created_at
+    null::timestamptz as picked_at, null::timestamptz as created_at
 union all
-select null, id, flow, platform, params, retry_count, picked_at, expires_at, created_at from took;
+select null, id, flow, platform, params, retry_count, picked_at, created_at from took;
 end
 $$;
 
@@ -295,6 +334,10 @@ create table credential (
     last_error          text
 );
 create index credential_usable on credential (source, handle) where enabled;
+
+-- Who has connected an account, without what the credential holds.
+create view connected_account as
+select distinct source, handle from credential where handle is not null and enabled and not data_access_expired;
 
 
 -- Audit trail and logs --------------------------------------------------------------------------------------------------
@@ -409,6 +452,49 @@ create table raw_payload (
 create index raw_payload_fetched on raw_payload (source, function, fetched_at);
 create index raw_payload_sha256 on raw_payload (sha256);
 
+-- What stands in the answers of providers, by path; no values. The path $ counts the answers that were looked through.
+create table payload_path (
+    source         text not null,
+    function       text not null,
+    path           text not null,
+    type           text not null,                   -- object, list, text, number, flag or nothing
+    read_by_parser boolean not null,
+    first_seen     timestamptz not null default now(),
+    last_seen      timestamptz not null default now(),
+    samples        bigint not null,                 -- answers looked through that had it
+    since_sample   bigint not null,                 -- answers looked through before it first came up
+    judged         boolean not null default false,  -- whether it has been settled if it is new
+    primary key (source, function, path, type)
+);
+
+-- What stood at the paths that a parser reads, in all answers so far: path -> [{type: answers}, type, how often at last].
+create table payload_read (
+    source     text not null,
+    function   text not null,
+    payloads   bigint not null default 0,
+    paths      jsonb not null default '{}',
+    updated_at timestamptz not null default now(),
+    primary key (source, function)
+);
+
+-- What changed in the answers of a source; unsettled until an operator acknowledges it.
+create table payload_drift (
+    id              bigint generated always as identity primary key,
+    source          text not null,
+    function        text not null,
+    path            text not null,
+    kind            text not null,                  -- vanished, retyped or new
+    was             text not null,
+    now             text not null,
+    read_by_parser  boolean not null,
+    payloads        bigint not null,                -- answers that had it so
+    noticed_at      timestamptz not null default now(),
+    last_seen       timestamptz not null default now(),
+    acknowledged_at timestamptz,
+    acknowledged_by text
+);
+create unique index payload_drift_unsettled on payload_drift (source, function, path, kind) where acknowledged_at is null;
+
 create table profile_relationship_log (
     id                bigint generated by default as identity primary key,
     relationship_type text not null,
@@ -440,7 +526,6 @@ create table post_activity_log (
         unique nulls not distinct (platform_post_id, actor_profile_id, comment_id, activity_type, platform)
 );
 
--- Announced as events only; nothing is written to the six below.
 create table sentiment_log (
     id               bigint generated by default as identity primary key,
     platform         text,
@@ -454,7 +539,10 @@ create table sentiment_log (
     timestamp        timestamptz not null default now(),
     comment_id       text
 );
+-- The sentiment of a comment is said once.
+create unique index sentiment_log_comment on sentiment_log (platform_post_id, comment_id, platform);
 
+-- Announced as events only; nothing is written to the five below.
 create table order_log (
     id                bigint generated by default as identity primary key,
     platform          text,
@@ -754,3 +842,69 @@ select id, idempotency_key, platform, source, account_id, flow, status, priority
        picked_at, retry_count
 from scrape_request_log
 where created_at > now() - interval '7 days';
+
+
+-- Candidates of schedules ---------------------------------------------------------------------------------------------
+
+-- Makes what candidate queries need: the role beat_candidates, its right to read what is listed here and nothing else, and
+-- candidate_rows(), which runs a query as that role. May be called again, by the owner of the tables or by a superuser:
+-- after tables were added, or because the owner must not make roles.
+create function prepare_candidates() returns void language plpgsql as $prepare$
+declare
+    owner    text := (select relowner::regrole from pg_class where oid = 'scrape_schedule'::regclass);
+    relation text;
+begin
+    begin
+        if not exists (select from pg_roles where rolname = 'beat_candidates') then
+            create role beat_candidates nologin;
+        end if;
+    exception when duplicate_object or unique_violation then
+        null;                                         -- for another database of this server, just now
+    end;
+    if not pg_has_role(current_user, 'beat_candidates', 'member') then
+        execute format('grant beat_candidates to %I', current_user);
+    end if;
+    grant usage on schema public to beat_candidates;
+    foreach relation in array array['scrape_request_log', 'recent_scrape_request_log', 'connected_account', 'profile_log',
+            'post_log', 'profile_relationship_log', 'post_activity_log', 'sentiment_log', 'order_log', '"order"', 'asset',
+            'asset_log', 'instagram_account', 'instagram_post', 'instagram_post_simple', 'instagram_profile_insights',
+            'instagram_account_request', 'handle_history', 'youtube_account', 'youtube_post', 'youtube_post_simple',
+            'youtube_profile_insights'] loop
+        if to_regclass(relation) is not null then
+            execute format('grant select on %s to beat_candidates', relation);
+        end if;
+    end loop;
+
+    -- The query stands inside a SELECT and behind a cursor: it is one statement and can only read. SECURITY DEFINER is what
+    -- keeps it from becoming its caller again, by RESET ROLE or set_config('role', ...).
+    create or replace function candidate_rows(query text, max_rows integer) returns setof text language plpgsql
+        stable security definer set search_path = public, pg_temp as $$
+    declare
+        candidate text;
+        bytes     bigint := 0;
+    begin
+        for candidate in execute format(E'select to_jsonb(c)::text from (%s\n) c limit %s', query, max_rows) loop
+            bytes := bytes + octet_length(candidate);
+            if bytes > 64 * 1024 * 1024 then
+                raise program_limit_exceeded using message = 'the candidates take more than 64 MB';
+            end if;
+            return next candidate;
+        end loop;
+    end
+    $$;
+    revoke all on function candidate_rows(text, integer) from public;
+    grant create on schema public to beat_candidates; -- wanted of who becomes the owner of a function
+    alter function candidate_rows(text, integer) owner to beat_candidates;
+    revoke create on schema public from beat_candidates;
+    execute format('grant execute on function candidate_rows(text, integer) to %s', owner);
+end
+$prepare$;
+
+do $$
+begin
+    perform prepare_candidates();
+exception when insufficient_privilege then
+    raise warning 'schedules cannot have candidate queries yet: %', sqlerrm using hint =
+        'A superuser runs SELECT prepare_candidates() in this database.';
+end
+$$;

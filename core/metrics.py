@@ -37,6 +37,13 @@ RETRIES = Count("beat_task_retries_total", "Attempts that failed and are made ag
 FENCED = Count("beat_fenced_total", "Reports refused because the claim had been lost.", ("flow",))
 RESCUED = Count("beat_rescued_total", "Tasks taken from workers that were lost.", ())
 PROVIDER_REQUESTS = Count("beat_provider_requests_total", "Questions to data sources.", ("source", "outcome"))
+SCHEDULE_RUNS = Count("beat_schedule_runs_total", "Runs of schedules, by how they ended.", ("schedule", "outcome"))
+SCHEDULE_TASKS = Count(
+    "beat_schedule_tasks_total", "Candidates of schedules, by what became of them.", ("schedule", "outcome")
+)
+PAYLOAD_DRIFT = Count(
+    "beat_payload_drift_total", "Changes in the shape of a source's answers.", ("source", "function", "kind")
+)
 DURATION = Histogram(
     "beat_task_duration_seconds",
     "Time that an attempt ran.",
@@ -49,7 +56,10 @@ PICKUP = Histogram(
     ("flow",),
     (0.002, 0.005, 0.01, 0.05, 0.25, 1, 5, 30, 60, 300, 3600),
 )
-COUNTED: tuple[Count, ...] = (TASKS, RETRIES, FENCED, RESCUED, PROVIDER_REQUESTS, DURATION, PICKUP)
+COUNTED: tuple[Count, ...] = (
+    TASKS, RETRIES, FENCED, RESCUED, PROVIDER_REQUESTS, SCHEDULE_RUNS, SCHEDULE_TASKS, PAYLOAD_DRIFT,
+    DURATION, PICKUP,
+)  # fmt: skip
 
 Sample = tuple[str, str, float]
 """Name, labels as a JSON list of texts in the order of the metric, value. A histogram is samples ``NAME_bucket``, with

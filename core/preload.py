@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from config import ConfigError, load_settings
 from core.entities import ScrapeRequestLog
 from core.flows.registry import FLOWS
+from utils.sentiment import score
 
 MODULES = (
     "aio_pika",
@@ -50,6 +51,7 @@ def _warm() -> None:
     ssl.create_default_context()  # and reads the certificates
     engine = create_async_engine("postgresql+asyncpg://warm", poolclass=NullPool)  # connects to nothing
     select(ScrapeRequestLog).where(ScrapeRequestLog.id == 1).compile(engine)
+    score("")  # reads the lexicon
     with suppress(ConfigError):
         load_settings()
 

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from config import Settings
 from core.bucket import store_access
+from core.crawler.call import PayloadSink
 from core.crawler.crawler import Crawler, SourceTable
-from core.crawler.provider import CredentialSource
+from core.crawler.errors import ProviderError
+from core.crawler.provider import CredentialSource, Payload, Provider
 from core.crawler.raw import RawPayloads
+from core.drift.watch import DriftWatch
 from utils.db import Database
 from utils.object_store import ObjectStore
 from utils.rate_limit import RateLimiter
@@ -43,6 +46,7 @@ class Runtime:
     _kept: RawPayloads | None = None
     _uploader: Uploader | None = None
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _watch: DriftWatch | None = None
 
     def crawler(self, table: SourceTable) -> Crawler:
         """The crawler over a platform's sources; its circuits live as long as the process."""
@@ -50,7 +54,7 @@ class Runtime:
         if crawler is None:
             wait_s = self.settings.providers.rate_wait_s
             crawler = Crawler(table, self.credentials, self.http, self.limiter, max_wait_s=wait_s)
-            crawler.on_payload = self._payloads()
+            crawler.on_payload = self._sink()
             self._crawlers[table.name] = crawler
         return crawler
 
@@ -68,6 +72,24 @@ class Runtime:
                     self._uploader = await open_uploader(self.settings)
         return self._uploader
 
+    async def settle(self) -> None:
+        """Write down what was noticed of the answers so far, for a process that is about to end."""
+        if self._watch is not None:
+            await self._watch.settle()
+
+    def _sink(self) -> PayloadSink:
+        """Who is shown each answer: the watch over their shapes, and where they are kept."""
+        watch = self._watch = self._watch or DriftWatch(self.database, self.settings.providers.drift_sample)
+        kept = self._payloads()
+        if kept is None:
+            return watch
+
+        async def both(payload: Payload, provider: Provider, error: ProviderError | None) -> None:
+            await watch(payload, provider, error)
+            await kept(payload, provider, error)
+
+        return both
+
     def _payloads(self) -> RawPayloads | None:
         """Where answers are kept; None without a bucket."""
         store = None if self._kept else object_store(self.settings)
@@ -77,6 +99,7 @@ class Runtime:
 
     async def aclose(self) -> None:
         """Close every client."""
+        await self.settle()
         if self._uploader is not None:
             await self._uploader.aclose()
         if self._kept is not None:

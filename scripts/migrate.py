@@ -17,11 +17,24 @@ from pathlib import Path
 import asyncpg
 
 from config import ConfigError, load_settings
+from core.queue.direct import advice, pooled
 from utils.db import connect
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x62656174  # 'beat': one migration run per database at a time
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+
+LET_CANDIDATES_READ = """
+do $$
+begin
+    if to_regproc('prepare_candidates') is not null then
+        perform prepare_candidates();
+    end if;
+exception when insufficient_privilege then
+    null;  -- the migration that made it has warned of this
+end
+$$"""
+"""Tables of later migrations become readable for candidate queries, if they are on the list."""
 
 
 class MigrationError(Exception):
@@ -72,8 +85,11 @@ async def migrate(pg_url: str, folder: Path = MIGRATIONS) -> list[str]:
     try:
         await connection.execute("select pg_advisory_lock($1)", _LOCK)  # ends with the session
         missing = await _missing(connection, load_migrations(folder))
+        connection.add_log_listener(_show_warning)
         for migration in missing:
             await _apply(connection, migration)
+        if missing:
+            await connection.execute(LET_CANDIDATES_READ)
         return [str(migration) for migration in missing]
     finally:
         await connection.close()
@@ -121,7 +137,15 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
         raise MigrationError(f"{migration} failed and was rolled back: {error}") from error
 
 
+def _show_warning(_: object, message: asyncpg.PostgresLogMessage) -> None:
+    if getattr(message, "severity_en", None) == "WARNING":
+        hint = getattr(message, "hint", None)
+        print(f"migrate: {message}{f' ({hint})' if hint else ''}", file=sys.stderr)
+
+
 async def _run(url: str, *, check: bool) -> int:
+    if (problem := await pooled(url)) is not None:
+        raise MigrationError(f"the URL {advice(problem)}")
     if not check:
         applied = await migrate(url)
         print("\n".join(f"applied {name}" for name in applied) or "the schema is current")

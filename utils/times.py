@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 EVENT_TIME = "%Y-%m-%d %H:%M:%S"
@@ -10,6 +11,7 @@ EVENT_TIME = "%Y-%m-%d %H:%M:%S"
 
 _LONGEST_WAIT_S = 31 * 86400.0
 """More than this of a Retry-After is not believed."""
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def utc_now() -> datetime:
@@ -43,3 +45,15 @@ def wait_s(retry_after: str) -> float | None:
     except (ValueError, TypeError, OverflowError):  # no date, or one without a time zone
         return None
     return min(max(left_s, 0.0), _LONGEST_WAIT_S)
+
+
+def duration(word: str) -> timedelta:
+    """``90s``, ``10m``, ``12h``, ``30d``, ``8w``: a whole number above 0 and a unit.
+
+    Raises:
+        ValueError: it is written otherwise.
+    """
+    match = re.fullmatch(r"(\d{1,5})([smhdw])", word)
+    if match is None or not int(match[1]):
+        raise ValueError("write it as 12h, 30d or 8w")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -15,13 +15,14 @@ from core.amqp.payloads import (
     PostLogEvent,
     ProfileLogEvent,
     ProfileRelationshipEvent,
+    SentimentEvent,
 )
 from core.enums import Platform
 from utils.json_safe import json_safe
 from utils.times import event_time, from_epoch, utc_now
 
 if TYPE_CHECKING:
-    from core.models.logs import ActivityLog, PostLog, ProfileLog, RelationshipLog
+    from core.models.logs import ActivityLog, PostLog, ProfileLog, RelationshipLog, SentimentLog
 
 BEAT_EXCHANGE = "beat.dx"
 
@@ -103,6 +104,24 @@ def post_activity_log_event(log: ActivityLog) -> Event:
     )
     key = f"{log.shortcode}:{log.comment_id or log.actor_profile_id}"
     return Event("post_activity_log_events", key, json_safe(payload))
+
+
+def sentiment_log_event(log: SentimentLog) -> Event:
+    """The sentiment of a comment was stored."""
+    payload = SentimentEvent(
+        event_id=str(uuid4()),
+        source=log.source,
+        platform=log.platform.value,
+        shortcode=log.shortcode,
+        comment_id=log.comment_id,
+        event_timestamp=_now(),
+        comment=log.comment,
+        sentiment=log.sentiment,
+        score=log.score,
+        metrics=log.metrics,
+        dimensions=log.dimensions,
+    )
+    return Event("sentiment_log_events", f"{log.shortcode}:{log.comment_id}", json_safe(payload))
 
 
 def post_activity_bulk_event(logs: Sequence[ActivityLog]) -> Event:

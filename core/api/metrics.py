@@ -22,16 +22,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.api.deps import ResourcesDep
 from core.metrics import COUNTED, COUNTS, STORE, Count, Histogram, columns
+from core.queue.holders import HOLDERS, described
+from core.queue.status import DEPTH
 
 router = APIRouter(tags=["health"])
 
 CACHE_S = 5.0
-
-DEPTH = """
-select d.flow, d.depth, extract(epoch from now() - t.created_at)::float8 as age_s from (
-    select flow, count(*) as depth, min(id) as first from scrape_request_log
-    where status = 'PENDING' and run_after is null group by flow) d join scrape_request_log t on t.id = d.first"""
-"""Tasks that could run now; counted in srl_fifo."""
 
 NOW = """
 select
@@ -41,10 +37,8 @@ select
     (select count(*) from beat_flow where paused) as paused,
     (select count(*) from event_outbox) as events,
     coalesce((select extract(epoch from now() - created_at) from event_outbox order by id limit 1), 0)::float8 as lag_s,
-    coalesce((select n_dead_tup from pg_stat_user_tables where relid = 'scrape_request_log'::regclass), 0) as dead,
-    coalesce((select extract(epoch from now() - min(xact_start)) from pg_stat_activity
-        where datname = current_database() and (backend_xmin is not null or backend_xid is not null)
-            and pid <> pg_backend_pid()), 0)::float8 as oldest_s"""
+    (select count(*) from scrape_schedule where enabled and last_outcome <> 'ok') as unwell,
+    coalesce((select n_dead_tup from pg_stat_user_tables where relid = 'scrape_request_log'::regclass), 0) as dead"""
 
 GAUGES = {
     "delayed": ("beat_queue_delayed_tasks", "Tasks that wait for their next attempt."),
@@ -54,7 +48,7 @@ GAUGES = {
     "events": ("beat_outbox_depth_events", "Events that wait for the relay."),
     "lag_s": ("beat_outbox_lag_seconds", "Age of the oldest event that waits for the relay."),
     "dead": ("beat_queue_dead_rows", "Row versions of the queue that vacuum has not removed (n_dead_tup)."),
-    "oldest_s": ("beat_oldest_transaction_seconds", "Age of the oldest transaction that holds back vacuum."),
+    "unwell": ("beat_schedules_unwell", "Enabled schedules whose last run went wrong, wholly or in part."),
 }
 
 
@@ -137,4 +131,24 @@ async def _gauges(session: AsyncSession) -> list[Metric]:
         confirmed.add_metric((key,), count)
     now = (await session.execute(text(NOW))).mappings().one()
     single = [GaugeMetricFamily(name, words, value=float(now[column])) for column, (name, words) in GAUGES.items()]
-    return [depth, age, confirmed, *single]
+    return [depth, age, confirmed, *single, *await _holders(session)]
+
+
+async def _holders(session: AsyncSession) -> list[Metric]:
+    """Who holds back vacuum most, and for how long the oldest transaction has been open."""
+    connection = await session.connection()
+    rows = (await connection.exec_driver_sql(HOLDERS, (0.0,))).mappings().all()
+    who = ("", "") if not rows else (str(rows[0]["pid"] or ""), described(rows[0])["application"])
+    age = GaugeMetricFamily(
+        "beat_oldest_xmin_age_seconds",
+        "Age of the transaction that holds back vacuum most.",
+        labels=("pid", "application"),
+    )
+    age.add_metric(who, (rows[0]["age_s"] or 0.0) if rows else 0.0)
+    xids = GaugeMetricFamily(
+        "beat_oldest_xmin_age_transactions", "Transactions begun since then.", labels=("pid", "application")
+    )
+    xids.add_metric(who, rows[0]["transactions"] if rows else 0)
+    oldest = max((row["age_s"] or 0.0 for row in rows), default=0.0)
+    words = "Age of the oldest transaction that holds back vacuum."
+    return [age, xids, GaugeMetricFamily("beat_oldest_transaction_seconds", words, value=oldest)]

@@ -3,6 +3,7 @@
 from core.entities.asset import Asset
 from core.entities.base import Base
 from core.entities.credential import CredentialRow
+from core.entities.drift import PayloadDrift, PayloadPath, PayloadRead
 from core.entities.event import EventConfirmed, EventOutbox
 from core.entities.instagram import (
     HandleHistory,
@@ -13,12 +14,12 @@ from core.entities.instagram import (
     InstagramProfileInsights,
 )
 from core.entities.instagram_ts import InstagramAccountTs, InstagramPostTs
-from core.entities.log import PostActivityLog, PostLogRow, ProfileLogRow, ProfileRelationshipLog
-from core.entities.log_unwritten import OrderLog, ProfileActivityLog, ProfileSubscriptionLog, SentimentLog, TaskLog
+from core.entities.log import PostActivityLog, PostLogRow, ProfileLogRow, ProfileRelationshipLog, SentimentLog
+from core.entities.log_unwritten import OrderLog, ProfileActivityLog, ProfileSubscriptionLog, TaskLog
 from core.entities.order import Order
 from core.entities.quality import ProfileQuarantine, RawPayload
 from core.entities.schema_migration import SchemaMigration
-from core.entities.task import BeatFlow, BeatMetric, BeatSlot, BeatWorker, ScrapeRequestLog
+from core.entities.task import BeatFlow, BeatMetric, BeatSlot, BeatWorker, ScrapeRequestLog, ScrapeSchedule
 
 __all__ = [
     "Asset",
@@ -40,6 +41,9 @@ __all__ = [
     "InstagramProfileInsights",
     "Order",
     "OrderLog",
+    "PayloadDrift",
+    "PayloadPath",
+    "PayloadRead",
     "PostActivityLog",
     "PostLogRow",
     "ProfileActivityLog",
@@ -50,6 +54,7 @@ __all__ = [
     "RawPayload",
     "SchemaMigration",
     "ScrapeRequestLog",
+    "ScrapeSchedule",
     "SentimentLog",
     "TaskLog",
 ]

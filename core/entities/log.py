@@ -107,3 +107,23 @@ class PostActivityLog(Base):
             postgresql_nulls_not_distinct=True,
         ),
     )
+
+
+class SentimentLog(Base):
+    """The sentiment of one comment."""
+
+    __tablename__ = "sentiment_log"
+
+    id: Mapped[RowId]
+    platform: Mapped[str | None]
+    platform_post_id: Mapped[str | None]
+    comment: Mapped[str | None]
+    sentiment: Mapped[str | None]
+    score: Mapped[float | None]
+    dimensions: Mapped[Json | None]
+    metrics: Mapped[Json | None]
+    source: Mapped[str | None]
+    timestamp: Mapped[Stamp]
+    comment_id: Mapped[str | None]
+
+    __table_args__ = (Index("sentiment_log_comment", "platform_post_id", "comment_id", "platform", unique=True),)

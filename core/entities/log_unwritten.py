@@ -7,24 +7,6 @@ from sqlalchemy.orm import Mapped
 from core.entities.base import Base, Json, RowId, Stamp
 
 
-class SentimentLog(Base):
-    """The sentiment of one comment."""
-
-    __tablename__ = "sentiment_log"
-
-    id: Mapped[RowId]
-    platform: Mapped[str | None]
-    platform_post_id: Mapped[str | None]
-    comment: Mapped[str | None]
-    sentiment: Mapped[str | None]
-    score: Mapped[float | None]
-    dimensions: Mapped[Json | None]
-    metrics: Mapped[Json | None]
-    source: Mapped[str | None]
-    timestamp: Mapped[Stamp]
-    comment_id: Mapped[str | None]
-
-
 class OrderLog(Base):
     """What a store said of an order."""
 

@@ -43,7 +43,7 @@ class ScrapeRequestLog(Base):
         PrimaryKeyConstraint("id", name="crawl_dump_pkey"),
         UniqueConstraint("idempotency_key", name="scrape_request_log_idempotency_key"),
         Index("srl_claim", "flow", text("priority DESC"), "id", postgresql_where=_PENDING_NOW),
-        Index("srl_fifo", "flow", "id", postgresql_where=_PENDING_NOW),
+        Index("srl_fifo", "flow", text("(id + 0)"), postgresql_where=_PENDING_NOW),
         Index("srl_later", "run_after", postgresql_where=text("status = 'PENDING' AND run_after IS NOT NULL")),
         Index("srl_expiry", "expires_at", postgresql_where=text("status = 'PENDING' AND expires_at IS NOT NULL")),
         Index("srl_running", "worker", postgresql_where=text("status = 'PROCESSING'")),
@@ -98,3 +98,31 @@ class BeatMetric(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     labels: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[float] = mapped_column(server_default=text("0"))
+
+
+class ScrapeSchedule(Base):
+    """Tasks that are queued by the clock. ``next_run_at`` and ``begun_for`` are the supervisors'."""
+
+    __tablename__ = "scrape_schedule"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    cron: Mapped[str]
+    flow: Mapped[str]
+    platform: Mapped[str | None]
+    params: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    candidates: Mapped[str | None]
+    max_rows: Mapped[Small] = mapped_column(server_default=text("1000"))
+    dedup_window: Mapped[timedelta | None]
+    expires_in: Mapped[timedelta | None] = mapped_column(server_default=text("interval '1 hour'"))
+    priority: Mapped[Small | None]
+    enabled: Mapped[bool] = mapped_column(server_default=false())
+    next_run_at: Mapped[datetime | None]
+    begun_for: Mapped[datetime | None]
+    attempts: Mapped[Small] = mapped_column(server_default=text("0"))
+    last_run_at: Mapped[datetime | None]
+    last_ended_at: Mapped[datetime | None]
+    last_outcome: Mapped[str | None]
+    last_created: Mapped[Small | None]
+    last_existing: Mapped[Small | None]
+    last_refused: Mapped[Small | None]
+    last_error: Mapped[str | None]

@@ -40,6 +40,7 @@ PROFILE_POSTS = "instagram.flows.profile_posts"
 STORIES = "instagram.flows.stories"
 HIGHLIGHTS = "instagram.flows.highlights"
 DERIVED = "instagram.flows.derived"
+SENTIMENT = "instagram.flows.sentiment"
 SCHEDULES = "instagram.flows.schedules"
 OWNER = "instagram.flows.refresh_insights"
 PLAN = "instagram.flows.schedule_insights"
@@ -119,7 +120,7 @@ FLOWS: tuple[Flow, ...] = (
     Flow("fetch_profile_highlights", IG, p.ProfileIdParams, 1, 3, f"{HIGHLIGHTS}:fetch_profile_highlights"),
     Flow("fetch_similar_profiles", IG, p.ProfileIdParams, 1, 3, f"{RELATIONS}:fetch_similar_profiles"),
     Flow("fetch_mentioned_posts", IG, p.HandleMentionsParams, 1, 3, f"{POSTS}:fetch_mentioned_posts"),
-    Flow("extract_post_sentiment", IG, p.SentimentParams, 3, 5),
+    Flow("extract_post_sentiment", IG, p.SentimentParams, 3, 5, f"{SENTIMENT}:extract_post_sentiment"),
     Flow("extract_post_keywords", IG, p.KeywordsParams, 1, 5, f"{DERIVED}:extract_post_keywords"),
     Flow("refresh_profile_metrics", IG, p.ProfileIdParams, 2, 5, f"{DERIVED}:refresh_profile_metrics"),
     Flow("schedule_profile_refresh", IG, p.StaleParams, 1, 1, f"{SCHEDULES}:schedule_profile_refresh"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from core.client.errors import MediaError
 from core.crawler.errors import ChainFailed, ProviderError, Retry, retry_rule
@@ -83,11 +83,11 @@ def claimed_params(flow: Flow, claim: Claim) -> Params:
     """
     if (claim.platform or "").upper() != flow.platform and flow.name not in ASSET_FLOWS:
         raise BadTask(f"platform: {flow.name} is a flow of {flow.platform}")
-    size_bytes = len((claim.params or "").encode())
-    if not 0 < size_bytes <= MAX_PARAMS_BYTES:
-        raise BadTask(f"params: at most {MAX_PARAMS_BYTES} bytes of JSON, got {size_bytes}")
+    text = (claim.params or "").encode()
+    if not 0 < len(text) <= MAX_PARAMS_BYTES:
+        raise BadTask(f"params: at most {MAX_PARAMS_BYTES} bytes of JSON, got {len(text)}")
     try:
-        raw = json.loads(claim.params or "")
+        raw = from_json(text)
     except (ValueError, RecursionError) as error:
         raise BadTask("params: nested too deeply, or a number has too many digits") from error
     if isinstance(raw, dict) and issubclass(flow.params, CsvParams):

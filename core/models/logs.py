@@ -72,3 +72,19 @@ class ActivityLog:
     comment_id: str | None = None
     dimensions: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class SentimentLog:
+    """What a comment feels like: ``sentiment`` is positive, negative or neutral, ``score`` from -1 to 1."""
+
+    platform: Platform
+    shortcode: str
+    comment_id: str
+    comment: str
+    sentiment: str
+    score: float
+    source: str
+    timestamp: datetime
+    dimensions: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)

@@ -43,7 +43,6 @@ class Claim(NamedTuple):
     params: str | None
     attempt: int
     token: datetime
-    expires_at: datetime | None
     created_at: datetime | None = None
 
 

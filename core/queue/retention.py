@@ -1,16 +1,13 @@
-"""What a supervisor deletes by age: finished tasks and log partitions; and who keeps the database from cleaning up."""
+"""What a supervisor deletes by age: finished tasks and log partitions."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import asyncpg
 from loguru import logger
-
-from utils.redact import redact_text
 
 BUDGET_S = 0.05
 """Time that one tick may spend on deleting."""
@@ -20,9 +17,6 @@ REST_S = 10.0
 
 AGAIN_S = 86_400.0
 """Seconds until the rows are looked at from the first one again: some finished long after they were passed."""
-
-HOLDER_S = 60.0
-LONG_TRANSACTION_S = 900.0
 
 LOCK = "select pg_try_advisory_xact_lock(hashtext('beat_prune'))"
 """One supervisor at a time."""
@@ -60,19 +54,6 @@ REMEMBER = "update beat_flow set pruned_to = $2 where flow = any($1::text[])"
 START_OVER = "update beat_flow set pruned_to = 0 where retain is not null and pruned_to <> 0"
 DROP_PARTITIONS = "select drop_log_partitions($1)"
 
-HOLDER = """
-select * from (
-    select pid, application_name, extract(epoch from now() - xact_start)::float8 as age_s, query
-    from pg_stat_activity where (backend_xmin is not null or backend_xid is not null) and pid <> pg_backend_pid()
-        and datname = current_database()
-    union all
-    select null, 'prepared transaction ' || gid, extract(epoch from now() - prepared)::float8, ''
-    from pg_prepared_xacts where database = current_database()) t
-where age_s > $1 order by age_s desc limit 1"""
-"""The oldest transaction that is older than ``$1 seconds``: dead rows that it might still see stay in the indexes."""
-
-_LITERAL = re.compile(r"'(?:[^']|'')*'|\b\d+\b")
-
 T = TypeVar("T")
 Body = Callable[[asyncpg.Connection], Awaitable[T]]
 
@@ -85,7 +66,6 @@ class Retention:
         self._keep_months = keep_months
         self._rest_until = 0.0
         self._again_at = time.monotonic() + AGAIN_S
-        self._holder_at = 0.0
 
     async def prune(self) -> None:
         """Delete finished tasks that are older than their flow wants, for some milliseconds."""
@@ -104,19 +84,6 @@ class Retention:
             dropped = await self._run(lambda conn: conn.fetch(DROP_PARTITIONS, self._keep_months))
             if dropped:
                 logger.bind(partitions=[row[0] for row in dropped]).info("old log partitions were dropped")
-
-    async def look_for_holder(self) -> None:
-        """Name the oldest transaction once a minute while it holds back vacuum."""
-        if time.monotonic() - self._holder_at < HOLDER_S:
-            return
-        self._holder_at = time.monotonic()
-        for row in await self._run(lambda conn: conn.fetch(HOLDER, LONG_TRANSACTION_S)):
-            logger.bind(
-                pid=row["pid"],
-                application=row["application_name"],
-                age_s=round(row["age_s"]),
-                query=without_values(row["query"]),
-            ).warning("an old transaction holds back vacuum")
 
 
 async def prune(conn: asyncpg.Connection, budget_s: float = BUDGET_S) -> bool:
@@ -138,8 +105,3 @@ async def _prune(conn: asyncpg.Connection, until: float) -> bool:
         if time.monotonic() > until:
             return True
     return False
-
-
-def without_values(query: str) -> str:
-    """The text of a query without what it holds, for a log line."""
-    return " ".join(_LITERAL.sub("?", redact_text(query)).split())[:200]

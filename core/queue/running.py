@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Running:
     limit_s: float
     started_at: float
     deadline: float
-    task: asyncio.Task[None] | None = None
+    slot: asyncio.Task[None] | None = None
     why: Why | None = None
     cancels: int = 0
 
@@ -55,7 +55,9 @@ class Running:
 class RunningTasks:
     """Runs claims and keeps their reports for the next statement. ``on_end`` is called when there is one.
 
-    One timer serves all time limits: it is set for the earliest deadline and looks at everything when it fires.
+    A slot is an asyncio task that runs one claim after the other. While it runs one, another slot is ready to take the
+    next as soon as the first has to wait: a task that waits for nothing costs no asyncio task of its own. One timer
+    serves all time limits: it is set for the earliest deadline and looks at everything when it fires.
     """
 
     def __init__(self, registry: Registry, run_flow: Run, on_end: Callable[[], object]) -> None:
@@ -65,6 +67,10 @@ class RunningTasks:
         self._loop = asyncio.get_running_loop()
         self._running: dict[int, Running] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._due: deque[Running] = deque()  # claimed, and not yet begun
+        self._parked: list[asyncio.Future[None]] = []  # slots with nothing to do
+        self._next_is_ready = False
+        self._slots: set[asyncio.Task[None]] = set()
         self.done: list[Done] = []
         self.failed: list[Failed] = []
         self.freed: list[Claim] = []
@@ -93,22 +99,27 @@ class RunningTasks:
         self._running[claim.id] = running
         if claim.attempt == 1 and claim.created_at is not None:
             COUNTS.observe(PICKUP, (claim.token - claim.created_at).total_seconds(), claim.flow)
-        running.task = self._loop.create_task(self._execute(running))
+        self._due.append(running)
         self._look_at(running.deadline)
+        self._ready_one()
 
     def cancel(self, task_id: int, why: Why) -> None:
         """Cancel a task; one that swallows it is cancelled again, and given up in the end."""
         running = self._running.get(task_id)
-        if running is None or running.task is None:
+        if running is None:
             return
         running.why = running.why or why
+        if running.slot is None:  # not begun
+            self._due.remove(running)
+            self._end(running, None)
+            return
         if running.cancels == CANCEL_TRIES:
             self._give_up(running)
             return
         running.cancels += 1
         running.deadline = self._loop.time() + CANCEL_AGAIN_S
         self._look_at(running.deadline)
-        running.task.cancel(why.value)
+        running.slot.cancel(why.value)
 
     def cancel_all(self, why: Why) -> None:
         """Cancel everything that runs."""
@@ -129,6 +140,33 @@ class RunningTasks:
         return [claim for key, claim in held.items() if key not in known]
 
     # -- one task -----------------------------------------------------------------------------------------------------
+
+    def _ready_one(self) -> None:
+        """Let one slot look for work at the loop's next turn, unless one is about to."""
+        if self._next_is_ready:
+            return
+        self._next_is_ready = True
+        if self._parked:
+            self._parked.pop().set_result(None)
+        else:
+            slot = self._loop.create_task(self._slot())
+            self._slots.add(slot)
+            slot.add_done_callback(self._slots.discard)
+
+    async def _slot(self) -> None:
+        me = asyncio.current_task()
+        while True:
+            self._next_is_ready = False
+            while self._due:
+                running = self._due.popleft()
+                running.slot = me
+                if self._due:
+                    self._ready_one()
+                await self._execute(running)
+                if running.cancels:  # a cancelled asyncio task is not used again
+                    return
+            self._parked.append(parked := self._loop.create_future())
+            await parked
 
     async def _execute(self, running: Running) -> None:
         claim = running.claim
@@ -197,11 +235,14 @@ def name_task(record: Record) -> None:
 
 def count_done(reported: list[Done], accepted: set[int]) -> None:
     """Reports of success were stored, but for those whose claim had been lost."""
-    for flow, number in Counter(done.claim.flow for done in reported if done.claim.id in accepted).items():
+    claims = [done.claim for done in reported]
+    if len(accepted) < len(claims):
+        for claim in claims:
+            if claim.id not in accepted:
+                _refused(claim)
+        claims = [claim for claim in claims if claim.id in accepted]
+    for flow, number in Counter([claim.flow for claim in claims]).items():
         COUNTS.add(TASKS, flow, "complete", by=number)
-    for done in reported:
-        if done.claim.id not in accepted:
-            _refused(done.claim)
 
 
 def count_failed(failed: Failed, status: str | None) -> None:

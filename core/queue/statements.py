@@ -19,7 +19,7 @@ _ASSET_FLOWS = ", ".join(f"'{flow}'" for flow in sorted(ASSET_FLOWS))
 _BACKOFF = "least(300, 2 * 2 ^ least(t.retry_count, 10)) * (0.5 + random() / 2) * interval '1 second'"
 
 
-def _step(flow: str, order: str) -> str:
+def _step(order: str) -> str:
     """Complete what finished and claim what fits, in one statement and one commit.
 
     ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data, $7 results``. Gives a row with the ids of the accepted
@@ -38,7 +38,7 @@ with done as (
 pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
         select s.id from scrape_request_log s
-        where {flow} and s.status = 'PENDING' and s.run_after is null
+        where s.flow = w.flow and s.status = 'PENDING' and s.run_after is null
             and (s.expires_at is null or s.expires_at > now())
         order by {order} limit w.free for update skip locked) p
     where (select count(*) from done) >= 0),
@@ -50,18 +50,15 @@ said as (
     {_SAY.format(rows="(select * from done union all select * from took)")})
 select (select array_agg(id) from done) as done,
     null::bigint as id, null as flow, null as platform, null::jsonb as params, null::int as retry_count,
-    null::timestamptz as picked_at, null::timestamptz as expires_at, null::timestamptz as created_at
+    null::timestamptz as picked_at, null::timestamptz as created_at
 union all
-select null, id, flow, platform, params, retry_count, picked_at, expires_at, created_at from took"""
+select null, id, flow, platform, params, retry_count, picked_at, created_at from took"""
 
 
-STEP = _step("s.flow = w.flow", "s.priority desc, s.id")
-STEP_OLDEST_FIRST = _step("s.flow between w.flow and w.flow", "s.flow, s.id")
-"""Every tenth step: a tenth of the capacity goes by age alone, so that no priority starves the tail.
-
-The flow stands as a range and in the order, which only srl_fifo gives: ordered by id alone, the planner of a table that
-mostly waits would walk the primary key, through all that has ended before.
-"""
+STEP = _step("s.priority desc, s.id")
+STEP_OLDEST_FIRST = _step("s.id + 0")
+"""Every tenth step: a tenth of the capacity goes by age alone, so that no priority starves the tail. ``+ 0`` as in srl_fifo: the
+primary key has the same order and holds every finished row."""
 
 FUNCTIONS = {STEP: "queue_step", STEP_OLDEST_FIRST: "queue_step_oldest_first"}
 """The functions of schema.sql that hold the same statements, for connections through a pooler: there a statement cannot
@@ -122,7 +119,7 @@ said as ({_SAY.format(rows="freed")})
 select pg_notify('beat', flow) from (select distinct flow from freed) f"""
 """Hand unfinished tasks back, attempts unchanged: ``$1 worker, $2 ids, $3 tokens``. Wakes the flows' other workers."""
 
-HELD = "select id, flow, platform, params, retry_count, picked_at, expires_at, created_at from scrape_request_log where worker = $1 and status = 'PROCESSING'"
+HELD = "select id, flow, platform, params, retry_count, picked_at, created_at from scrape_request_log where worker = $1 and status = 'PROCESSING'"
 """What the database thinks ``$1`` is running: after a lost connection a claim may have been committed but never heard of."""
 
 
@@ -200,8 +197,7 @@ with o as (select exists (select from beat_worker w where w.flow = '{ASSET_POOL}
 select o.assets,
     (select array_agg(f) from unnest($1::text[]) f cross join lateral (
         select 1 from scrape_request_log t
-        where t.flow between f and f and t.status = 'PENDING' and t.run_after is null
-        order by t.flow, t.id limit 1) x) as pending,
+        where t.flow = f and t.status = 'PENDING' and t.run_after is null order by t.id + 0 limit 1) x) as pending,
     (select jsonb_agg(to_jsonb(b) - 'retain' || jsonb_build_object('workers', (
         select jsonb_agg(jsonb_build_array(w.id, s.slots,
             o.assets and w.flow is distinct from '{ASSET_POOL}' and b.flow in ({_ASSET_FLOWS})) order by w.id)
@@ -212,7 +208,8 @@ select o.assets,
     coalesce((select t.expires_at from scrape_request_log t
         where t.status = 'PENDING' and t.expires_at is not null order by t.expires_at limit 1) <= now(), false) as expired,
     exists (select from beat_worker w where w.beat_at < now() - $2::float8 * interval '1 second') as lost,
-    exists (select from beat_flow b where b.retain is not null) as retained
+    exists (select from beat_flow b where b.retain is not null) as retained,
+    exists (select from scrape_schedule s where s.enabled and (s.next_run_at is null or s.next_run_at <= now())) as scheduled
 from o"""
 """One look a second: ``$1 flows worth probing, $2 lease in seconds``. Flags say which upkeep is due, ``assets`` whether an
 asset pool is alive. Flows with a cap come with their workers, what each holds of it, and whether it leaves the flow to
@@ -270,16 +267,16 @@ select count(*) from gone"""
 
 FAIL_UNKNOWN = f"""
 with recursive pending(flow) as (
-    (select flow from scrape_request_log where status = 'PENDING' and run_after is null order by flow, id limit 1)
+    (select flow from scrape_request_log where status = 'PENDING' and run_after is null order by flow, id + 0 limit 1)
     union all
     select (select s.flow from scrape_request_log s
-        where s.status = 'PENDING' and s.run_after is null and s.flow > p.flow order by s.flow, s.id limit 1)
+        where s.status = 'PENDING' and s.run_after is null and s.flow > p.flow order by s.flow, s.id + 0 limit 1)
     from pending p where p.flow is not null),
 strange as (
     select f.id from pending p cross join lateral (
         select s.id from scrape_request_log s
-        where s.flow between p.flow and p.flow and s.status = 'PENDING' and s.run_after is null
-        order by s.flow, s.id limit 5000 for update skip locked) f
+        where s.flow = p.flow and s.status = 'PENDING' and s.run_after is null
+        order by s.id + 0 limit 5000 for update skip locked) f
     where p.flow is not null and not p.flow = any($1::text[]) limit 5000),
 refused as (
     update scrape_request_log t

@@ -16,10 +16,12 @@ from config import Settings
 from core.flows.registry import ASSET_FLOWS, Registry
 from core.metrics import COUNTS, FLUSH_S, RESCUED, STORE, Sample, columns
 from core.queue import statements as sql
+from core.queue.holders import HolderWatch
 from core.queue.plan import ProcessSpec
 from core.queue.queue import LOST, QueueUnavailable
 from core.queue.retention import Retention
 from core.queue.slots import Cap, Lease
+from core.schedules.scheduler import Scheduler
 from utils.db import connect
 
 T = TypeVar("T")
@@ -28,6 +30,7 @@ RARE_S = 15.0
 """Seconds between searches for claims and rows that nobody will ever finish."""
 
 PARTITIONS_S = 3600.0
+PARTITIONS_AGAIN_S = 60.0
 EXPIRE_ROUNDS = 20
 
 
@@ -56,6 +59,7 @@ class Look:
     expired: bool
     lost: bool
     retained: bool
+    scheduled: bool
 
 
 class Upkeep:
@@ -75,10 +79,12 @@ class Upkeep:
         self._lock = asyncio.Lock()
         self._beating_since: float | None = None
         self._rare_at = 0.0
-        self._partitions_at = 0.0
+        self._partitions_due = 0.0
         self._counts: list[Sample] = []
         self._counts_at = 0.0
         self._retention = Retention(self._with_connection, settings.workers.log_retention_months)
+        self._holders = HolderWatch(self._with_connection)
+        self._scheduler = Scheduler(settings.database.pg_url, registry, timeout_s=settings.workers.schedule_timeout_s)
 
     async def add_worker(self, spec: ProcessSpec) -> int:
         """An id for a process about to start; its heartbeat begins now."""
@@ -92,7 +98,7 @@ class Upkeep:
     async def look(self, flows: Sequence[str]) -> Look:
         """One statement: which of ``flows`` have work, what operators want, which upkeep is due."""
         (row,) = await self._fetch(sql.TICK, list(flows), self._settings.workers.worker_lease_s)
-        flags = (row[name] for name in ("promotable", "expired", "lost", "retained"))
+        flags = (row[name] for name in ("promotable", "expired", "lost", "retained", "scheduled"))
         control = _control(row["flows"])
         if row["assets"] and self._yields:
             control = replace(control, paused=control.paused | ASSET_FLOWS)
@@ -115,6 +121,8 @@ class Upkeep:
 
     async def work(self, look: Look) -> None:
         """Do what a look found due."""
+        if look.scheduled:
+            self._scheduler.wake()
         if look.promotable:
             await self._fetch(sql.PROMOTE)
         if look.expired:
@@ -123,20 +131,33 @@ class Upkeep:
                     break
         if look.lost and self._beaten_for_a_lease():
             self._log_rescue(await self._fetch(sql.RESCUE_HOSTS, self._settings.workers.worker_lease_s, *self._retries))
+        await self._work_by_the_clock()
+        if look.retained:
+            await self._retention.prune()
+
+    async def _work_by_the_clock(self) -> None:
         now = time.monotonic()
         if now - self._rare_at > RARE_S:
             self._rare_at = now
             self._log_rescue(await self._fetch(sql.RESCUE_ORPHANS, True, *self._retries))
             await self.fail_unknown()
-        if now - self._partitions_at > PARTITIONS_S:
-            await self._fetch(sql.MAKE_PARTITIONS)
-            await self._retention.drop_partitions()
-            self._partitions_at = now
+        if now > self._partitions_due:
+            await self._keep_partitions()
         if now - self._counts_at > FLUSH_S:
             await self.store_counts()
-        if look.retained:
-            await self._retention.prune()
-        await self._retention.look_for_holder()
+        await self._holders.look()
+
+    async def _keep_partitions(self) -> None:
+        self._partitions_due = time.monotonic() + PARTITIONS_S
+        try:
+            await self._fetch(sql.MAKE_PARTITIONS)
+            await self._retention.drop_partitions()
+        except asyncpg.PostgresError as error:  # a log was locked for longer than they wait
+            self._partitions_due = time.monotonic() + PARTITIONS_AGAIN_S
+            logger.bind(error=str(error)).warning("log partitions were left for later")
+        except QueueUnavailable:
+            self._partitions_due = 0.0
+            raise
 
     def count(self, message: str) -> None:
         """What a child has counted."""
@@ -180,7 +201,11 @@ class Upkeep:
         return bool(rows[0][0])
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
+        await self._scheduler.aclose()
+        self._drop_connection()
+
+    def _drop_connection(self) -> None:
         if self._conn is not None:
             self._conn.terminate()
             self._conn = None
@@ -207,7 +232,7 @@ class Upkeep:
                     self._conn = await connect(self._settings.database.pg_url, name=f"beat supervisor {self._host}")
                 return await body(self._conn)
             except LOST as error:
-                await self.aclose()
+                self._drop_connection()
                 raise QueueUnavailable(type(error).__name__) from error
             except asyncpg.DeadlockDetectedError as error:
                 raise QueueUnavailable(type(error).__name__) from error

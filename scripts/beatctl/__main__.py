@@ -63,7 +63,8 @@ async def _awaited(result: Any) -> Any:
 
 def _explanation(error: Exception) -> str | None:
     """What an expected failure means to the operator; None for a bug."""
-    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - commands without a database start without its libraries
+    from asyncpg import PostgresError  # noqa: PLC0415 - commands without a database start without its libraries
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     from config import ConfigError  # noqa: PLC0415
     from credentials.keys import CredentialRefused  # noqa: PLC0415
@@ -75,6 +76,8 @@ def _explanation(error: Exception) -> str | None:
         return f"PostgreSQL cannot be reached (PG_URL): {error.strerror or type(error).__name__}"
     if isinstance(error, DBAPIError):
         return f"PostgreSQL refused the command: {str(error.orig).splitlines()[0]}"
+    if isinstance(error, PostgresError):
+        return f"PostgreSQL refused the command: {str(error).splitlines()[0]}"
     return None
 
 

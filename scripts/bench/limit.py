@@ -1,7 +1,7 @@
 """What the machine could do at best: raw asyncpg, batched claim and batched complete, default durability, no semantics.
 
-``python -m scripts.bench.limit URL N`` is one such worker: it says "ready", waits for a line, drains, says how many
-statements that took, and leaves when its input ends.
+``python -m scripts.bench.limit URL N TABLE`` is one such worker: it says "ready", waits for a line, drains, says how
+many statements that took, and leaves when its input ends.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import uvloop
 from scripts.bench import load
 from scripts.bench.place import ROOT, BenchError
 
-CLAIM = f"""
-update {load.LIMIT} set status = 'PROCESSING', picked_at = clock_timestamp()
-where id = any(array(select id from {load.LIMIT} where status = 'PENDING' order by id limit $1 for update skip locked))
+CLAIM = """
+update {table} set status = 'PROCESSING', picked_at = clock_timestamp()
+where id = any(array(select id from {table} where flow = 'limit' and status = 'PENDING' and run_after is null
+    order by priority desc, id limit $1 for update skip locked))
 returning id, params"""
-COMPLETE = f"update {load.LIMIT} set status = 'COMPLETE', scraped_at = now() where id = any($1::bigint[])"
+COMPLETE = "update {table} set status = 'COMPLETE', scraped_at = now() where id = any($1::bigint[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,13 @@ class Drained:
     cost: load.Meter
 
 
-async def drain(pg: asyncpg.Connection, url: str, *, processes: int, batch: int, jobs: int) -> Drained:
-    """Drain that many jobs with that many limit workers."""
-    await pg.execute(load.MAKE_LIMIT)
-    await load.fill(pg, load.LIMIT, "limit", jobs)
-    workers = [await _start(url, batch) for _ in range(processes)]
+async def drain(
+    pg: asyncpg.Connection, url: str, *, processes: int, batch: int, jobs: int, table: str = load.LIMIT
+) -> Drained:
+    """Drain that many jobs with that many limit workers, from one of the two tables of ``load``."""
+    await pg.execute(load.MAKE_LIMIT if table == load.LIMIT else load.MAKE_BARE)
+    await load.fill(pg, table, "limit", jobs)
+    workers = [await _start(url, batch, table) for _ in range(processes)]
     try:
         pids = [worker.pid for worker in workers]
         before = await load.read_meter(pg, pids)
@@ -48,15 +51,15 @@ async def drain(pg: asyncpg.Connection, url: str, *, processes: int, batch: int,
     finally:
         for worker in workers:
             await worker.communicate(b"")  # ends its input
-    done = await load.span(pg, load.LIMIT)
+    done = await load.span(pg, table)
     if done.jobs != jobs:
         raise BenchError(f"the limit harness completed {done.jobs} of {jobs} jobs")
     return Drained(done.per_s, statements / jobs, cost)
 
 
-async def _start(url: str, batch: int) -> asyncio.subprocess.Process:
+async def _start(url: str, batch: int, table: str) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
-    words = [sys.executable, "-m", "scripts.bench.limit", url, str(batch)]
+    words = [sys.executable, "-m", "scripts.bench.limit", url, str(batch), table]
     worker = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdin=pipe, stdout=pipe)
     assert worker.stdout is not None
     if await worker.stdout.readline() != b"ready\n":
@@ -72,15 +75,16 @@ async def _statements(worker: asyncio.subprocess.Process) -> int:
     return int(line)
 
 
-async def _work(url: str, batch: int) -> None:
+async def _work(url: str, batch: int, table: str) -> None:
     """One worker: claim a batch, complete it, until a claim comes back empty."""
     conn = await asyncpg.connect(url)
     await conn.fetch("select 1")
     print("ready", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    claim, complete = CLAIM.format(table=table), COMPLETE.format(table=table)
     statements = 1
-    while rows := await conn.fetch(CLAIM, batch):
-        await conn.execute(COMPLETE, [row["id"] for row in rows])
+    while rows := await conn.fetch(claim, batch):
+        await conn.execute(complete, [row["id"] for row in rows])
         statements += 2
     print(statements, flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)  # its CPU time is being read
@@ -88,4 +92,4 @@ async def _work(url: str, batch: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_work(sys.argv[1], int(sys.argv[2])))
+    uvloop.run(_work(sys.argv[1], int(sys.argv[2]), sys.argv[3]))

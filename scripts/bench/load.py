@@ -10,14 +10,16 @@ import asyncpg
 from scripts.bench.place import BenchError
 from scripts.bench.proc import cpu_s
 
-QUEUE, LIMIT = "scrape_request_log", "bench_limit"
+QUEUE, LIMIT, BARE = "scrape_request_log", "bench_limit", "bench_bare_table"
 
-# As wide as the queue and stored alike, with the one index that a claim needs; no triggers, no checks.
-MAKE_LIMIT = f"""
-create table if not exists {LIMIT} (like {QUEUE} including defaults, primary key (id))
-    with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
-    autovacuum_vacuum_cost_delay = 0);
-create index if not exists bench_limit_claim on {LIMIT} (id) where status = 'PENDING'"""
+_STORED = """with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0)"""
+# The queue's own table without its triggers: the same columns, checks and indexes, so that the rest is Beat's doing.
+MAKE_LIMIT = f"create table if not exists {LIMIT} (like {QUEUE} including all) {_STORED}"
+# As wide, with no more than a primary key and the one index that a claim needs: what the queue's indexes cost.
+MAKE_BARE = f"""
+create table if not exists {BARE} (like {QUEUE} including defaults, primary key (id)) {_STORED};
+create index if not exists bench_bare_claim on {BARE} (flow, priority desc, id) where status = 'PENDING'"""
 
 FILL = """
 insert into {table} (flow, platform, params)

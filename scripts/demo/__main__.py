@@ -16,14 +16,20 @@ import asyncpg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from scripts.demo.check import compare, compare_broker, queue_depths
-from scripts.demo.load import queue_through_rest, queue_through_sql, register_credentials
+from scripts.demo.check import Verdict, compare, compare_broker, queue_depths
+from scripts.demo.load import FLOW, queue_through_rest, queue_through_sql, register_credentials
+from scripts.demo.parts import PARTS
+from scripts.demo.parts.base import Scene
+from scripts.demo.parts.run import Ended, flows_of, run_parts
 from scripts.demo.report import gather, show, show_where
 from scripts.demo.world import LOGS, DemoError, World, running_world
 from utils.db import connect
 
 PATIENCE_S = 600.0
-KEYS = ("post_log_events", "profile_log_events", "scrape_request_log_events")
+KEYS = (
+    "post_log_events", "profile_log_events", "scrape_request_log_events", "profile_relationship_log_events",
+    "post_activity_log_events", "post_activity_log_bulk", "sentiment_log_events",
+)  # fmt: skip
 
 
 def options() -> argparse.Namespace:
@@ -40,7 +46,7 @@ async def demo(chosen: argparse.Namespace, console: Console) -> int:
     console.print(
         f"provider limits are multiplied by {chosen.limit_factor:g} in workers and simulator alike (--limit-factor)"
     )
-    async with running_world(max(chosen.creators, 100), chosen.limit_factor) as world:
+    async with running_world(max(chosen.creators, 100), chosen.limit_factor, flows_of(PARTS)) as world:
         console.print(f"API {world.api_url}  simulator {world.sandbox.url}  database {world.pg_url}")
         console.print(f"{await register_credentials(world)} credentials registered through POST /tokens")
         before = await queue_depths(world.env["RMQ_URL"], KEYS)
@@ -49,7 +55,10 @@ async def demo(chosen: argparse.Namespace, console: Console) -> int:
             handles = [world.sandbox.universe.creator(i).asked_handle for i in range(chosen.creators)]
             await queue(world, pg, handles, console)
             await follow(pg, len(handles), console)
-            code = await judge(world, pg, handles, before, console)
+            verdict = await compare(pg, world.sandbox.universe, handles)
+            scene = Scene(world, pg, world.sandbox.universe, chosen.creators)
+            ended = await run_parts(scene, verdict, PARTS, lambda total: follow(pg, total, console))
+            code = await judge(world, pg, verdict, before, ended, console)
         finally:
             await pg.close()
         show_where(console, world, handles[0], kept=chosen.keep)
@@ -62,7 +71,7 @@ async def demo(chosen: argparse.Namespace, console: Console) -> int:
 async def queue(world: World, pg: asyncpg.Connection, handles: Sequence[str], console: Console) -> None:
     """Half of the tasks through each door."""
     half = len(handles) // 2
-    await queue_through_rest(world, handles[:half])
+    await queue_through_rest(world, [(FLOW, {"handle": handle}) for handle in handles[:half]])
     await queue_through_sql(pg, handles[half:])
     console.print(f"{half} tasks queued through REST, {len(handles) - half} through SQL INSERT")
 
@@ -94,16 +103,20 @@ async def follow(pg: asyncpg.Connection, total: int, console: Console) -> None:
 
 
 async def judge(
-    world: World, pg: asyncpg.Connection, handles: Sequence[str], before: Mapping[str, int], console: Console
+    world: World,
+    pg: asyncpg.Connection,
+    verdict: Verdict,
+    before: Mapping[str, int],
+    ended: Sequence[Ended],
+    console: Console,
 ) -> int:
-    """Compare, show the table; 0 when nothing differs."""
-    verdict = await compare(pg, world.sandbox.universe, handles)
+    """Compare with the broker, show the table; 0 when nothing differs."""
     after = await queue_depths(world.env["RMQ_URL"], KEYS)
     depths = {key: after[key] - before[key] for key in KEYS}
     stats = await world.sandbox.stats()
     result = await gather(pg, stats["by_source"], depths)
     compare_broker(verdict, depths, result.confirmed)
-    show(console, result, verdict)
+    show(console, result, verdict, ended)
     console.print("[green]all of it is true[/green]" if not verdict.problems else "[red]not all of it is true[/red]")
     return 1 if verdict.problems else 0
 

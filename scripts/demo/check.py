@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -30,9 +29,22 @@ class Verdict:
         if is_ != should:
             self.problems.append(f"{what}: is {is_!r}, should be {should!r}")
 
+    def present(self, what: str, row: object, *, there: bool) -> None:
+        """Note a row that is missing, or one too many."""
+        self.rows += 1
+        if (row is not None) != there:
+            self.problems.append(f"{what}: missing" if there else f"{what}: should not be there")
+
+    def columns(self, what: str, expected: Mapping[str, Any], row: asyncpg.Record | None) -> None:
+        """Note every column of a row that differs, or that there is no row."""
+        self.present(what, row, there=True)
+        if row is not None:
+            for column, value in expected.items():
+                self.same(f"{what}: {column}", row[column], value)
+
 
 async def compare(pg: asyncpg.Connection, universe: Universe, handles: Sequence[str]) -> Verdict:
-    """Tasks, profiles, posts and audit rows against the universe."""
+    """Tasks, profiles, posts and audit rows of the main job against the universe."""
     verdict = Verdict()
     expected = expected_rows(universe, handles)
     tasks = {
@@ -47,10 +59,10 @@ async def compare(pg: asyncpg.Connection, universe: Universe, handles: Sequence[
         sources = _sources(tasks[handle]) if handle in tasks else Sources()
         profile = creator.profiles.get(sources.profile, creator.profile)
         if profile is not None:
-            _compare_columns(verdict, f"profile {handle}", profile, profiles.pop(profile.profile_id, None))
+            verdict.columns(f"profile {handle}", vars(profile), profiles.pop(profile.profile_id, None))
         wanted |= creator.posts_through(sources.profile, sources.posts, sources.reels)
     for shortcode, post in wanted.items():
-        _compare_columns(verdict, f"post {shortcode}", post, posts.pop(shortcode, None))
+        verdict.columns(f"post {shortcode}", vars(post), posts.pop(shortcode, None))
     verdict.problems += [f"profile {profile_id} should not be there" for profile_id in profiles]
     verdict.problems += [f"post {shortcode} should not be there" for shortcode in posts]
     await _compare_audit(verdict, pg, sum(c.profile is not None for c in expected.values()), len(wanted))
@@ -60,7 +72,12 @@ async def compare(pg: asyncpg.Connection, universe: Universe, handles: Sequence[
 def compare_broker(verdict: Verdict, depths: Mapping[str, int], confirmed: Mapping[str, int]) -> None:
     """The broker holds exactly what it has confirmed."""
     for key, count in confirmed.items():
-        verdict.same(f"messages in {key}_q", depths.get(key, 0), count)
+        verdict.same(f"messages in {queue_of(key)}", depths.get(key, 0), count)
+
+
+def queue_of(key: str) -> str:
+    """The queue that a routing key leads to."""
+    return "sentiment_analysis_q" if key == "post_activity_log_bulk" else f"{key}_q"
 
 
 async def queue_depths(rmq_url: str, keys: Sequence[str]) -> dict[str, int]:
@@ -70,7 +87,7 @@ async def queue_depths(rmq_url: str, keys: Sequence[str]) -> dict[str, int]:
         for key in keys:
             channel = await connection.channel()
             try:
-                queue = await channel.declare_queue(f"{key}_q", passive=True)
+                queue = await channel.declare_queue(queue_of(key), passive=True)
                 depths[key] = queue.declaration_result.message_count or 0
             except aio_pika.exceptions.ChannelNotFoundEntity:
                 depths[key] = 0
@@ -101,15 +118,6 @@ def _compare_task(verdict: Verdict, handle: str, creator: ExpectedCreator, task:
     verdict.same(f"task {handle}: status", task["status"], creator.status)
     if creator.code is not None and not (task["data"] or "").startswith(f"({creator.code}, "):
         verdict.problems.append(f"task {handle}: data is {task['data']!r}, should begin with ({creator.code}, ")
-
-
-def _compare_columns(verdict: Verdict, what: str, expected: Any, row: asyncpg.Record | None) -> None:
-    verdict.rows += 1
-    if row is None:
-        verdict.problems.append(f"{what}: missing")
-        return
-    for column in dataclasses.fields(expected):
-        verdict.same(f"{what}: {column.name}", row[column.name], getattr(expected, column.name))
 
 
 async def _compare_audit(verdict: Verdict, pg: asyncpg.Connection, profiles: int, posts: int) -> None:

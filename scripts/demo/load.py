@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -27,17 +27,17 @@ async def register_credentials(world: World) -> int:
     return count
 
 
-async def queue_through_rest(world: World, handles: Sequence[str]) -> None:
-    """One POST per handle, some at a time."""
+async def queue_through_rest(world: World, tasks: Sequence[tuple[str, Mapping[str, Any]]]) -> list[int]:
+    """One POST per (flow, params), some at a time; the tasks' ids in the same order."""
     turn = asyncio.Semaphore(AT_ONCE)
 
-    async def queue(session: aiohttp.ClientSession, handle: str) -> None:
+    async def queue(session: aiohttp.ClientSession, flow: str, params: Mapping[str, Any]) -> int:
         async with turn:
-            body = {"flow": FLOW, "platform": "INSTAGRAM", "params": {"handle": handle}}
-            await _post(session, f"/scrape_request_log/flow/{FLOW}", body)
+            body = {"flow": flow, "platform": "INSTAGRAM", "params": params}
+            return int((await _post(session, f"/scrape_request_log/flow/{flow}", body))["scrape_id"])
 
     async with aiohttp.ClientSession(world.api_url) as session:
-        await asyncio.gather(*(queue(session, handle) for handle in handles))
+        return await asyncio.gather(*(queue(session, *task) for task in tasks))
 
 
 async def queue_through_sql(pg: asyncpg.Connection, handles: Sequence[str]) -> None:
@@ -49,8 +49,9 @@ async def queue_through_sql(pg: asyncpg.Connection, handles: Sequence[str]) -> N
     )
 
 
-async def _post(session: aiohttp.ClientSession, path: str, body: Any) -> None:
+async def _post(session: aiohttp.ClientSession, path: str, body: Any) -> dict[str, Any]:
     async with session.post(path, json=body) as response:
-        answer = await response.json()
+        answer: dict[str, Any] = await response.json()
     if answer["status"]["type"] != "SUCCESS":
         raise DemoError(f"POST {path} answered: {answer['status']['message']}")
+    return answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -10,17 +10,29 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.demo.check import Verdict
+from scripts.demo.parts.run import Ended
 from scripts.demo.world import FLOWS, World
 
 MOST_PROBLEMS = 20
+TABLES = {
+    "profiles": ("instagram_account",),
+    "posts and stories": ("instagram_post",),
+    "audit": ("profile_log", "post_log"),
+    "insights": ("instagram_profile_insights",),
+    "followers": ("profile_relationship_log",),
+    "comments and likes": ("post_activity_log",),
+    "sentiment": ("sentiment_log",),
+}
+"""What the rows are, and where they are."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What happened: ``seconds`` from the first task picked up to the last one ended."""
+    """What happened: ``seconds`` from the first of ``main_job`` tasks picked up to the last one ended."""
 
     statuses: Mapping[str, int]
     seconds: float
+    main_job: int
     rows: Mapping[str, int]
     confirmed: Mapping[str, int]
     depths: Mapping[str, int]
@@ -28,20 +40,24 @@ class Result:
 
     @property
     def tasks_per_s(self) -> float:
-        """Tasks ended per second."""
-        return sum(self.statuses.values()) / self.seconds if self.seconds else 0.0
+        """Tasks of the main job ended per second."""
+        return self.main_job / self.seconds if self.seconds else 0.0
 
 
 async def gather(pg: asyncpg.Connection, requests: Mapping[str, int], depths: Mapping[str, int]) -> Result:
     """Read the figures of a finished run."""
     statuses = await pg.fetch("select status, count(*) from scrape_request_log group by 1 order by 1")
-    seconds = await pg.fetchval("select extract(epoch from max(scraped_at) - min(picked_at)) from scrape_request_log")
-    tables = ("instagram_account", "instagram_post", "profile_log", "post_log")
+    seconds = await pg.fetchval(
+        "select extract(epoch from max(scraped_at) - min(picked_at)) from scrape_request_log where flow = $1", FLOWS[0]
+    )
+    main_job = await pg.fetchval("select count(*) from scrape_request_log where flow = $1", FLOWS[0])
+    tables = [table for group in TABLES.values() for table in group]
     rows = {table: await pg.fetchval(f"select count(*) from {table}") for table in tables}
     confirmed = await pg.fetch("select routing_key, confirmed from event_confirmed order by 1")
     return Result(
         {row["status"]: row["count"] for row in statuses},
         float(seconds or 0),
+        main_job,
         rows,
         {row["routing_key"]: row["confirmed"] for row in confirmed},
         depths,
@@ -49,7 +65,7 @@ async def gather(pg: asyncpg.Connection, requests: Mapping[str, int], depths: Ma
     )
 
 
-def show(console: Console, result: Result, verdict: Verdict) -> None:
+def show(console: Console, result: Result, verdict: Verdict, parts: Sequence[Ended]) -> None:
     """The table."""
     table = Table(title="Beat demo", title_justify="left")
     table.add_column("what")
@@ -57,12 +73,16 @@ def show(console: Console, result: Result, verdict: Verdict) -> None:
     table.add_column("count", justify="right")
     for status, count in result.statuses.items():
         table.add_row("tasks", status, f"{count:,}")
-    table.add_row("tasks per second", FLOWS.partition(",")[0], f"{result.tasks_per_s:.1f}", end_section=True)
-    names = {"instagram_account": "profiles", "instagram_post": "posts", "profile_log": "audit", "post_log": "audit"}
-    for relation, count in result.rows.items():
-        table.add_row(names[relation], relation, f"{count:,}", end_section=relation == "post_log")
+    table.add_row("tasks per second", FLOWS[0], f"{result.tasks_per_s:.1f}", end_section=True)
+    for name, relations in TABLES.items():
+        for relation in relations:
+            table.add_row(name, relation, f"{result.rows[relation]:,}")
+    table.add_section()
+    for part in parts:
+        table.add_row("tasks / rows compared", part.name, f"{part.tasks:,} / {part.rows:,}")
+    table.add_section()
     for key, count in result.confirmed.items():
-        table.add_row("events confirmed / at the broker", key, f"{count:,} / {result.depths.get(key, 0):,}")
+        table.add_row("events / at the broker", key, f"{count:,} / {result.depths.get(key, 0):,}")
     table.add_section()
     for source, count in result.requests.items():
         table.add_row("requests", source, f"{count:,}")

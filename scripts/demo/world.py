@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,16 @@ ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".stack" / "logs"
 DATABASE = "beat_demo"
 REDIS_NUMBER = "15"
-FLOWS = "refresh_profile_by_handle,refresh_profile_by_profile_id,refresh_profile_basic,refresh_post_by_shortcode"
+FLOWS = (
+    "refresh_profile_by_handle",
+    "refresh_profile_by_profile_id",
+    "refresh_profile_basic",
+    "refresh_post_by_shortcode",
+)
+"""Flows of the main job, and those that its API uses."""
+
+PROCESSES = 8
+"""Worker processes, which share all flows among them."""
 
 
 class DemoError(Exception):
@@ -62,8 +71,11 @@ def stack_env() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running_world(creators: int, limit_factor: float) -> AsyncIterator[World]:
-    """Start it all; everything that was started ends with the block, the stack stays."""
+async def running_world(creators: int, limit_factor: float, flows: Collection[str]) -> AsyncIterator[World]:
+    """Start it all, with workers for the main job and ``flows``.
+
+    Everything that was started ends with the block, the stack stays.
+    """
     env = stack_env()
     async with AsyncExitStack() as stack:
         env["PG_URL"] = await _fresh_database(env["PG_URL"])
@@ -80,7 +92,8 @@ async def running_world(creators: int, limit_factor: float) -> AsyncIterator[Wor
             "LOG_FORMAT": "json",
             "API_PORT": str(port),
             "HEARTBEAT": "true",
-            "WORKER_FLOWS": env.get("WORKER_FLOWS", FLOWS),
+            "WORKER_FLOWS": env.get("WORKER_FLOWS", ",".join(dict.fromkeys((*FLOWS, *flows)))),
+            "WORKER_PROCESSES": env.get("WORKER_PROCESSES", str(PROCESSES)),
             "WORKER_SCALE": env.get("WORKER_SCALE", "0.4"),
         }
         world = World(env, sandbox, f"http://127.0.0.1:{port}")

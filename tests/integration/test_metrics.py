@@ -87,7 +87,8 @@ async def test_gauges_are_those_of_the_database_and_kept_for_some_seconds(
     assert value(seen, "beat_flows_paused") == 1
     assert value(seen, "beat_provider_requests_total", source="graphapi", outcome="ok") == 2
     assert value(seen, "beat_rescued_total") == 0
-    assert {"beat_queue_dead_rows", "beat_oldest_transaction_seconds", "beat_workers"} <= {name for name, _ in seen}
+    names = {name for name, _ in seen}
+    assert {"beat_queue_dead_rows", "beat_oldest_transaction_seconds", "beat_workers", "beat_schedules_unwell"} <= names
     await queue_tasks(pg, "test_nap", 1)
     assert await scrape(api) == seen
 

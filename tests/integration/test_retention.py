@@ -1,17 +1,18 @@
-"""What is deleted by age and what is not, and who is named when a transaction stays open."""
+"""What is deleted by age and what is not."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import asyncpg
 import pytest
-from loguru import logger
 
+from config import load_settings
+from core.flows.registry import build_registry
 from core.queue import retention
-from core.queue.retention import Retention, prune, without_values
+from core.queue import upkeep as module
+from core.queue.retention import prune
+from core.queue.upkeep import FlowControl, Look, Upkeep
 from scripts.migrate import migrate
 from tests.support.scratch import scratch_database
 from utils.db import connect
@@ -107,32 +108,30 @@ async def test_months_of_logs_beyond_the_setting_are_dropped(scratch: asyncpg.Co
     assert kept == 2 + 4 + 1
 
 
-async def test_an_old_transaction_is_named_without_its_values(
-    pg: asyncpg.Connection, clean_db: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_locked_log_does_not_end_the_upkeep_and_gets_its_partitions_later(
+    stack_env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "LONG_TRANSACTION_S", 0.0)
-    said: list[dict[str, Any]] = []
-    sink = logger.add(lambda message: said.append(message.record["extra"] | {"event": message.record["message"]}))
-
-    async def run(body: Any) -> Any:
-        return await body(pg)
-
-    holder = await connect(clean_db, name="somebody's export")
-    transaction = holder.transaction(isolation="repeatable_read")
-    await transaction.start()
-    await holder.fetch("select 'planted-value' as it, 4711 from beat_flow")
-    await asyncio.sleep(0.01)
-    watch = Retention(run, None)
-    await watch.look_for_holder()
-    await watch.look_for_holder()
-    await transaction.rollback()
-    await holder.close()
-    logger.remove(sink)
-    (line,) = [one for one in said if one["application"] == "somebody's export"]
-    assert line["event"] == "an old transaction holds back vacuum"
-    assert line["query"] == "select ? as it, ? from beat_flow"
-    assert line["pid"] > 0
-
-
-def test_a_query_is_shown_without_secrets() -> None:
-    assert "EAAB" not in without_values("select * from t where token = access_token=EAABplantedtokenplantedtoken")
+    monkeypatch.setattr(module, "PARTITIONS_AGAIN_S", 0.0)
+    nothing_due = Look((), FlowControl(), *(False,) * 5)
+    missing = "select count(*) from pg_inherits where inhparent = 'post_log'::regclass"
+    async with scratch_database(stack_env["PG_URL"]) as url:
+        await migrate(url)
+        monkeypatch.setenv("PG_URL", url)
+        upkeep = Upkeep(load_settings(), build_registry(), "here")
+        pg, other = [await connect(url, name=name) for name in ("tests", "a long export")]
+        last = await pg.fetchval(
+            "select max(inhrelid::regclass::text) from pg_inherits "
+            "where inhparent = 'post_log'::regclass and inhrelid::regclass::text ~ '[0-9]$'"
+        )
+        await pg.execute(f"drop table {last}")
+        before = await pg.fetchval(missing)
+        await other.execute("begin")
+        await other.execute("select from post_log_default")
+        await upkeep.work(nothing_due)
+        assert await pg.fetchval(missing) == before
+        await other.execute("rollback")
+        await upkeep.work(nothing_due)
+        assert await pg.fetchval(missing) == before + 1
+        await upkeep.aclose()
+        await pg.close()
+        await other.close()

@@ -19,7 +19,8 @@ from scripts.settings_doc import SETTINGS, default_text, groups, tables, variabl
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 PLACES = "core|instagram|credentials|utils|scripts|tests|docs"
-SOURCES = [path for place in ("core", "utils", "credentials", "instagram") for path in (ROOT / place).rglob("*.py")]
+PACKAGES = ("core", "utils", "credentials", "instagram")
+SOURCES = [ROOT / "main.py", *[path for place in PACKAGES for path in (ROOT / place).rglob("*.py")]]
 VARIABLES = {variable(name, field): field for _, group in groups() for name, field in group.model_fields.items()}
 OTHERS = {"DEPLOY_ASSETS", "HEARTBEAT_WAIT_S"}
 """Read by scripts/start.sh."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,6 +15,7 @@ from sqlalchemy import RowMapping, text
 from config import Settings, load_settings
 from core.flows.registry import Registry, build_registry
 from scripts.beatctl.cli import OK, CommandFailed, database
+from utils.times import duration
 
 if TYPE_CHECKING:
     from scripts.beatctl.cli import Verbs
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 HELP = "pause flows, and set their slots, priority, attempts, time limit and retention"
 
 RESET = "reset"
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 LIST = """
 select f.flow, b.paused, b.slots, b.priority, b.max_retries, b.timeout_s, b.retain,
@@ -159,7 +158,7 @@ def _duration(word: str) -> timedelta | str:
     """``30d`` and the like, or the word that resets."""
     if word == RESET:
         return word
-    match = re.fullmatch(r"(\d{1,5})([smhdw])", word)
-    if match is None or not int(match[1]):
-        raise argparse.ArgumentTypeError(f"write it as 12h, 30d or 8w, or {RESET}")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        return duration(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or {RESET}") from None

@@ -75,8 +75,8 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
     jobs, small_jobs = (8_000, 3_000) if quick else (40_000, 10_000)
     runs: dict[str, list[Drained]] = {}
 
-    async def limits(name: str, processes: int, batch: int, count: int) -> None:
-        found = await limit.drain(place.pg, place.url, processes=processes, batch=batch, jobs=count)
+    async def limits(name: str, processes: int, batch: int, count: int, table: str = load.LIMIT) -> None:
+        found = await limit.drain(place.pg, place.url, processes=processes, batch=batch, jobs=count, table=table)
         runs.setdefault(name, []).append(found)
 
     async def ours(name: str, shape: Shape, count: int) -> None:
@@ -84,6 +84,7 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
 
     for _ in range(1 if quick else 3):
         await limits("limit", 4, 100, jobs)
+        await limits("bare", 4, 100, jobs, load.BARE)
         await ours("core", CORE, jobs)
         await ours("full", FULL, jobs)
         await limits("limit 1", 1, 100, jobs // 2)
@@ -106,6 +107,8 @@ def _rows(runs: dict[str, list[Drained]]) -> list[Row]:
     for name, shape in shapes.items():
         rate = Metric("drain", shape.label, "jobs/s", Target(">=", asked[name]) if name in asked else None)
         rows.append(row(rate, (name, beside[name]), lambda run: run.jobs_per_s))
+    bare = Metric("drain", f"{CORE.label}, beside a table without the queue's indexes", "jobs/s")
+    rows.append(row(bare, ("core", "bare"), lambda run: run.jobs_per_s))
     statements = Metric("drain", "statements per job, core alone", "1", Target("<=", 0.02, of="value"))
     rows.append(row(statements, ("core", "limit"), lambda run: run.statements_per_job))
     for name in ("core", "full", "small"):

@@ -1,0 +1,95 @@
+"""Whether PG_URL leads to PostgreSQL itself. Through a transaction pooler a supervisor would look alive and hear
+nothing: LISTEN and session locks belong to a server process, and there each transaction may get another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import asyncpg
+from loguru import logger
+
+from config import ConfigError
+from core.queue.queue import LOST
+from utils.db import connect
+
+HEAR_S = 2.0
+"""Longest time that a notification to oneself may take."""
+
+LONGEST_PAUSE_S = 5.0
+_ADVICE = (
+    "there LISTEN and advisory locks do not work, so supervisors and the relay would miss their work. "
+    "Set PG_URL to PostgreSQL itself, and PGBOUNCER_URL to the pooler: workers and API go through it"
+)
+_PID = "select pg_backend_pid()"
+
+
+async def require_direct(url: str) -> None:
+    """Return once the database answers and is no transaction pooler; as long as it is away, wait.
+
+    Raises:
+        ConfigError: it is a pooler, or refuses the connection for good; the text says what to mend.
+    """
+    pause_s = 0.2
+    while True:
+        try:
+            problem = await pooled(url)
+            break
+        except LOST as error:
+            logger.bind(error=type(error).__name__, pause_s=pause_s).warning("database was unavailable")
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        except asyncpg.PostgresError as error:
+            raise ConfigError(f"PG_URL: the server refuses it: {error}") from None
+    if problem is not None:
+        raise ConfigError(f"PG_URL: {advice(problem)}")
+
+
+def advice(problem: str) -> str:
+    """What ``pooled`` found, and what to do about it."""
+    return f"leads through a transaction pooler ({problem}): {_ADVICE}"
+
+
+async def pooled(url: str) -> str | None:
+    """How a transaction pooler shows itself behind this URL; None when sessions are whole.
+
+    PostgreSQL names its process when a session begins. A proxy makes up a number; whether it keeps a session together
+    is then tried out: with a second session, and with a notification to the first.
+
+    Raises:
+        OSError, asyncpg.PostgresError: the database does not answer.
+    """
+    first = await connect(url, name="beat direct check")
+    try:
+        pid = await first.fetchval(_PID)
+        if pid == first.get_server_pid():
+            return None
+        second = await connect(url, name="beat direct check")
+        try:
+            return await _shared(first, pid, second) or await _deaf(first, second)
+        finally:
+            second.terminate()
+    finally:
+        first.terminate()
+
+
+async def _shared(first: asyncpg.Connection, pid: int, second: asyncpg.Connection) -> str | None:
+    async with second.transaction():
+        if await second.fetchval(_PID) == pid:
+            return "two sessions were given one server process"
+        if await first.fetchval(_PID) != pid:
+            return "a session was given another server process"
+    return None
+
+
+async def _deaf(first: asyncpg.Connection, second: asyncpg.Connection) -> str | None:
+    heard = asyncio.Event()
+    channel = f"beat_{uuid.uuid4().hex}"
+    await first.add_listener(channel, lambda *_: heard.set())
+    await second.execute("select pg_notify($1, '')", channel)
+    try:
+        await asyncio.wait_for(heard.wait(), HEAR_S)
+    except TimeoutError:
+        return "a session does not hear what it listens to"
+    return None

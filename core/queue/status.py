@@ -1,0 +1,125 @@
+"""How the pool is: hosts, flows, events, and who holds what. For people; nothing here is asked often."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from core.queue.holders import HOLDERS, described
+
+DEPTH = """
+select d.flow, d.depth, extract(epoch from now() - t.created_at)::float8 as age_s from (
+    select flow, count(*) as depth, min(id) as first from scrape_request_log
+    where status = 'PENDING' and run_after is null group by flow) d join scrape_request_log t on t.id = d.first"""
+"""Tasks that could run now; counted in srl_fifo."""
+
+HOSTS = """
+select w.host, count(*) as processes,
+    coalesce(sum((select sum(e.value::int) from jsonb_each_text(w.slots) e)), 0)::int as slots,
+    coalesce((select array_agg(distinct e.key order by e.key) from beat_worker o cross join jsonb_each_text(o.slots) e
+        where o.host = w.host), '{}') as flows,
+    extract(epoch from now() - min(w.beat_at))::float8 as beat_s,
+    bool_or(w.beat_at > now() - $1::float8 * interval '1 second') as alive,
+    count(*) filter (where w.beat_at <= now() - $1::float8 * interval '1 second') as lost
+from beat_worker w group by w.host order by w.host"""
+
+FLOWS = f"""
+with ready as ({DEPTH}),
+later as (
+    select flow, count(*) as delayed from scrape_request_log
+    where status = 'PENDING' and run_after is not null group by flow),
+busy as (select flow, count(*) as running from scrape_request_log where status = 'PROCESSING' group by flow),
+served as (
+    select e.key as flow, count(*) as workers, sum(e.value::int) as slots
+    from beat_worker w cross join jsonb_each_text(w.slots) e
+    where w.beat_at > now() - $1::float8 * interval '1 second' group by e.key)
+select flow, coalesce(depth, 0) as ready, age_s as oldest_s, coalesce(delayed, 0) as delayed,
+    coalesce(running, 0) as running, coalesce(workers, 0) as workers, coalesce(served.slots, 0) as slots,
+    b.slots as cap, coalesce(b.paused, false) as paused
+from ready full join later using (flow) full join busy using (flow) full join served using (flow)
+    full join beat_flow b using (flow)
+order by flow"""
+
+TOTALS = """
+select
+    (select count(*) from event_outbox) as events,
+    coalesce((select extract(epoch from now() - created_at) from event_outbox order by id limit 1), 0)::float8 as lag_s,
+    (select concat_ws(' ', 'pid', a.pid::text, 'from ' || host(a.client_addr))
+        from pg_locks l join pg_stat_activity a using (pid)
+        where l.locktype = 'advisory' and l.granted and l.database = a.datid and a.datname = current_database()
+            and a.application_name = 'beat relay' limit 1) as relay,
+    (select count(*) from scrape_schedule where enabled) as schedules,
+    coalesce((select array_agg(name order by name) from scrape_schedule
+        where enabled and last_outcome <> 'ok'), '{}') as unwell,
+    (select min(nullif(next_run_at, 'infinity')) from scrape_schedule where enabled) as next_run"""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The processes of one host, its relay too. ``beat_s``: age of the oldest heartbeat; ``lost``: without a lease."""
+
+    host: str
+    processes: int
+    slots: int
+    flows: list[str]
+    beat_s: float
+    alive: bool
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlowState:
+    """One flow on all hosts. ``oldest_s``: age of the oldest task that could run; ``cap``: an operator's limit."""
+
+    flow: str
+    ready: int
+    oldest_s: float | None
+    delayed: int
+    running: int
+    workers: int
+    slots: int
+    cap: int | None
+    paused: bool
+
+    @property
+    def state(self) -> str:
+        """What keeps the flow from being worked on, in two words at most."""
+        if self.paused:
+            return "paused"
+        if not self.workers and (self.ready or self.delayed or self.running):
+            return "no worker"
+        if self.cap == 0:
+            return "no slots"
+        slots = self.slots if self.cap is None else min(self.cap, self.slots)
+        return "busy" if self.ready and self.running >= slots else "open" if self.workers else ""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatus:
+    """Everything at one moment. ``relay``: the session of the relay that works; ``holders``: who holds back vacuum."""
+
+    hosts: list[Host]
+    flows: list[FlowState]
+    events: int
+    lag_s: float
+    relay: str | None
+    schedules: int
+    unwell: list[str]
+    next_run: datetime | None
+    holders: list[dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, with the state of each flow in words."""
+        return {**asdict(self), "flows": [{**asdict(flow), "state": flow.state} for flow in self.flows]}
+
+
+async def pool_status(conn: asyncpg.Connection, *, lease_s: float) -> PoolStatus:
+    """Look at the pool; ``lease_s`` is how long a heartbeat counts."""
+    hosts = [Host(**dict(row)) for row in await conn.fetch(HOSTS, lease_s)]
+    flows = [FlowState(**dict(row)) for row in await conn.fetch(FLOWS, lease_s)]
+    (totals,) = await conn.fetch(TOTALS)
+    holders = [described(row) for row in await conn.fetch(HOLDERS, 1.0)]
+    return PoolStatus(hosts, flows, **dict(totals), holders=holders)

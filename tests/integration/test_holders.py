@@ -1,0 +1,123 @@
+"""Who is named, once, when a transaction stays open for long, and where it is shown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+from loguru import logger
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from core.api.metrics import expose
+from core.queue import holders
+from core.queue.holders import HOLDERS, HolderWatch, without_values
+from utils.db import connect, sqlalchemy_url
+
+
+@pytest.fixture
+def said() -> Iterator[list[dict[str, Any]]]:
+    """Fields of what was logged, with the message as ``event``."""
+    found: list[dict[str, Any]] = []
+    sink = logger.add(lambda message: found.append(message.record["extra"] | {"event": message.record["message"]}))
+    yield found
+    logger.remove(sink)
+
+
+@pytest.fixture
+async def holder(clean_db: str) -> AsyncIterator[asyncpg.Connection]:
+    """A session that has read something in a transaction which stays open."""
+    conn = await connect(clean_db, name="somebody's export")
+    await conn.execute("begin isolation level repeatable read")
+    await conn.fetch("select 'planted-value' as it, 4711 from beat_flow")
+    yield conn
+    conn.terminate()
+
+
+@pytest.fixture
+def watch(pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch) -> HolderWatch:
+    """A watch that finds everything old and looks whenever it is asked."""
+    monkeypatch.setattr(holders, "LONG_TRANSACTION_S", 0.0)
+    monkeypatch.setattr(holders, "LOOK_S", 0.0)
+
+    async def run(body: Any) -> Any:
+        return await body(pg)
+
+    return HolderWatch(run)
+
+
+def about(said: list[dict[str, Any]], application: str) -> list[dict[str, Any]]:
+    return [line for line in said if line.get("application") == application]
+
+
+async def test_an_old_transaction_is_named_once_and_again_when_it_has_ended(
+    holder: asyncpg.Connection, watch: HolderWatch, said: list[dict[str, Any]]
+) -> None:
+    for _ in range(3):
+        await watch.look()
+    (line,) = about(said, "somebody's export")
+    assert line["event"] == "an old transaction holds back vacuum"
+    assert (line["pid"], line["state"]) == (holder.get_server_pid(), "idle in transaction")
+    assert line["query"] == "select ? as it, ? from beat_flow"
+    await holder.execute("rollback")
+    await watch.look()
+    assert [one["event"] for one in about(said, "somebody's export")][1:] == ["an old transaction has ended"]
+    await holder.execute("begin isolation level repeatable read")
+    await holder.fetch("select 1 from beat_flow")
+    await watch.look()
+    assert len(about(said, "somebody's export")) == 3, "the next one is another offender"
+
+
+async def test_looks_are_a_minute_apart(holder: asyncpg.Connection, pg: asyncpg.Connection) -> None:
+    looks = 0
+
+    async def run(body: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await body(pg)
+
+    watch = HolderWatch(run)
+    for _ in range(5):
+        await watch.look()
+    assert looks == 1
+
+
+async def test_a_session_without_a_snapshot_and_a_young_one_are_left_alone(
+    pg: asyncpg.Connection, clean_db: str
+) -> None:
+    idle = await connect(clean_db, name="idle in read committed")
+    await idle.execute("begin")
+    await idle.execute("select 1 from beat_flow")
+    assert [row["application"] for row in await pg.fetch(HOLDERS, 0.0)] == []
+    await idle.execute("insert into event_confirmed (routing_key) values ('x')")
+    assert [row["application"] for row in await pg.fetch(HOLDERS, 0.0)] == ["idle in read committed"]
+    assert await pg.fetch(HOLDERS, 3600.0) == []
+    idle.terminate()
+
+
+async def test_the_one_that_holds_back_most_is_in_the_metrics(
+    holder: asyncpg.Connection, pg: asyncpg.Connection, clean_db: str
+) -> None:
+    async def exposed() -> dict[str, float]:
+        engine = create_async_engine(sqlalchemy_url(clean_db))
+        async with AsyncSession(engine) as session:
+            text = (await expose(session)).decode()
+        await engine.dispose()
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[0] != "#"}
+
+    for _ in range(4):
+        await pg.execute("insert into event_confirmed (routing_key) values (gen_random_uuid()::text)")
+    await asyncio.sleep(0.05)
+    shown = await exposed()
+    labels = f'{{application="somebody\'s export",pid="{holder.get_server_pid()}"}}'
+    assert shown[f"beat_oldest_xmin_age_seconds{labels}"] >= 0.05
+    assert shown[f"beat_oldest_xmin_age_transactions{labels}"] >= 4
+    assert shown["beat_oldest_transaction_seconds"] == shown[f"beat_oldest_xmin_age_seconds{labels}"]
+    await holder.execute("rollback")
+    assert (await exposed())['beat_oldest_xmin_age_seconds{application="",pid=""}'] == 0
+
+
+def test_a_query_is_shown_without_secrets() -> None:
+    assert "EAAB" not in without_values("select * from t where token = access_token=EAABplantedtokenplantedtoken")
