@@ -252,7 +252,12 @@ class WorkerSettings(_Group):
     worker_flows: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Run only these flows, separated by commas."
     )
-    worker_scale: float = Field(1.0, gt=0, le=10, description="Multiplies the processes per flow (at least one each).")
+    worker_listeners: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Read only these queues of the broker, separated by commas; none: no queue."
+    )
+    worker_scale: float = Field(
+        1.0, gt=0, le=10, description="Multiplies the processes per flow and queue (at least one each)."
+    )
     worker_processes: int | None = Field(
         None, ge=1, description="Pack all flows into at most so many processes, each flow keeping its slots."
     )
@@ -276,7 +281,7 @@ class WorkerSettings(_Group):
         None, description="Module with further flows, for tests and benches; refused in prod."
     )
 
-    @field_validator("worker_flows", mode="before")
+    @field_validator("worker_flows", "worker_listeners", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value

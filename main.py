@@ -1,4 +1,4 @@
-"""The worker pool: every built flow in its own processes, and the event relay."""
+"""The worker pool: every built flow and listener in its own processes, and the event relay."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ from loguru import logger
 from config import ConfigError, load_settings
 from core.flows.registry import build_registry
 from core.queue.direct import require_direct
-from core.queue.plan import plan
+from core.queue.plan import plan, plan_listeners
 from core.queue.pool import Pool
 from credentials.vault import Vault, VaultError
 from utils.logging import configure
@@ -23,7 +23,8 @@ def main() -> int:
     try:
         settings = load_settings()
         registry = build_registry(settings.workers.beat_extra_flows)
-        specs = plan(registry, settings.workers, bucket=settings.store.aws_bucket is not None)
+        flows = plan(registry, settings.workers, bucket=settings.store.aws_bucket is not None)
+        specs = [*flows, *plan_listeners(settings.workers)]
         Vault.from_ring(settings.secrets.beat_keys.get_secret_value())
     except (ConfigError, VaultError) as error:
         print(error, file=sys.stderr)  # noqa: T201  logging is not configured yet

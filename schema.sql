@@ -254,7 +254,8 @@ begin
     return query
 with done as (
     update scrape_request_log t
-    set status = 'COMPLETE', scraped_at = now(), worker = null, data = d.data, result = d.result, error_code = null
+    set status = 'COMPLETE', scraped_at = now(), worker = null, data = coalesce(d.data, 'None'), result = d.result,
+        error_code = null
     from unnest($4::bigint[], $5::timestamptz[], $6::text[], $7::jsonb[]) d(id, token, data, result)
     where t.id = d.id and t.picked_at = d.token and t.worker = $3
     returning t.*),
@@ -290,7 +291,8 @@ begin
     return query
 with done as (
     update scrape_request_log t
-    set status = 'COMPLETE', scraped_at = now(), worker = null, data = d.data, result = d.result, error_code = null
+    set status = 'COMPLETE', scraped_at = now(), worker = null, data = coalesce(d.data, 'None'), result = d.result,
+        error_code = null
     from unnest($4::bigint[], $5::timestamptz[], $6::text[], $7::jsonb[]) d(id, token, data, result)
     where t.id = d.id and t.picked_at = d.token and t.worker = $3
     returning t.*),

@@ -13,8 +13,10 @@ from sqlalchemy import NullPool, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from config import ConfigError, load_settings
+from core.amqp.listeners import LISTENERS
 from core.entities import ScrapeRequestLog
 from core.flows.registry import FLOWS
+from utils.logging import configure_children
 from utils.sentiment import score
 
 MODULES = (
@@ -37,7 +39,8 @@ MODULES = (
 def preload() -> None:
     """Import it all and freeze it, so that the collector never writes to the shared pages."""
     gc.disable()
-    for name in (*MODULES, *sorted({flow.target.partition(":")[0] for flow in FLOWS if flow.target})):
+    called = {flow.target for flow in FLOWS} | {listener.handler for listener in LISTENERS}
+    for name in (*MODULES, *sorted({path.partition(":")[0] for path in called if path})):
         importlib.import_module(name)
     _warm()
     gc.collect()
@@ -53,7 +56,8 @@ def _warm() -> None:
     select(ScrapeRequestLog).where(ScrapeRequestLog.id == 1).compile(engine)
     score("")  # reads the lexicon
     with suppress(ConfigError):
-        load_settings()
+        general = load_settings().general
+        configure_children(general.log_level, general.log_format)
 
 
 preload()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
+import asyncpg
 from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -18,6 +18,7 @@ from credentials import statements as sql
 from credentials.keys import stored_handle
 from credentials.store import UNTIL_REPLACED, CredentialStore
 from credentials.vault import Vault, VaultError
+from utils.db import fetch_in
 from utils.times import utc_now
 
 PAUSES_S = (600.0, 1800.0, 3600.0)
@@ -28,7 +29,11 @@ CACHE_S = 1.0
 SAMPLE = 100
 _MOST_CACHED = 2000
 
+_FORGET_S = 10.0
+"""Sources that were not asked for so long are not looked at along with others."""
+
 _Key = tuple[str, str | None]
+_TOGETHER: _Key = ("", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +41,8 @@ class _Snapshot:
     """What the table said about a source (or a source's handle) a moment ago."""
 
     loaded_at: float
-    usable: tuple[Credential, ...]
-    resting: tuple[tuple[int, datetime], ...]
+    usable: list[Credential] = field(default_factory=list)
+    resting: list[tuple[int, datetime]] = field(default_factory=list)
 
 
 class CredentialManager(CredentialStore):
@@ -47,6 +52,8 @@ class CredentialManager(CredentialStore):
         super().__init__(sessions, vault)
         self._snapshots: dict[_Key, _Snapshot] = {}
         self._loading: dict[_Key, asyncio.Lock] = {}
+        self._asked: dict[str, float] = {}
+        self._drops: dict[str, int] = {}
         self._opened: dict[int, tuple[object, Credential]] = {}
         self._rest_counts: dict[int, int] = {}
         self._unreadable: dict[int, object] = {}
@@ -102,47 +109,58 @@ class CredentialManager(CredentialStore):
         return credential_id
 
     async def _snapshot(self, key: _Key) -> _Snapshot:
+        source, handle = key
+        if handle is None:
+            self._asked[source] = time.monotonic()
         known = self._snapshots.get(key)
         if known is not None and time.monotonic() - known.loaded_at < CACHE_S:
             return known
-        async with self._loading.setdefault(key, asyncio.Lock()):
-            latest = self._snapshots.get(key)
-            if latest is None or latest is known:
+        async with self._loading.setdefault(_TOGETHER if handle is None else key, asyncio.Lock()):
+            while (latest := self._snapshots.get(key)) is None or latest is known:
                 self._make_room()
-                latest = self._snapshots[key] = await self._load(*key)
+                await self._load([source] if handle is not None else self._wanted(), handle)
             return latest
 
-    async def _load(self, source: str, handle: str | None) -> _Snapshot:
-        statement = sql.USABLE_OF_SOURCE if handle is None else sql.USABLE_OF_HANDLE
-        wanted = {"source": source, "sample": SAMPLE}
-        began = time.monotonic()
-        async with self._sessions.begin() as session:
-            rows = (await session.execute(statement, wanted if handle is None else {**wanted, "handle": handle})).all()
-            usable = [credential for row in rows if (credential := await self._read(session, row)) is not None]
-            later = await session.execute(sql.RESTING, {**wanted, "handle": handle, "replaced": UNTIL_REPLACED})
-            resting = tuple((row.id, row.disabled_till) for row in later)
-        return _Snapshot(began, tuple(usable), resting)
+    def _wanted(self) -> list[str]:
+        """The sources that are asked for these days: one statement looks at all of them."""
+        oldest = time.monotonic() - _FORGET_S
+        self._asked = {source: asked_at for source, asked_at in self._asked.items() if asked_at > oldest}
+        return sorted(self._asked)
 
-    async def _read(self, session: AsyncSession, row: Any) -> Credential | None:
+    async def _load(self, sources: Sequence[str], handle: str | None) -> None:
+        """New snapshots, but not of a source about which something was learnt meanwhile."""
+        began, before = time.monotonic(), dict(self._drops)
+        found: dict[str, _Snapshot] = {source: _Snapshot(began) for source in sources}
+        async with self._sessions.begin() as session:
+            for row in await fetch_in(session, sql.LOOK, list(sources), handle, SAMPLE, UNTIL_REPLACED):
+                if row["what"] == "resting":
+                    found[row["source"]].resting.append((row["id"], row["disabled_till"]))
+                elif (credential := await self._read(session, row)) is not None:
+                    found[row["source"]].usable.append(credential)
+        for source, snapshot in found.items():
+            if self._drops.get(source) == before.get(source):
+                self._snapshots[source, handle] = snapshot
+
+    async def _read(self, session: AsyncSession, row: asyncpg.Record) -> Credential | None:
         """The row as a credential, opened once per envelope; None, said once in log and row, when that fails."""
-        self._rest_counts[row.id] = row.rest_count
-        known = self._opened.get(row.id)
-        if known is not None and known[0] == row.credentials:
+        row_id, source, envelope = row["id"], row["source"], row["credentials"]
+        self._rest_counts[row_id] = row["rest_count"]
+        known = self._opened.get(row_id)
+        if known is not None and known[0] == envelope:
             return known[1]
         try:
-            credential = Credential(row.id, row.source, row.handle, self.open(row))
+            credential = Credential(row_id, source, row["handle"], self.open_envelope(row_id, source, envelope))
         except VaultError as error:
-            if row.id not in self._unreadable or self._unreadable[row.id] != row.credentials:
-                self._unreadable[row.id] = row.credentials
-                logger.bind(credential=row.id, source=row.source, reason=str(error)).error(
-                    "credential could not be opened"
-                )
-                await session.execute(sql.SAY, {"id": row.id, "reason": str(error)})
+            if row_id not in self._unreadable or self._unreadable[row_id] != envelope:
+                self._unreadable[row_id] = envelope
+                logger.bind(credential=row_id, source=source, reason=str(error)).error("credential could not be opened")
+                await session.execute(sql.SAY, {"id": row_id, "reason": str(error)})
             return None
-        self._opened[row.id] = (row.credentials, credential)
+        self._opened[row_id] = (envelope, credential)
         return credential
 
     def _drop(self, source: str) -> None:
+        self._drops[source] = self._drops.get(source, 0) + 1
         for key in [key for key in self._snapshots if key[0] == source]:
             del self._snapshots[key]
 

@@ -5,26 +5,20 @@ from __future__ import annotations
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-USABLE_OF_SOURCE = text("""
-select id, source, handle, credentials, rest_count from credential
-where source = :source and enabled and not data_access_expired and (disabled_till is null or disabled_till <= now())
-order by random() limit :sample
-""").columns(credentials=JSONB)
-
-USABLE_OF_HANDLE = text("""
-select id, source, handle, credentials, rest_count from credential
-where source = :source and handle = :handle
-  and enabled and not data_access_expired and (disabled_till is null or disabled_till <= now())
-order by random() limit :sample
-""").columns(credentials=JSONB)
-
-RESTING = text("""
-select id, disabled_till from credential
-where source = :source and (cast(:handle as text) is null or handle = :handle)
-  and enabled and not data_access_expired and disabled_till > now() and disabled_till < :replaced
-order by disabled_till limit :sample
-""")
-"""Who comes back by itself, soonest first."""
+LOOK = """
+select c.* from unnest($1::text[]) s(source) cross join lateral (
+    (select 'usable' as what, id, source, handle, credentials, rest_count, null::timestamptz as disabled_till
+    from credential t where t.source = s.source and ($2::text is null or handle = $2)
+        and enabled and not data_access_expired and (disabled_till is null or disabled_till <= now())
+    order by random() limit $3)
+    union all
+    (select 'resting', id, source, null, null, 0, disabled_till
+    from credential t where t.source = s.source and ($2::text is null or handle = $2)
+        and enabled and not data_access_expired and disabled_till > now() and disabled_till < $4
+    order by disabled_till limit $3)) c
+"""
+"""Of each source ``$1`` (and the handle ``$2``, unless null) at most ``$3`` credentials that can be used, by chance,
+and as many of those that come back by themselves (before ``$4``), soonest first."""
 
 REST = text("""
 update credential set
@@ -46,6 +40,12 @@ update credential set rest_count = 0
 where id = :id and rest_count > 0 and (disabled_till is null or disabled_till <= now())
 """)
 """A call that began before a rest and succeeds during it says nothing about the next one."""
+
+STORED = text("""
+select id, source, handle, credentials from credential
+where source = :source and enabled and (id = cast(:id as bigint) or handle = cast(:handle as text))
+order by id
+""").columns(credentials=JSONB)
 
 LOCK = text("select id, source, credentials from credential where id = :id for update").columns(credentials=JSONB)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from core.crawler.provider import Credential
 from core.crawler.scrub import PUBLIC_KEYS
 from credentials import statements as sql
 from credentials.keys import checked_keys, idempotency_key, stored_handle
@@ -76,6 +77,17 @@ class CredentialStore:
                 await session.execute(sql.REVIVE, {"id": row.id})
             return int(row.id)
 
+    async def stored(
+        self, source: str, *, credential_id: int | None = None, handle: str | None = None
+    ) -> list[Credential]:
+        """The credentials of an id or of an account, resting and refused ones too, that can be opened and that no
+        operator has disabled."""
+        wanted = {"source": source, "id": credential_id, "handle": stored_handle(source, handle)}
+        async with self._sessions() as session:
+            rows = (await session.execute(sql.STORED, wanted)).all()
+        opened = [(row, self._keys_or_none(row)) for row in rows]
+        return [Credential(row.id, row.source, row.handle, keys) for row, keys in opened if keys is not None]
+
     async def list(self, source: str | None = None) -> list[Listed]:
         """Every credential, or those of a source; opens none, so it needs no key."""
         async with self._sessions() as session:
@@ -110,7 +122,15 @@ class CredentialStore:
         Raises:
             VaultError: it cannot be opened.
         """
-        return self._vault.open(row.credentials, bound_to=_binding(row.id, row.source))
+        return self.open_envelope(row.id, row.source, row.credentials)
+
+    def open_envelope(self, credential_id: int, source: str, envelope: Mapping[str, Any]) -> dict[str, str]:
+        """The keys that are sealed in a row's envelope.
+
+        Raises:
+            VaultError: it cannot be opened.
+        """
+        return self._vault.open(envelope, bound_to=_binding(credential_id, source))
 
     def _keys_or_none(self, row: Any) -> dict[str, str] | None:
         try:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold, from a fresh clone: set-up, private servers, linters, types, layers, tests.
-# Arguments go to pytest; without -m among them the long soak runs stay out.
+# Arguments go to pytest; without -m among them the long soak runs stay out. The whole suite is shared by several
+# processes; who chooses tests (paths, -k, -m, ...) or looks at them (-s, --pdb, ...) gets one, or as many as -n says.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 
@@ -21,7 +22,17 @@ step mypy .venv/bin/mypy --strict .
 step import-linter .venv/bin/lint-imports
 
 marker=(-m "not soak")
+sharing=(--dist loadfile --no-loadscope-reorder) # fixtures of a module are made once; its order is tests/conftest.py's
+processes=(-n 3)                                 # more than the cores of a small machine: most tests wait
 for argument in "$@"; do
-    case "$argument" in -m | -m?* | --markexpr*) marker=() ;; esac
+    case "$argument" in
+    -m | -m?* | --markexpr*) marker=() processes=() ;;
+    -n | -n?* | --numprocesses*) processes=() numbered=1 ;;
+    --dist* | -d) sharing=() ;;
+    -k* | -p* | -s | --capture* | --pdb* | --trace | --lf | --last-failed | --sw* | --stepwise* | --co*) processes=() ;;
+    -*) ;;
+    *) if [ -e "${argument%%::*}" ]; then processes=(); fi ;;
+    esac
 done
-step pytest .venv/bin/python -m pytest "${marker[@]}" "$@"
+[ -n "${numbered:-}${processes[*]}" ] || sharing=()
+step pytest .venv/bin/python -m pytest "${marker[@]}" "${processes[@]}" "${sharing[@]}" "$@"

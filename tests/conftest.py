@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import nullcontext
+from typing import Any
 
 import asyncpg
+import hypothesis
 import pytest
 
 from config import Settings, load_settings
@@ -16,18 +19,47 @@ from tests.support.postgres import create_database, drop_database, empty_tables
 from tests.support.rabbitmq import own_vhost
 from tests.support.redis import flush, reserved_database
 from tests.support.s3 import S3Access, own_bucket
-from tests.support.stack import stack_environment, with_path
+from tests.support.stack import ROOT, stack_environment, with_path
+from tests.support.turns import Turns, in_order, is_alone
 from utils.db import connect
 
 pytest_plugins = ["tests.support.fixtures_sandbox"]
+
+TURNS = pytest.StashKey[Turns]()
 
 TEST_KEYS = "test:" + base64.b64encode(bytes(32)).decode()
 """A key ring that seals nothing but what tests make up."""
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Before any test module is imported."""
     close_outside_network()
+    unhurried: Any = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+    hypothesis.settings.register_profile("explore", **unhurried)  # --hypothesis-profile=explore: new examples each time
+    hypothesis.settings.register_profile("same", derandomize=True, **unhurried)
+    hypothesis.settings.load_profile("same")
+    if is_one_of_several(config):
+        turns = config.stash[TURNS] = Turns(ROOT / ".stack")
+        config.add_cleanup(turns.close)
+
+
+def is_one_of_several(config: pytest.Config) -> bool:
+    """Whether this process shares its run with others (pytest-xdist says so)."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several processes take the tests in an order of their own."""
+    if is_one_of_several(config):
+        items[:] = in_order(items)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Each test when it is its turn; waiting is outside its time limit."""
+    turns = item.config.stash.get(TURNS, None)
+    with turns.turn(alone=is_alone(item)) if turns else nullcontext():
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from utils.json_safe import stored_json
+from utils.statement_pool import StatementPool
 
 POOLED_ARGS = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "command_timeout": 30}
 """What keeps asyncpg clear of named statements, which a transaction pooler cannot carry."""
 
 KEPT_PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
+_AWAY_STATES = ("08", "53", "57P")
+"""SQLSTATE prefixes: connection lost, too many connections, shutting down or starting."""
+
+SINGLE_ARGS = {"statement_cache_size": 0, "command_timeout": 30, "timeout": 10}
 
 
 def plain_url(url: str) -> str:
@@ -23,6 +30,12 @@ def plain_url(url: str) -> str:
 def sqlalchemy_url(url: str) -> str:
     """The URL as SQLAlchemy wants it: with the asyncpg driver word."""
     return plain_url(url).replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+def broke_off(error: DBAPIError) -> bool:
+    """Whether a statement failed because the server went away, not because of what it said."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or state.startswith(_AWAY_STATES)
 
 
 async def connect(
@@ -50,14 +63,28 @@ class Database:
 
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
+    single: StatementPool
+    """For statements that are a transaction each, and run often."""
+
+    async def fetch(self, statement: str, *values: Any) -> list[asyncpg.Record]:
+        """Run one statement in a transaction of its own; parameters are ``$1``, ``$2``, ..., and jsonb is text.
+
+        Raises:
+            DBAPIError: as ``session.execute`` does; the text shows no parameter.
+        """
+        try:
+            return await self.single.fetch(statement, *values)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise DBAPIError(statement, None, error, hide_parameters=True) from error
 
     async def dispose(self) -> None:
         """Close every pooled connection."""
         await self.engine.dispose()
+        await self.single.aclose()
 
 
 def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: bool = False) -> Database:
-    """A lazy pool on the pooled URL; no connection is opened before the first use."""
+    """Lazy pools on the pooled URL, of the same size; no connection is opened before the first use."""
     engine = create_async_engine(
         sqlalchemy_url(url),
         pool_size=pool_size,
@@ -68,4 +95,33 @@ def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: 
         json_deserializer=stored_json,
         connect_args=POOLED_ARGS,
     )
-    return Database(engine, async_sessionmaker(engine, expire_on_commit=False))
+    single = StatementPool(plain_url(url), size=pool_size, connect=SINGLE_ARGS)
+    return Database(engine, async_sessionmaker(engine, expire_on_commit=False), single)
+
+
+async def fetch_in(session: AsyncSession, statement: str, *values: Any) -> list[asyncpg.Record]:
+    """Run one statement by the driver itself, in the session's transaction, and give its rows.
+
+    SQLAlchemy's own way costs the process more than twice as much (200 rather than 80 µs). Parameters are ``$1``,
+    ``$2``, ...; jsonb goes in as text and comes out decoded.
+
+    Raises:
+        DBAPIError: as ``session.execute`` does; the text shows no parameter.
+    """
+    connection = await session.connection()
+    adapted: Any = (await connection.get_raw_connection()).dbapi_connection
+    driver: asyncpg.Connection = adapted.driver_connection
+    try:
+        if not driver.is_in_transaction():
+            await adapted._start_transaction()  # SQLAlchemy begins with its first execute
+        return await driver.fetch(statement, *values)
+    except Exception as error:
+        if driver.is_closed():
+            await connection.invalidate()
+        if not isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+            raise
+        closed = driver.is_closed()
+        raise DBAPIError(statement, None, error, hide_parameters=True, connection_invalidated=closed) from error
+    except BaseException:
+        await connection.invalidate()  # cancelled half-way: nobody knows what the connection has still to say
+        raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,8 @@ DEEPEST = 100
 """Levels of nesting that are read back; encoders refuse a few hundred."""
 
 _PLAIN = frozenset({int, bool, type(None)})
+_NUL = r"\u0000"
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def json_safe(value: Any) -> Any:
@@ -40,7 +42,24 @@ def json_safe(value: Any) -> Any:
 
 def json_text(value: Any) -> str:
     """A value that ``json_safe`` made, as JSON text."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _encode(value)
+
+
+def safe_text(value: Any) -> str:
+    """``json_text(json_safe(value))``, at the cost of the text alone where nothing needs mending. Keys are text."""
+    text = plain_text(value)
+    return _encode(json_safe(value)) if text is None else text
+
+
+def plain_text(value: Any, encode: Callable[[Any], str] | None = None) -> str | None:
+    """The JSON text of a value with text as keys; None when ``json_safe`` would change what it says."""
+    try:
+        text = (encode or _encode)(value)
+    except (TypeError, ValueError):  # of a type that JSON has not, or no finite number
+        return None
+    if _NUL in text or not (text.isascii() or _encodes(text)):
+        return None
+    return text
 
 
 def stored_json(text: str) -> Any:

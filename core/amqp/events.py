@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -18,7 +18,7 @@ from core.amqp.payloads import (
     SentimentEvent,
 )
 from core.enums import Platform
-from utils.json_safe import json_safe
+from utils.json_safe import json_safe, json_text, plain_text
 from utils.times import event_time, from_epoch, utc_now
 
 if TYPE_CHECKING:
@@ -29,12 +29,30 @@ BEAT_EXCHANGE = "beat.dx"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One message. Messages of the same routing key and entity key arrive in the order in which they were added."""
+    """One message. Messages of the same routing key and entity key arrive in the order in which they were added.
+
+    ``text`` is the payload as JSON where it was worked out before.
+    """
 
     routing_key: str
     entity_key: str
     payload: dict[str, Any]
     exchange: str = BEAT_EXCHANGE
+    text: str | None = field(default=None, compare=False, repr=False)
+
+    def body(self) -> str:
+        """The JSON text of the payload.
+
+        Raises:
+            ValueError: the payload is no JSON.
+        """
+        return json_text(self.payload) if self.text is None else self.text
+
+
+def _event(routing_key: str, entity_key: str, said: Mapping[str, Any]) -> Event:
+    """An event about what was said, fit for jsonb; most of it is fit already, which its text tells."""
+    text = plain_text(said)
+    return Event(routing_key, entity_key, json_safe(said) if text is None else dict(said), text=text)
 
 
 def profile_log_event(log: ProfileLog) -> Event:
@@ -49,7 +67,7 @@ def profile_log_event(log: ProfileLog) -> Event:
         metrics=log.metrics,
         dimensions=log.dimensions,
     )
-    return Event("profile_log_events", f"{log.platform.value}:{log.profile_id}", json_safe(payload))
+    return _event("profile_log_events", f"{log.platform.value}:{log.profile_id}", payload)
 
 
 def post_log_event(log: PostLog) -> Event:
@@ -66,7 +84,7 @@ def post_log_event(log: PostLog) -> Event:
         metrics=log.metrics,
         dimensions=log.dimensions,
     )
-    return Event("post_log_events", log.shortcode or f"{log.platform.value}:{log.profile_id}", json_safe(payload))
+    return _event("post_log_events", log.shortcode or f"{log.platform.value}:{log.profile_id}", payload)
 
 
 def profile_relationship_log_event(log: RelationshipLog) -> Event:
@@ -85,7 +103,7 @@ def profile_relationship_log_event(log: RelationshipLog) -> Event:
         target_dimensions=log.target_dimensions,
     )
     key = f"{log.platform.value}:{log.relationship_type.value}:{log.source_profile_id}:{log.target_profile_id}"
-    return Event("profile_relationship_log_events", key, json_safe(payload))
+    return _event("profile_relationship_log_events", key, payload)
 
 
 def post_activity_log_event(log: ActivityLog) -> Event:
@@ -103,7 +121,7 @@ def post_activity_log_event(log: ActivityLog) -> Event:
         dimensions=log.dimensions,
     )
     key = f"{log.shortcode}:{log.comment_id or log.actor_profile_id}"
-    return Event("post_activity_log_events", key, json_safe(payload))
+    return _event("post_activity_log_events", key, payload)
 
 
 def sentiment_log_event(log: SentimentLog) -> Event:
@@ -137,7 +155,7 @@ def post_activity_bulk_event(logs: Sequence[ActivityLog]) -> Event:
         activity_type=logs[0].activity_type.value,
         post_activity_logs=[_bulk_activity(log) for log in logs],
     )
-    return Event("post_activity_log_bulk", logs[0].shortcode, json_safe(payload))
+    return _event("post_activity_log_bulk", logs[0].shortcode, payload)
 
 
 def _bulk_activity(log: ActivityLog) -> BulkActivity:

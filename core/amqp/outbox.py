@@ -8,23 +8,29 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import asyncpg
-from sqlalchemy import ARRAY, Text, bindparam, text
 
-from utils.json_safe import json_text
+from utils.db import fetch_in
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from core.amqp.events import Event
 
-_COLUMNS = ("exchanges", "routing_keys", "entity_keys", "payloads")
-_ADD = text("""
+
+def adding(first: int, condition: str = "true") -> str:
+    """SQL that adds events: parameters from ``$first`` on are those of ``columns_of``.
+
+    ``condition`` may name other steps of the same statement, which have to lock first what the events speak of.
+    """
+    return f"""
 insert into event_outbox (exchange, routing_key, entity_key, payload)
 select e.exchange, e.routing_key, e.entity_key, e.payload::jsonb
-from unnest(:exchanges, :routing_keys, :entity_keys, :payloads)
+from unnest(${first}::text[], ${first + 1}::text[], ${first + 2}::text[], ${first + 3}::text[])
      with ordinality e(exchange, routing_key, entity_key, payload, position)
-order by e.position
-""").bindparams(*(bindparam(name, type_=ARRAY(Text)) for name in _COLUMNS))
+where {condition} order by e.position"""  # noqa: S608 - a constant of the caller
+
+
+ADD = adding(1)
 
 # The first three: a host that vanishes gives its lock back after 25 s, not two hours. The others: a list of what is
 # held back looks very selective to the planner, which then reads and sorts the whole table instead of its first rows.
@@ -112,15 +118,21 @@ async def add(session: AsyncSession, events: Sequence[Event]) -> None:
     in the order of the commits, per entity, and nobody sees an older state after a newer one.
     """
     if events:
-        await session.execute(
-            _ADD,
-            {
-                "exchanges": [event.exchange for event in events],
-                "routing_keys": [event.routing_key for event in events],
-                "entity_keys": [event.entity_key for event in events],
-                "payloads": [json_text(event.payload) for event in events],
-            },
-        )
+        await fetch_in(session, ADD, *columns_of(events))
+
+
+def columns_of(events: Sequence[Event]) -> tuple[list[str], list[str], list[str], list[str]]:
+    """The parameters of ``adding``.
+
+    Raises:
+        ValueError: a payload is no JSON.
+    """
+    return (
+        [event.exchange for event in events],
+        [event.routing_key for event in events],
+        [event.entity_key for event in events],
+        [event.body() for event in events],
+    )
 
 
 async def prepare(conn: asyncpg.Connection) -> None:

@@ -8,7 +8,6 @@ Queues that Beat alone uses are quorum queues.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import aiormq
@@ -18,20 +17,11 @@ from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from loguru import logger
 
 from core.amqp.events import BEAT_EXCHANGE
+from core.amqp.listeners import IDENTITY_EXCHANGE, LISTENERS
+from core.amqp.models import RETRY_DELAY_S, Queue
 from core.amqp.payloads import PUBLISHED
 
-IDENTITY_EXCHANGE, COFFEE_EXCHANGE = "identity.dx", "coffee.dx"
-RETRY_DELAY_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """A queue and the one exchange and key that feed it; without an exchange it is fed by its name."""
-
-    name: str
-    exchange: str = ""
-    routing_key: str = ""
-    arguments: dict[str, Any] = field(default_factory=dict)
+COFFEE_EXCHANGE = "coffee.dx"
 
 
 def error_queue(queue: str) -> str:
@@ -57,13 +47,7 @@ def own_queues(queue: str, *, retry_delay_s: float = RETRY_DELAY_S) -> tuple[Que
     return Queue(error_queue(queue), arguments=quorum), Queue(retry_queue(queue), arguments=quorum | waiting)
 
 
-CONSUMED = (
-    Queue("credentials_validate_q", BEAT_EXCHANGE, "credentials_validate"),
-    Queue("identity_token_q", IDENTITY_EXCHANGE, "new_access_token_rk"),
-    Queue("keyword_collection_q", BEAT_EXCHANGE, "keyword_collection_rk"),
-    Queue("sentiment_analysis_q", BEAT_EXCHANGE, "post_activity_log_bulk"),
-    Queue("sentiment_collection_report_in_q", BEAT_EXCHANGE, "sentiment_collection_report_in_rk"),
-)
+CONSUMED = tuple(listener.source for listener in LISTENERS)
 """Queues that Beat reads and other services know by name."""
 
 _NEIGHBOURS = tuple(Queue(f"{key}_q", BEAT_EXCHANGE, key) for key in PUBLISHED if key != "post_activity_log_bulk")

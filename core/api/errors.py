@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from core.api.envelope import ApiError, error_response, http_status
+from utils.db import broke_off
 from utils.redact import redact_text
 
 Handler = Callable[[Request, Any], Awaitable[JSONResponse]]
@@ -19,9 +20,6 @@ Handler = Callable[[Request, Any], Awaitable[JSONResponse]]
 _MAX_NAMED = 10
 _AWAY = (PoolTimeout, ConnectionError, TimeoutError)
 """How a database that cannot be connected to shows itself; one that breaks off is a DBAPIError."""
-
-_AWAY_STATES = ("08", "53", "57P")
-"""SQLSTATE prefixes: connection lost, too many connections, shutting down or starting."""
 
 
 def refuse(*where: str | int, message: str) -> RequestValidationError:
@@ -43,7 +41,7 @@ def install(app: FastAPI, *, strict: bool) -> None:
         return error_response(error.status_code, str(error.detail), headers=error.headers)
 
     async def database_failed(_: Request, error: Exception) -> JSONResponse:
-        if isinstance(error, DBAPIError) and not _lost(error):
+        if isinstance(error, DBAPIError) and not broke_off(error):
             raise error
         logger.bind(error=type(error).__name__).error("database_unreachable")
         return error_response(503, "The database cannot be reached, try again later")
@@ -56,11 +54,6 @@ def install(app: FastAPI, *, strict: bool) -> None:
     handlers |= dict.fromkeys((DBAPIError, *_AWAY), database_failed)
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
-
-
-def _lost(error: DBAPIError) -> bool:
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or state.startswith(_AWAY_STATES)
 
 
 def _public(entry: dict[str, Any]) -> dict[str, Any]:

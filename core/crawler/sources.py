@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from core.crawler.provider import Credential, Provider
-from utils.rate_limit import By, Level
+from utils.rate_limit import By, Level, Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +86,10 @@ def levels(provider: type[Provider], credential: Credential) -> list[Level]:
 
     Their windows slide: nobody knows where the provider's begin.
     """
-    keys = {By.SOURCE: provider.source, By.CREDENTIAL: f"{provider.source}:{credential.id}"}
-    return [Level(keys[limit.by], replace(limit, sliding=True)) for limit in provider.limits]
+    return list(_levels(provider.source, tuple(provider.limits), credential.id))
+
+
+@lru_cache(maxsize=4096)
+def _levels(source: str, limits: tuple[Limit, ...], credential_id: int) -> tuple[Level, ...]:
+    keys = {By.SOURCE: source, By.CREDENTIAL: f"{source}:{credential_id}"}
+    return tuple(Level(keys[limit.by], replace(limit, sliding=True)) for limit in limits)

@@ -17,6 +17,9 @@ from core.models import params as p
 ASSET_FLOWS = frozenset({"asset_upload_flow", "asset_upload_flow_stories"})
 """Run by the asset pool while it is alive, otherwise by main.py."""
 
+ASSET_POOL = "asset pool"
+"""Name of the asset pool's processes, in ``beat_worker`` too: while one of them is alive it owns the asset flows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
@@ -83,7 +86,11 @@ FLOWS: tuple[Flow, ...] = (
     Flow("refresh_instagram_gpt_data_audience_cities", IG, p.GptParams, 3, 5),
     Flow("refresh_instagram_gpt_data_gender_location_lang", IG, p.GptParams, 5, 5),
     Flow(
-        "refresh_story_posts_by_profile_id", IG, p.ProfileStoriesParams, 1, 5,
+        "refresh_story_posts_by_profile_id",
+        IG,
+        p.ProfileStoriesParams,
+        1,
+        5,
         f"{STORIES}:refresh_story_posts_by_profile_id",
     ),
     Flow("fetch_channels_csv", YT, p.ChannelsCsvParams, 1, 5),
@@ -102,15 +109,27 @@ FLOWS: tuple[Flow, ...] = (
     Flow("fetch_tagged_posts", IG, p.TaggedPostsParams, 1, 3, f"{POSTS}:fetch_tagged_posts"),
     Flow("refresh_profile_audience_insights", IG, p.HandleParams, 1, 5, f"{OWNER}:refresh_profile_audience_insights"),
     Flow(
-        "refresh_profile_posts_by_handle", IG, p.HandlePostsParams, 1, 5,
+        "refresh_profile_posts_by_handle",
+        IG,
+        p.HandlePostsParams,
+        1,
+        5,
         f"{PROFILE_POSTS}:refresh_profile_posts_by_handle",
     ),
     Flow(
-        "refresh_profile_posts_by_profile_id", IG, p.RecentPostsParams, 3, 5,
+        "refresh_profile_posts_by_profile_id",
+        IG,
+        p.RecentPostsParams,
+        3,
+        5,
         f"{PROFILE_POSTS}:refresh_profile_posts_by_profile_id",
     ),
     Flow(
-        "refresh_reels_posts_by_profile_id", IG, p.RecentPostsParams, 1, 5,
+        "refresh_reels_posts_by_profile_id",
+        IG,
+        p.RecentPostsParams,
+        1,
+        5,
         f"{PROFILE_POSTS}:refresh_reels_posts_by_profile_id",
     ),
     Flow("refresh_post_by_post_id", IG, p.PostIdParams, 1, 5, f"{POST}:refresh_post_by_post_id"),

@@ -14,7 +14,7 @@ from core.client.errors import MediaError
 from core.crawler.errors import ChainFailed, ProviderError, Retry, retry_rule
 from core.flows.registry import ASSET_FLOWS, Flow, Registry
 from core.models.params import MAX_PARAMS_BYTES, CsvParams, Params, describe
-from core.queue.queue import Claim, Done, Failed
+from core.queue.queue import NO_DATA, Claim, Done, Failed
 from core.runtime import FlowContext
 from utils.json_safe import json_safe, json_text
 from utils.redact import redact_text
@@ -98,7 +98,7 @@ def claimed_params(flow: Flow, claim: Claim) -> Params:
 def done(flow: Flow, claim: Claim, result: Any) -> Done:
     """The report of a flow that returned. Callers of csv flows read the result as text in ``data``."""
     text = None if result is None else json_text(json_safe(result))
-    return Done(claim, json_safe(str(result)) if issubclass(flow.params, CsvParams) else "None", text)
+    return Done(claim, json_safe(str(result)) if issubclass(flow.params, CsvParams) else NO_DATA, text)
 
 
 def failed(flow: Flow | None, claim: Claim, error: BaseException) -> Failed:

@@ -25,6 +25,12 @@ _INT32 = 2**31 - 1
 _SLICE = 200
 """Rows validated before other work of the process gets its turn."""
 
+Checked = tuple[
+    int, str, str, str, int, str | None, str | None, datetime | None, datetime | None, int | None
+]  # fmt: skip
+"""A row as INSERT_MANY takes it: number, flow, platform, params as JSON, priority, account, idempotency key, expiry,
+first start, max_retries."""
+
 Outcome = Literal["created", "exists", "refused"]
 CREATED: Outcome = "created"
 EXISTS: Outcome = "exists"
@@ -124,22 +130,27 @@ async def insert_many(
     if len(rows) > MAX_ROWS:
         raise ValueError(f"at most {MAX_ROWS} rows at a time, got {len(rows)}")
     results: dict[int, RowResult] = {}
-    good: list[tuple[Any, ...]] = []
+    good: list[Checked] = []
     expires_at = utc_now() + expires_in if expires_in else None
     for number, row in enumerate(rows):
         if number % _SLICE == _SLICE - 1:
             await asyncio.sleep(0)
         try:
-            good.append((number, *_columns(registry, row, account_id, expires_at)))
+            good.append(_columns(registry, number, row, account_id, expires_at))
         except _Refused as refused:
             results[number] = RowResult(number, REFUSED, field=refused.field, message=str(refused))
     if good:
-        stored = [_result(row) for row in await _fetch(on, INSERT_MANY, *map(list, zip(*good, strict=True)))]
+        stored = [_result(row) for row in await insert_checked(on, good)]
         results |= {result.row: result for result in await _with_owners(on, stored, good)}
     return [results[number] for number in range(len(rows))]
 
 
-def _columns(registry: Registry, row: Any, account_id: str | None, expires_at: datetime | None) -> tuple[Any, ...]:
+async def insert_checked(on: AsyncSession | asyncpg.Connection, rows: Sequence[Checked]) -> Sequence[Any]:
+    """Queue rows that need no check, in one statement; gives what INSERT_MANY says of each, in order."""
+    return await _fetch(on, INSERT_MANY, *map(list, zip(*rows, strict=True))) if rows else []
+
+
+def _columns(registry: Registry, number: int, row: Any, account_id: str | None, expires_at: datetime | None) -> Checked:
     try:
         task = BulkRow.model_validate(row)
     except ValidationError as error:
@@ -148,6 +159,7 @@ def _columns(registry: Registry, row: Any, account_id: str | None, expires_at: d
     if task.expires_at is not None and task.expires_at <= utc_now():
         raise _Refused("expires_at", "is in the past: the task could never start")
     return (
+        number,
         flow.name,
         platform,
         params,
@@ -202,7 +214,7 @@ def _reused(number: int, owner: int) -> RowResult:
 
 
 async def _with_owners(
-    on: AsyncSession | asyncpg.Connection, results: list[RowResult], good: Sequence[tuple[Any, ...]]
+    on: AsyncSession | asyncpg.Connection, results: list[RowResult], good: Sequence[Checked]
 ) -> list[RowResult]:
     """The results, with the owners of keys that were taken by others at the same moment."""
     sent = {row[0]: row for row in good}
@@ -213,8 +225,8 @@ async def _with_owners(
     return [_owned(result, sent[result.row], owners) if result.id is None else result for result in results]
 
 
-def _owned(result: RowResult, row: tuple[Any, ...], owners: Mapping[str, Any]) -> RowResult:
-    owner = owners.get(row[6])
+def _owned(result: RowResult, row: Checked, owners: Mapping[str, Any]) -> RowResult:
+    owner = owners.get(str(row[6]))
     if owner is None:
         return RowResult(result.row, REFUSED, None, "idempotency_key", "was taken and given up just now: send it again")
     same = owner["flow"] == row[1] and json.loads(owner["params"] or "null") == json.loads(row[3])

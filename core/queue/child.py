@@ -1,8 +1,9 @@
-"""What runs in a child of the pool: a worker, or the event relay. Everything it needs arrives pickled in its order."""
+"""What runs in a child of the pool: a worker, listeners, or the event relay. What it needs arrives in its order."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import json
 import os
@@ -16,6 +17,7 @@ import uvloop
 from loguru import logger
 
 from config import Settings
+from core.amqp.amqp import run_listener
 from core.amqp.relay import run_relay
 from core.flows import scraper
 from core.flows.registry import Flow, build_registry
@@ -27,7 +29,7 @@ from core.queue.queue import Claim, WorkerQueue
 from core.queue.running import name_task
 from core.queue.worker import Worker
 from core.runtime import FlowContext, Runtime
-from utils.logging import configure
+from utils.logging import configure_child
 from utils.times import utc_now
 
 WEDGED = 70
@@ -50,9 +52,9 @@ class Order:
 def child_main(order: Order, end: socket.socket) -> None:
     """Entry point in the forked process; returns when drained."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    configure(order.settings.general.log_level, order.settings.general.log_format)
+    configure_child(order.settings.general.log_level, order.settings.general.log_format)
     logger.configure(patcher=name_task)
-    body = _relay if order.spec.name == RELAY else _work
+    body = _relay if order.spec.name == RELAY else _listen if order.spec.listeners else _work
     with logger.contextualize(worker=order.worker):
         uvloop.run(body(order, end))
 
@@ -130,6 +132,40 @@ class _Clients:
 def _hand_on(link: Link) -> None:
     for message in messages(COUNTS.take(), MAX_MESSAGE // 2):
         link.tell("counts", message)
+
+
+async def _listen(order: Order, end: socket.socket) -> None:
+    """Read queues until drained; a message that is not handled in time is left to another process."""
+    runtime = _factory(order.runtime)(order.settings)
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+
+    def drain(grace_s: float) -> None:
+        stopping.set()
+        loop.call_later(grace_s, reading.cancel)
+
+    def hear(words: list[str]) -> None:
+        match words:
+            case ["drain", grace_s]:
+                drain(float(grace_s))
+            case ["ping"]:
+                link.tell("pong")
+
+    url = order.settings.broker.rmq_url.get_secret_value()
+    reading = asyncio.gather(*(run_listener(one, url, runtime, stopping=stopping) for one in order.spec.listeners))
+
+    def orphaned() -> None:
+        drain(0)
+        loop.call_later(ORPHAN_S, os._exit, WEDGED)
+
+    link = Link(end, hear, orphaned)
+    loop.add_signal_handler(signal.SIGTERM, drain, order.settings.workers.worker_grace_s)
+    COUNTS.watch(lambda: loop.call_later(FLUSH_S, _hand_on, link))
+    link.tell("ready")
+    with contextlib.suppress(asyncio.CancelledError):
+        await reading
+    _hand_on(link)
+    link.close()
+    await runtime.aclose()
 
 
 async def _relay(order: Order, end: socket.socket) -> None:

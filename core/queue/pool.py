@@ -18,18 +18,17 @@ from typing import Any
 from loguru import logger
 
 from config import Settings
-from core.flows.registry import Registry
+from core.flows.registry import ASSET_POOL, Registry
 from core.queue.children import Child, Ears, Nursery
 from core.queue.listener import QueueListener
-from core.queue.plan import ASSET_POOL, RELAY, ProcessSpec
+from core.queue.plan import RELAY, ProcessSpec
 from core.queue.queue import QueueUnavailable
 from core.queue.roster import Roster
 from core.queue.upkeep import FlowControl, Upkeep
 
 PING_S = 2.0
-SILENT_S = 5.0
-"""Without a pong for so long a child may be wedged; the queue then says whether its tasks are overdue."""
-OVERDUE_SLACK_S = 4.0
+SILENT_S, OVERDUE_SLACK_S = 4.0, 3.0
+"""Silent for so long a child may be wedged; the queue says whether a task is overdue: killed 5 s after its limit."""
 
 
 class Pool:
@@ -40,7 +39,7 @@ class Pool:
     ) -> None:
         self._settings = settings
         self._registry = registry
-        self._specs = [*specs, ProcessSpec(RELAY, (), 0)]
+        self._specs = [*specs, ProcessSpec(RELAY)]
         self._upkeep = Upkeep(settings, registry, host, yields=all(spec.name != ASSET_POOL for spec in specs))
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["core.preload"])
@@ -248,7 +247,7 @@ class Pool:
             if child.ready and child.spec.name != RELAY and now - child.pong_at > SILENT_S:
                 limits = {flow: self._limit_s(flow) for flow in child.spec.flows}
                 if await self._upkeep.overdue(child.worker, limits, OVERDUE_SLACK_S) or now - child.pong_at > max(
-                    limits.values()
+                    limits.values(), default=self._settings.workers.task_time_limit_s
                 ):
                     logger.bind(worker=child.worker, pid=child.pid, process=child.spec.name).error(
                         "child is wedged: killing it"

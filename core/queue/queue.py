@@ -27,6 +27,10 @@ LOST = (
 """What a restarted or overloaded server, or a pooler that lost its server, looks like from here."""
 
 
+NO_DATA = "None"
+"""The legacy text of a flow that returned nothing; the statement writes it when it is sent null."""
+
+
 class QueueUnavailable(Exception):
     """The database cannot be reached now. Whether the statement took effect is unknown."""
 
@@ -93,6 +97,8 @@ class WorkerQueue:
         text = sql.STEP_OLDEST_FIRST if oldest_first else sql.STEP
         statement = text if self._direct else sql.called(text)
         claims = [report.claim for report in done]
+        data = [None if report.data == NO_DATA else report.data for report in done]
+        results = [report.result for report in done]
         rows = await self._run(
             lambda conn: conn.fetch(
                 statement,
@@ -101,8 +107,8 @@ class WorkerQueue:
                 self._worker,
                 [claim.id for claim in claims],
                 [claim.token for claim in claims],
-                [report.data for report in done],
-                [report.result for report in done],
+                data if data.count(None) < len(data) else [],
+                results if results.count(None) < len(results) else [],
             )
         )
         accepted = next(row["done"] for row in rows if row["id"] is None)

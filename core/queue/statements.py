@@ -7,8 +7,7 @@ database's. Rows are locked with SKIP LOCKED wherever a stranger may hold them.
 
 from __future__ import annotations
 
-from core.flows.registry import ASSET_FLOWS
-from core.queue.plan import ASSET_POOL
+from core.flows.registry import ASSET_FLOWS, ASSET_POOL
 
 ROUTING_KEY = "scrape_request_log_events"
 
@@ -22,7 +21,8 @@ _BACKOFF = "least(300, 2 * 2 ^ least(t.retry_count, 10)) * (0.5 + random() / 2) 
 def _step(order: str) -> str:
     """Complete what finished and claim what fits, in one statement and one commit.
 
-    ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data, $7 results``. Gives a row with the ids of the accepted
+    ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data (null: the text None), $7 results``; the last two may be
+    empty, for nothing but nulls. Gives a row with the ids of the accepted
     reports (a reported id that is missing lost its claim), then one per claimed task. ``done`` must run before
     ``pick``: claiming first could lock a row that another process completes while it waits for ours. The dependency
     stands in WHERE because in LIMIT it would make the planner sort the backlog. ``took`` asks for an array of ids because
@@ -31,7 +31,8 @@ def _step(order: str) -> str:
     return f"""
 with done as (
     update scrape_request_log t
-    set status = 'COMPLETE', scraped_at = now(), worker = null, data = d.data, result = d.result, error_code = null
+    set status = 'COMPLETE', scraped_at = now(), worker = null, data = coalesce(d.data, 'None'), result = d.result,
+        error_code = null
     from unnest($4::bigint[], $5::timestamptz[], $6::text[], $7::jsonb[]) d(id, token, data, result)
     where t.id = d.id and t.picked_at = d.token and t.worker = $3
     returning t.*),
@@ -273,10 +274,9 @@ with recursive pending(flow) as (
         where s.status = 'PENDING' and s.run_after is null and s.flow > p.flow order by s.flow, s.id + 0 limit 1)
     from pending p where p.flow is not null),
 strange as (
-    select f.id from pending p cross join lateral (
-        select s.id from scrape_request_log s
-        where s.flow = p.flow and s.status = 'PENDING' and s.run_after is null
-        order by s.id + 0 limit 5000 for update skip locked) f
+    select s.id from pending p cross join lateral (
+        select s.id from scrape_request_log s where s.flow = p.flow and s.status = 'PENDING' and s.run_after is null
+        order by s.id + 0 limit 5000 for update skip locked) s
     where p.flow is not null and not p.flow = any($1::text[]) limit 5000),
 refused as (
     update scrape_request_log t
@@ -284,7 +284,7 @@ refused as (
         error_code = case when t.flow = any($2::text[]) then 'NOT_BUILT' else 'UNKNOWN_FLOW' end,
         data = case when t.flow = any($2::text[]) then 'flow: ' || t.flow || ' is not built yet'
             else 'flow: there is no flow ' || left(t.flow, 100) || '; see docs/flows.md for the names' end
-    from strange where t.id = strange.id
+    where t.id = any(array(select id from strange))
     returning t.*),
 said as ({_SAY.format(rows="refused")})
 select count(*) from refused"""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, text
@@ -17,8 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.entities.task import ScrapeRequestLog
 from core.enums import TaskStatus
+from core.queue.bulk import insert_checked
 from core.queue.bulk import insert_many as insert_many  # noqa: PLC0414 - creating one task and many is one subject
 from core.queue.statements import ROUTING_KEY
+from utils.times import utc_now
 
 SETTABLE = (TaskStatus.PENDING, TaskStatus.FAILED, TaskStatus.COMPLETE, TaskStatus.CANCELLED)
 """What a caller may set a task to: PROCESSING and EXPIRED are the queue's own words."""
@@ -77,17 +79,6 @@ where set_config('beat.reason', coalesce(cast(:reason as text), ''), true) is no
 on conflict (idempotency_key) do nothing
 returning id"""
 """One row, or none when the key is taken. The insert trigger reads the reason, announces the task, wakes a worker."""
-
-CREATE_ALL = """
-insert into scrape_request_log (flow, platform, params, account_id, priority, expires_at, run_after, idempotency_key)
-select r.flow, r.platform, r.params, r.account_id, r.priority, coalesce(r.expires_at, now() + interval '1 hour'),
-       r.run_after, r.key
-from jsonb_to_recordset(cast(:tasks as jsonb))
-     as r(flow text, platform text, params jsonb, account_id text, priority integer, expires_at timestamptz,
-          run_after timestamptz, key text)
-on conflict (idempotency_key) do nothing
-returning id"""
-"""The new ones of many: one statement, so that the trigger announces and wakes once."""
 
 FIRST_OF_KEY = """
 select id, flow = cast(:flow as text) and params = cast(:params as jsonb) as same
@@ -161,16 +152,15 @@ async def create_all(session: AsyncSession, tasks: Sequence[NewTask]) -> int:
 
     A task's ``reason`` is not announced: it belongs to the transaction, not to a row.
     """
+    soon = utc_now() + timedelta(hours=1)
     rows = [
-        {
-            "flow": task.flow, "platform": task.platform, "params": task.params, "account_id": task.account_id,
-            "priority": task.priority, "key": task.idempotency_key,
-            "expires_at": task.expires_at and task.expires_at.isoformat(),
-            "run_after": task.run_after and task.run_after.isoformat(),
-        }
-        for task in tasks
+        (
+            number, task.flow, task.platform, json.dumps(task.params), task.priority, task.account_id,
+            task.idempotency_key, task.expires_at or soon, task.run_after, None,
+        )
+        for number, task in enumerate(tasks)
     ]  # fmt: skip
-    return len((await session.execute(text(CREATE_ALL), {"tasks": json.dumps(rows)})).all())
+    return sum(row["created"] for row in await insert_checked(session, rows))
 
 
 async def update(session: AsyncSession, task_id: int, status: TaskStatus, retry_count: int) -> ScrapeRequestLog | None:

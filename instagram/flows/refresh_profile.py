@@ -18,7 +18,7 @@ from instagram.functions.retriever.crawler import GRAPH
 from instagram.models.functions import FETCH_PROFILE_BY_HANDLE, FETCH_PROFILE_POSTS_BY_ID
 from instagram.models.keys import HANDLE, IS_PRIVATE, MEDIA_COUNT
 from instagram.models.pages import ProfilePage
-from instagram.tasks.ingestion import complete_posts, complete_profile, impossible, merge_posts, nameless
+from instagram.tasks.ingestion import complete_profile, completed_posts, impossible, nameless
 from instagram.tasks.page_walk import PageRule, pauses_of
 from instagram.tasks.post_lists import posts_walk
 from instagram.tasks.retrieval import Collected, Fetches, Gap, crawler_of, recent_posts, recent_reels, retrieve_profile
@@ -132,7 +132,7 @@ async def _store(
 ) -> dict[str, Any]:
     profile = complete_profile(fetched.value.profile)
     found: list[PostLog] = [*fetched.value.posts, *(log for part in collected.values() for log in part.posts)]
-    posts = await asyncio.to_thread(lambda: complete_posts(merge_posts(found), profile))  # keywords take milliseconds
+    posts = await completed_posts(found, profile)
     verdict = await store_profile(ctx, Found(fetched, profile, posts, refreshed), ask=ask)
     gaps = [part.gap for part in collected.values() if part.gap is not None] + doubts(verdict)
     if wrong := impossible(fetched.value.profile.metrics):

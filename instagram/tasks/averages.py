@@ -2,46 +2,80 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
+import math
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.enums import PostType
 from instagram.helper import NEWEST, account_averages
+from utils.db import fetch_in
 
-_FOLLOWERS = text("select followers from instagram_account where profile_id = :profile_id for no key update")
-_NEWEST = text("""
-(select post_type, likes, comments, plays, reach, publish_time from instagram_post
- where profile_id = :profile_id and post_type = 'reels' and plays >= 0
- order by publish_time desc nulls last, id desc limit :newest)
+NAMES = ("avg_likes", "avg_comments", "avg_engagement", "avg_reach", "avg_reels_plays")
+
+
+class Numbers(NamedTuple):
+    """What the formulas read of a post, by the names of its columns."""
+
+    post_type: str | None
+    likes: int | None
+    comments: int | None
+    plays: int | None
+    reach: int | None
+    publish_time: datetime | None
+
+
+def newest_of(condition: str) -> str:
+    """SQL: the ``Numbers`` and the ids of the newest reels, and of the newest images and carousels.
+
+    These are the posts that the API averages too.
+    """
+    names = ", ".join(Numbers._fields)
+    select = f"select {names}, id from instagram_post where {condition}"  # noqa: S608 - a constant of the caller
+    newest = f"order by publish_time desc nulls last, id desc limit {NEWEST}"
+    return f"""
+({select} and post_type = 'reels' and plays >= 0 {newest})
 union all
-(select post_type, likes, comments, plays, reach, publish_time from instagram_post
- where profile_id = :profile_id and post_type in ('image', 'carousel')
- order by publish_time desc nulls last, id desc limit :newest)
-""")
-"""The posts that the API averages too."""
-_STORE = text("""
-update instagram_account set avg_likes = cast(:avg_likes as float8), avg_comments = cast(:avg_comments as float8),
-    avg_engagement = cast(:avg_engagement as float8), avg_reach = cast(:avg_reach as float8),
-    avg_reels_plays = cast(:avg_reels_plays as float8),
-    refreshed_at = case when :refreshed then now() else refreshed_at end
-where profile_id = :profile_id
-""")
+({select} and post_type in ('image', 'carousel') {newest})"""
+
+
+def newest(posts: Iterable[tuple[int, Numbers]]) -> list[Numbers]:
+    """The same choice among posts that are at hand, each with its id."""
+    ranked = [post for _, post in sorted(posts, key=_rank, reverse=True)]
+    reels = [post for post in ranked if post.post_type == PostType.REELS and post.plays is not None and post.plays >= 0]
+    static = [post for post in ranked if post.post_type in (PostType.IMAGE, PostType.CAROUSEL)]
+    return reels[:NEWEST] + static[:NEWEST]
+
+
+def _rank(post: tuple[int, Numbers]) -> tuple[float, int]:
+    row_id, numbers = post
+    return (-math.inf if numbers.publish_time is None else numbers.publish_time.timestamp()), row_id
+
+
+def averages_of(posts: Sequence[Numbers], followers: int | None) -> dict[str, float | None]:
+    """The ``avg_*`` columns from what ``newest_of`` gives."""
+    reels = [post for post in posts if post.post_type == PostType.REELS]
+    static = [post for post in posts if post.post_type != PostType.REELS]
+    return account_averages(static, reels, followers)
+
+
+_FOLLOWERS = "select followers from instagram_account where profile_id = $1 for no key update"
+_NEWEST = newest_of("profile_id = $1")
+_STORE = f"""
+update instagram_account set {", ".join(f"{name} = ${place}::float8" for place, name in enumerate(NAMES, start=2))}
+where profile_id = $1
+"""  # noqa: S608 - own names
 """``updated_at`` says when a source was last heard: it stays."""
 
 
-async def store_averages(
-    session: AsyncSession, profile_id: str, *, refreshed: bool = False
-) -> dict[str, float | None] | None:
-    """Set the ``avg_*`` columns in the session's transaction and return them; None: there is no such account.
-
-    ``refreshed`` stamps the row as wholly refreshed.
-    """
-    account = (await session.execute(_FOLLOWERS, {"profile_id": profile_id})).one_or_none()
-    if account is None:
+async def store_averages(session: AsyncSession, profile_id: str) -> dict[str, float | None] | None:
+    """Set the ``avg_*`` columns in the session's transaction and return them; None: there is no such account."""
+    account = await fetch_in(session, _FOLLOWERS, profile_id)
+    if not account:
         return None
-    posts = (await session.execute(_NEWEST, {"profile_id": profile_id, "newest": NEWEST})).all()
-    reels = [post for post in posts if post.post_type == PostType.REELS]
-    static = [post for post in posts if post.post_type != PostType.REELS]
-    averages = account_averages(static, reels, account.followers)
-    await session.execute(_STORE, {**averages, "profile_id": profile_id, "refreshed": refreshed})
+    posts = [Numbers(*row[:-1]) for row in await fetch_in(session, _NEWEST, profile_id)]
+    averages = averages_of(posts, account[0]["followers"])
+    await fetch_in(session, _STORE, profile_id, *(averages[name] for name in NAMES))
     return averages

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from core.models.logs import PostLog, ProfileLog
 from instagram.models.keys import CAPTION, COLLAB_PROFILE_ID, HANDLE, KEYWORDS, PROFILE_ID
-from instagram.tasks.keywords import keywords
+from instagram.tasks.keywords import at_hand, keywords
 from utils.json_safe import json_safe
 
 MAX_COUNT = 2 * 10**9
@@ -52,6 +53,14 @@ def complete_profile(log: ProfileLog) -> ProfileLog:
     return replace(log, dimensions=json_safe(_said(log.dimensions)), metrics=json_safe(plausible(log.metrics)))
 
 
+async def completed_posts(posts: Iterable[PostLog], account: ProfileLog) -> list[PostLog]:
+    """Merged and complete posts of an account; in a thread when captions have to be read, which takes milliseconds."""
+    merged = merge_posts(posts)
+    if at_hand(log.dimensions.get(CAPTION) for log in merged):
+        return complete_posts(merged, account)
+    return await asyncio.to_thread(complete_posts, merged, account)
+
+
 def complete_posts(posts: Iterable[PostLog], account: ProfileLog) -> list[PostLog]:
     """Posts found with an account, fit for storing: owner and collaboration are named, keywords added."""
     return [complete_post(_with_owner(log, account)) for log in posts]
@@ -61,7 +70,8 @@ def complete_post(log: PostLog) -> PostLog:
     """The log fit for storing: plausible counts, keywords, text that PostgreSQL takes."""
     dimensions = json_safe(_said(log.dimensions))
     dimensions[KEYWORDS] = keywords(dimensions.get(CAPTION))
-    return replace(log, dimensions=dimensions, metrics=json_safe(plausible(log.metrics)))
+    metrics = json_safe(plausible(log.metrics))
+    return PostLog(log.platform, log.shortcode, log.profile_id, log.source, log.timestamp, dimensions, metrics)
 
 
 def _with_owner(log: PostLog, account: ProfileLog) -> PostLog:
@@ -73,7 +83,7 @@ def _with_owner(log: PostLog, account: ProfileLog) -> PostLog:
         dimensions[COLLAB_PROFILE_ID] = account.profile_id
     elif HANDLE not in dimensions:
         dimensions[HANDLE] = account.dimensions.get(HANDLE)
-    return replace(log, profile_id=owner, dimensions=dimensions)
+    return PostLog(log.platform, log.shortcode, owner, log.source, log.timestamp, dimensions, log.metrics)
 
 
 def impossible(metrics: Mapping[str, Any]) -> list[str]:

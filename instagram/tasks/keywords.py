@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
+from threading import Lock
 
 import yake
 
 TOP = 5
 LONGEST = 10_000
 """Characters read; a caption has at most 2,200."""
+
+MOST_KNOWN = 4096
+"""Texts whose keywords a process remembers."""
+
+_known: dict[str, tuple[str, ...]] = {}
+_room = Lock()
 
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _MENTION = re.compile(r"@[\w.]+")
@@ -27,9 +35,25 @@ def keywords(text: str | None) -> str:
     return "[" + ", ".join(f"'{word}'" for word in words) + "]" if words else ""
 
 
-@lru_cache(maxsize=4096)
 def extract(text: str) -> tuple[str, ...]:
     """The most telling words of a text, best first. The same caption comes with each refresh, hence the cache."""
+    known = _known.get(text)
+    if known is None:
+        known = find_words(text)
+        with _room:
+            _known[text] = known
+            if len(_known) > MOST_KNOWN:
+                del _known[next(iter(_known))]  # the oldest
+    return known
+
+
+def at_hand(texts: Iterable[str | None]) -> bool:
+    """Whether the keywords of all these texts are in the cache: then there is nothing to think about."""
+    return all(text[:LONGEST] in _known for text in texts if text)
+
+
+def find_words(text: str) -> tuple[str, ...]:
+    """As ``extract``, read anew."""
     clean = clean_text(text)
     if not clean:
         return ()

@@ -1,69 +1,54 @@
-"""Storing: rows, audit trail and events of one refresh, in one short transaction. No network here.
+"""Storing: rows, audit trail and events of one refresh, all of it or nothing. No network here.
 
 Everything can run twice: a worker may die after the commit and before it reports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import TextClause, text
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.amqp import outbox
 from core.amqp.events import post_log_event, profile_log_event
-from core.entities.instagram import InstagramAccount, InstagramPost
-from core.models.logs import PostLog, ProfileLog, key_values
-from instagram.models.keys import PROFILE_ID
-from instagram.tasks.averages import store_averages
+from core.models.logs import PostLog, ProfileLog
+from instagram.models.keys import HANDLE, PROFILE_ID
+from instagram.tasks import store_statements as sql
+from instagram.tasks.known import Known, Run, look
 from instagram.tasks.quality import Opinion, Verdict
-from instagram.tasks.quarantine import checked
+from instagram.tasks.quarantine import checked, plainly
+from instagram.tasks.store_texts import audit_text, rows_text
 from instagram.tasks.transformer import account_row, post_row
-from instagram.tasks.upserts import upsert
-from utils.json_safe import json_safe, json_text
+from instagram.tasks.upserts import Upsert
+from utils.db import Database, fetch_in
 
-_FIRST_VALUE_STAYS = ("profile_follower", "profile_er", "profile_static_er", "profile_reels_er")
+OWNER_BY_HANDLE = """
+select profile_id from instagram_account where handle = lower($1) order by updated_at desc limit 1
+"""
 
-UPSERT_ACCOUNT = upsert(InstagramAccount, "profile_id", returning="profile_id")
-UPSERT_POSTS = upsert(
-    InstagramPost,
-    "shortcode",
-    returning="shortcode, profile_id",
-    rules={
-        **dict.fromkeys(_FIRST_VALUE_STAYS, "coalesce(t.{0}, excluded.{0})"),
-        # A media pk stands in for the Graph media id only until that is known.
-        "post_id": "case when excluded.post_id is distinct from excluded.media_pk"
-        " then coalesce(excluded.{0}, t.{0}) else coalesce(t.{0}, excluded.{0}) end",
-    },
-)
 
-HANDLE_SEEN = text("""
-insert into handle_history as t (platform, handle, profile_id)
-values (:platform, :handle, :profile_id)
-on conflict (platform, handle, profile_id) do update set last_seen = now()
-""")
+class NotPlain(Exception):
+    """The followers are in doubt, or the account changed meanwhile: ``upsert_profile`` has to sort it out."""
 
-ADD_PROFILE_LOG = text("""
-insert into profile_log (profile_id, platform, dimensions, metrics, source, timestamp)
-select profile_id, platform, dimensions, metrics, source, timestamp
-from jsonb_to_recordset(cast(:rows as jsonb))
-     as r(profile_id text, platform text, dimensions jsonb, metrics jsonb, source text, timestamp timestamptz)
-""")
 
-ADD_POST_LOGS = text("""
-insert into post_log (platform_post_id, profile_id, platform, dimensions, metrics, source, timestamp)
-select platform_post_id, profile_id, platform, dimensions, metrics, source, timestamp
-from jsonb_to_recordset(cast(:rows as jsonb))
-     as r(platform_post_id text, profile_id text, platform text, dimensions jsonb, metrics jsonb, source text,
-          timestamp timestamptz)
-""")
+async def upsert_profile_plainly(
+    database: Database, profile: ProfileLog, posts: Sequence[PostLog], *, refreshed: bool = False
+) -> Verdict | None:
+    """As ``upsert_profile``, for the usual case, by two statements: one looks, one writes if nothing changed since.
 
-OWNER_BY_HANDLE = text("""
-select profile_id from instagram_account where handle = lower(:handle) order by updated_at desc limit 1
-""")
+    Raises:
+        NotPlain: it is not that case; nothing is stored.
+    """
+    ordered = _ordered(posts)
+    known = await look(database.fetch, profile, ordered, averages=refreshed)
+    judged = None if known.doubts else plainly(profile, known.followers) if known.version else (profile, None)
+    if judged is None or not await _write(database.fetch, judged[0], ordered, known, refreshed=refreshed):
+        raise NotPlain
+    return judged[1]
 
 
 async def upsert_profile(
@@ -83,86 +68,94 @@ async def upsert_profile(
     Raises:
         Doubtful: they jump and ``others`` is None, which is to say that nobody else was asked; nothing is stored.
     """
+    ordered = _ordered(posts)
+    run = partial(fetch_in, session)
     async with session.begin():
-        profile, verdict = await checked(session, profile, others)
-        row = account_row(profile)
-        await write_rows(session, UPSERT_ACCOUNT, [row])
-        if "handle" in row:
-            await session.execute(
-                HANDLE_SEEN,
-                {"platform": profile.platform.value, "handle": row["handle"], "profile_id": profile.profile_id},
-            )
-        stored = await _store_posts(session, posts)
-        if refreshed:
-            await store_averages(session, profile.profile_id, refreshed=True)
-        await add_profile_log(session, profile)
-        await outbox.add(session, [profile_log_event(profile), *map(post_log_event, stored)])
+        written = False
+        while not written:  # a second time when the account appeared between the look and the write
+            believed, verdict = await checked(session, profile, others)
+            known = await look(run, believed, ordered, averages=refreshed)
+            written = await _write(run, believed, ordered, known, refreshed=refreshed)
     return verdict
 
 
-async def add_profile_log(session: AsyncSession, profile: ProfileLog) -> None:
-    """The audit row of a profile, in the session's transaction."""
-    await session.execute(ADD_PROFILE_LOG, {"rows": _json([_audit(profile, profile_id=profile.profile_id)])})
-
-
-async def add_post_logs(session: AsyncSession, posts: Iterable[PostLog]) -> None:
-    """The audit rows of posts, in the session's transaction."""
-    rows = [_audit(log, platform_post_id=log.shortcode, profile_id=log.profile_id) for log in posts]
-    await session.execute(ADD_POST_LOGS, {"rows": _json(rows)})
+async def _write(run: Run, profile: ProfileLog, posts: Sequence[PostLog], known: Known, *, refreshed: bool) -> bool:
+    """False when the account's row is not as known any more: then nothing was written."""
+    account, rows = account_row(profile), [post_row(log) for log in posts]
+    if refreshed:
+        account |= known.averages(account, rows)
+    stored = await _owned(run, posts, known.owners, profile)
+    events = [profile_log_event(profile), *map(post_log_event, stored)]
+    statement = sql.write_profile(sql.columns_of([account]), sql.columns_of(rows), refreshed=refreshed)
+    return bool(
+        await run(
+            statement,
+            rows_text([account]),
+            rows_text(rows),
+            profile.platform.value,
+            known.version,
+            audit_text([profile]),
+            audit_text(stored),
+            *outbox.columns_of(events),
+        )
+    )
 
 
 async def upsert_posts(session: AsyncSession, posts: Sequence[PostLog]) -> None:
     """Store posts and announce each of them once: all of it, or nothing."""
-    async with session.begin():
-        stored = await _store_posts(session, posts)
-        await outbox.add(session, [post_log_event(log) for log in stored])
-
-
-async def _store_posts(session: AsyncSession, posts: Sequence[PostLog]) -> list[PostLog]:
-    """Rows and audit rows of the posts; returns them with the owner that the rows know."""
     if not posts:
-        return []
-    ordered = sorted(posts, key=lambda log: log.shortcode or "")
-    owners = dict(await write_rows(session, UPSERT_POSTS, map(post_row, ordered)))
-    stored = [await _owned(session, log, owners) for log in ordered]
-    await add_post_logs(session, stored)
-    return stored
+        return
+    ordered = _ordered(posts)
+    async with session.begin():
+        answers = await write_rows(session, sql.POSTS, map(post_row, ordered), returning="t.shortcode, t.profile_id")
+        owners = {row["shortcode"]: row["profile_id"] for row in answers}
+        stored = await _owned(partial(fetch_in, session), ordered, owners)
+        events = [post_log_event(log) for log in stored]
+        await fetch_in(session, sql.SAY_POSTS, *outbox.columns_of(events), audit_text(stored))
 
 
-async def _owned(session: AsyncSession, log: PostLog, owners: dict[str, str | None]) -> PostLog:
-    """The log with its owner: as its source said, else as the row knows, else the account that has the handle."""
-    if log.profile_id:
-        return log
-    owner = owners.get(log.shortcode or "")
-    handle = log.dimensions.get("handle")
-    if owner is None and handle:
-        owner = await session.scalar(OWNER_BY_HANDLE, {"handle": handle})
-    if owner is None:
-        return log
-    return replace(log, profile_id=owner, dimensions={**log.dimensions, PROFILE_ID: owner})
+async def add_profile_log(session: AsyncSession, profile: ProfileLog) -> None:
+    """The audit row of a profile, in the session's transaction."""
+    await fetch_in(session, sql.ADD_PROFILE_LOG, audit_text([profile]))
 
 
-async def write_rows(session: AsyncSession, statement: TextClause, rows: Iterable[dict[str, Any]]) -> list[Any]:
-    """Run one of the upserts, in the session's transaction; gives what it returns."""
-    result = await session.execute(statement, {"rows": _json(list(rows))})
-    return list(result.all())
+async def add_post_logs(session: AsyncSession, posts: Sequence[PostLog]) -> None:
+    """The audit rows of posts, in the session's transaction."""
+    await fetch_in(session, sql.ADD_POST_LOGS, audit_text(posts))
 
 
-def _audit(log: ProfileLog | PostLog, **ids: str | None) -> dict[str, Any]:
-    return {
-        **ids,
-        "platform": log.platform.value,
-        "dimensions": key_values(log.dimensions),
-        "metrics": key_values(log.metrics),
-        "source": log.source,
-        "timestamp": log.timestamp.isoformat(),
-    }
+async def write_rows(
+    session: AsyncSession, how: Upsert, rows: Iterable[Mapping[str, Any]], *, returning: str | None = None
+) -> list[asyncpg.Record]:
+    """Upsert rows of one table, in the session's transaction; gives what it returns, by default the keys."""
+    written = list(rows)
+    statement = how.statement(sql.columns_of(written), "$1::jsonb", returning=returning or f"t.{how.key}")
+    return await fetch_in(session, statement, rows_text(written))
 
 
-def _json(rows: list[dict[str, Any]]) -> str:
-    return json_text(json_safe([{key: _iso(value) for key, value in row.items()} for row in rows]))
+def _ordered(posts: Sequence[PostLog]) -> list[PostLog]:
+    return sorted(posts, key=lambda log: log.shortcode or "")
 
 
-def _iso(value: Any) -> Any:
-    """Times with their offset: ``json_safe`` would give them the form of events."""
-    return value.isoformat() if isinstance(value, datetime) else value
+async def _owned(
+    run: Run, posts: Sequence[PostLog], owners: Mapping[str, str | None], account: ProfileLog | None = None
+) -> list[PostLog]:
+    """The logs with their owners: as the source said, else as the row knows, else the account that has the handle.
+
+    ``account`` is one that is about to be stored, and so the newest with its handle.
+    """
+    found = []
+    for log in posts:
+        owner = log.profile_id or owners.get(log.shortcode or "")
+        if not owner and (handle := log.dimensions.get(HANDLE)):
+            owner = await _owner_of(run, handle, account)
+        known = {} if owner is None or log.profile_id else {PROFILE_ID: owner}
+        found.append(replace(log, profile_id=owner, dimensions={**log.dimensions, **known}) if known else log)
+    return found
+
+
+async def _owner_of(run: Run, handle: str, account: ProfileLog | None) -> str | None:
+    if account is not None and str(account.dimensions.get(HANDLE, "")).lower() == str(handle).lower():
+        return account.profile_id
+    rows = await run(OWNER_BY_HANDLE, handle)
+    return rows[0]["profile_id"] if rows else None

@@ -13,20 +13,21 @@ from core.models.logs import ProfileLog
 from core.queue import tasks
 from instagram.models.keys import FOLLOWERS
 from instagram.tasks.quality import Opinion, Verdict, judge, jump_text
+from utils.db import fetch_in
 from utils.times import utc_now
 
 AGAIN_AFTER, AGAIN_WITHIN = timedelta(hours=1), timedelta(hours=6)
 """When an undecided account is refreshed once more, and how long that may wait for its turn."""
 
-_STORED = text("""
+_STORED = """
 select a.followers, (
     select coalesce(jsonb_agg(jsonb_build_object('source', q.source, 'new', q.new,
                                                  'recent', q.seen_at > now() - interval '1 day')), '[]')
     from profile_quarantine q
-    where q.profile_id = a.profile_id and q.platform = :platform and q."column" = 'followers'
+    where q.profile_id = a.profile_id and q.platform = $2 and q."column" = 'followers'
       and q.resolved_at is null) as open
-from instagram_account a where a.profile_id = :profile_id for no key update of a
-""")
+from instagram_account a where a.profile_id = $1 for no key update of a
+"""
 _DOUBT = text("""
 insert into profile_quarantine as q (platform, profile_id, source, "column", old, new, reason)
 values (:platform, :profile_id, :source, 'followers', :old, :new, :reason)
@@ -65,23 +66,33 @@ async def checked(
     """
     ids = {"platform": profile.platform.value, "profile_id": profile.profile_id}
     followers = profile.metrics.get(FOLLOWERS)
-    stored = (await session.execute(_STORED, ids)).one_or_none()
-    if stored is None or type(followers) is not int:
+    rows = await fetch_in(session, _STORED, profile.profile_id, profile.platform.value)
+    if not rows or type(followers) is not int:
         return profile, None
+    old, doubts = rows[0]["followers"], rows[0]["open"]
     first = Opinion(profile.source, followers)
-    waiting = [Opinion(one["source"], one["new"]) for one in stored.open if one["recent"]]
-    verdict = judge(stored.followers, first, others or (), waiting)
+    waiting = [Opinion(one["source"], one["new"]) for one in doubts if one["recent"]]
+    verdict = judge(old, first, others or (), waiting)
     if verdict.resolution is None and others is None:
-        raise Doubtful(stored.followers, first)
+        raise Doubtful(old, first)
     for one in verdict.doubted:
-        reason = jump_text(stored.followers, one.followers)
-        told = {"source": one.source, "old": stored.followers, "new": one.followers, "reason": reason}
+        reason = jump_text(old, one.followers)
+        told = {"source": one.source, "old": old, "new": one.followers, "reason": reason}
         await session.execute(_DOUBT, {**ids, **told})
     if verdict.resolution is None:
         await _queue_another(session, ids)
-    elif verdict.doubted or stored.open:
+    elif verdict.doubted or doubts:
         await session.execute(_RESOLVE, {**ids, "resolution": verdict.resolution})
     return _with_followers(profile, verdict.believed), verdict
+
+
+def plainly(profile: ProfileLog, old: int | None) -> tuple[ProfileLog, Verdict | None] | None:
+    """As ``checked``, of an account without open doubts that has ``old`` followers; None when they jump."""
+    followers = profile.metrics.get(FOLLOWERS)
+    if type(followers) is not int:
+        return profile, None
+    verdict = judge(old, Opinion(profile.source, followers), (), ())
+    return None if verdict.resolution is None else (_with_followers(profile, verdict.believed), verdict)
 
 
 def _with_followers(profile: ProfileLog, believed: Opinion | None) -> ProfileLog:

@@ -23,8 +23,9 @@ from instagram.models.pages import PostsPage, ProfilePage
 from instagram.tasks.averages import store_averages
 from instagram.tasks.ingestion import complete_post, complete_profile, merge_posts
 from instagram.tasks.posts_ingestion import named
-from instagram.tasks.processing import UPSERT_ACCOUNT, UPSERT_POSTS, add_post_logs, add_profile_log, write_rows
+from instagram.tasks.processing import add_post_logs, add_profile_log, write_rows
 from instagram.tasks.quality import is_jump
+from instagram.tasks.store_statements import ACCOUNTS, POSTS
 from instagram.tasks.transformer import account_row, post_row
 from utils.json_safe import json_safe
 
@@ -181,13 +182,13 @@ async def _apply(
     events: list[Event] = []
     wholes = [one.whole for one in corrections]
     for log in (one.part for one in corrections if isinstance(one.part, ProfileLog) and _says(one.part)):
-        await write_rows(session, UPSERT_ACCOUNT, [account_row(log)])
+        await write_rows(session, ACCOUNTS, [account_row(log)])
         await session.execute(_KEEP_ACCOUNTS, _times(at, [log.profile_id], rows))
         events.append(profile_log_event(log))
     posts = [one.part for one in corrections if isinstance(one.part, PostLog) and _says(one.part)]
     if posts:
         told = [replace(log, profile_id=log.dimensions.get(PROFILE_ID)) for log in posts]
-        await write_rows(session, UPSERT_POSTS, map(post_row, told))
+        await write_rows(session, POSTS, map(post_row, told))
         await session.execute(_KEEP_POSTS, _times(at, [log.shortcode or "" for log in posts], rows))
         events += map(post_log_event, posts)
     for whole in wholes:

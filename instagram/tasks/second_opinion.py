@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from loguru import logger
@@ -17,7 +18,7 @@ from instagram.models.functions import FETCH_PROFILE_BY_HANDLE, FETCH_PROFILE_BY
 from instagram.models.keys import FOLLOWERS
 from instagram.models.pages import ProfilePage
 from instagram.tasks.ingestion import complete_profile
-from instagram.tasks.processing import upsert_profile
+from instagram.tasks.processing import NotPlain, upsert_profile, upsert_profile_plainly
 from instagram.tasks.quality import Opinion, Verdict, judge
 from instagram.tasks.quarantine import Doubtful
 from instagram.tasks.retrieval import Gap, crawler_of
@@ -62,7 +63,10 @@ def doubts(verdict: Verdict | None) -> list[Gap]:
 
 
 async def _store(ctx: FlowContext, found: Found, others: Sequence[Opinion] | None) -> Verdict | None:
-    async with ctx.runtime.database.sessions() as session:
+    database = ctx.runtime.database
+    with suppress(NotPlain):
+        return await upsert_profile_plainly(database, found.profile, found.posts, refreshed=found.refreshed)
+    async with database.sessions() as session:
         return await upsert_profile(session, found.profile, found.posts, refreshed=found.refreshed, others=others)
 
 

@@ -1,11 +1,12 @@
 """The pool at its full size (BEAT_EXTRA_FLOWS=scripts.bench.flows_all): what is not built yet is stood in for.
 
-Beside the built flows runs a flow of the same processes and slots for each one that is not, after the full production
-preload, and five of five processes for the AMQP listeners. The stand-ins never get a task.
+Beside the built flows and listeners runs a flow of the same processes and slots for each flow that is not built, after
+the full production preload, and one of as many processes for each such listener. The stand-ins never get a task.
 """
 
 from __future__ import annotations
 
+from core.amqp.listeners import LISTENERS
 from core.enums import Platform
 from core.flows.registry import FLOWS as REGISTERED
 from core.flows.registry import Flow
@@ -14,8 +15,6 @@ from core.runtime import FlowContext
 from scripts.bench import counting
 
 counting.install()
-
-LISTENERS, LISTENER_PROCESSES = 5, 5
 
 
 async def stand_in(params: NoParams, ctx: FlowContext) -> None:
@@ -30,7 +29,8 @@ FLOWS = (
         if flow.target is None
     ),
     *(
-        Flow(f"bench_listener_{number}", Platform.INSTAGRAM, NoParams, LISTENER_PROCESSES, 1, STAND_IN)
-        for number in range(1, LISTENERS + 1)
+        Flow(f"bench_{listener.queue}", Platform.INSTAGRAM, NoParams, listener.workers, 1, STAND_IN)
+        for listener in LISTENERS
+        if listener.handler is None
     ),
 )

@@ -39,6 +39,8 @@ async def running_pool(
 ) -> AsyncIterator[Pool]:
     """Start main.py with an extra module of flows, wait until every process is ready, stop it at the end."""
     full = {**env, "BEAT_EXTRA_FLOWS": flows, **settings}
+    if "WORKER_FLOWS" in full:  # some flows alone are measured
+        full.setdefault("WORKER_LISTENERS", "none")
     started = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         sys.executable, program, cwd=ROOT, env=full, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from core.queue.plan import ASSET_POOL
+from core.flows.registry import ASSET_POOL
 from scripts.bench import load, sink
 from scripts.bench.cdn import Cdn, picture_url, running_cdn
 from scripts.bench.mix import EXPIRED

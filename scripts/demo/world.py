@@ -96,6 +96,7 @@ async def running_world(creators: int, limit_factor: float, flows: Collection[st
             "HEARTBEAT": "true",
             "WORKER_FLOWS": env.get("WORKER_FLOWS", ",".join(dict.fromkeys((*FLOWS, *flows)))),
             "WORKER_PROCESSES": env.get("WORKER_PROCESSES", str(PROCESSES)),
+            "WORKER_LISTENERS": env.get("WORKER_LISTENERS", "none"),
             "WORKER_SCALE": env.get("WORKER_SCALE", "0.4"),
         }
         world = World(env, sandbox, f"http://127.0.0.1:{port}")

@@ -35,7 +35,8 @@ begin
     return query
 with done as (
     update scrape_request_log t
-    set status = 'COMPLETE', scraped_at = now(), worker = null, data = d.data, result = d.result, error_code = null
+    set status = 'COMPLETE', scraped_at = now(), worker = null, data = coalesce(d.data, 'None'), result = d.result,
+        error_code = null
     from unnest($4::bigint[], $5::timestamptz[], $6::text[], $7::jsonb[]) d(id, token, data, result)
     where t.id = d.id and t.picked_at = d.token and t.worker = $3
     returning t.*),
@@ -71,7 +72,8 @@ begin
     return query
 with done as (
     update scrape_request_log t
-    set status = 'COMPLETE', scraped_at = now(), worker = null, data = d.data, result = d.result, error_code = null
+    set status = 'COMPLETE', scraped_at = now(), worker = null, data = coalesce(d.data, 'None'), result = d.result,
+        error_code = null
     from unnest($4::bigint[], $5::timestamptz[], $6::text[], $7::jsonb[]) d(id, token, data, result)
     where t.id = d.id and t.picked_at = d.token and t.worker = $3
     returning t.*),

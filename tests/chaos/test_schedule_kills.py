@@ -17,7 +17,8 @@ from utils.times import utc_now
 
 TOTAL, STOPS_AT = 9000, 5000
 YEARLY = "0 0 1 1 *"
-WAITS = "select exists (select from pg_locks where locktype = 'transactionid' and not granted)"
+WAITS = """
+select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'transactionid')"""
 INSERT = """
 insert into scrape_request_log (flow, platform, params, idempotency_key)
 values ('test_nap', 'INSTAGRAM', jsonb_build_object('ms', $1::int), $2)"""
@@ -26,7 +27,7 @@ select count(*) = count(distinct params->>'ms') and count(*) = count(distinct id
 from scrape_request_log"""
 
 
-async def until(pg: asyncpg.Connection, condition: str, within_s: float = 30.0) -> None:
+async def until(pg: asyncpg.Connection, condition: str, within_s: float = 120.0) -> None:
     for _ in range(int(within_s / 0.05)):
         if await pg.fetchval(condition):
             return

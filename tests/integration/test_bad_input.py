@@ -79,7 +79,7 @@ async def test_bad_rows_say_what_is_wrong_with_them_and_the_others_run(
         await pool.wait_for_line("pool is ready")
         ids = [row["id"] for row in await pg.fetch(insert)]
         await pg.execute(f"{nap} from generate_series(1, {GOOD})")
-        await wait_for_statuses(pg, ends, within_s=30)
+        await wait_for_statuses(pg, ends)
         assert await pool.stop() == 0
         assert noted(pool, "ERROR") == []
     for one, task_id in zip(BAD, ids, strict=True):
@@ -226,7 +226,7 @@ async def started(program: str, environment: dict[str, str]) -> tuple[int | None
         sys.executable, program, cwd=ROOT, env=environment, stderr=asyncio.subprocess.PIPE
     )
     try:
-        _, said = await asyncio.wait_for(process.communicate(), 60)
+        _, said = await asyncio.wait_for(process.communicate(), 120)
     finally:
         if process.returncode is None:
             process.kill()

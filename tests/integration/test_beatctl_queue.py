@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.beatctl import Run, runner
 from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
+from tests.support.relay import until
 
 FLOW = "refresh_profile_by_handle"
 INSERT = "insert into scrape_request_log (flow, platform, params) values ($1, 'INSTAGRAM', '{}') returning id"
@@ -107,6 +108,20 @@ async def test_files_are_loaded_and_bad_lines_named(beatctl: Run, pg: asyncpg.Co
     assert (broken.code, broken.err.startswith("line 1: row: ")) == (1, True)
 
 
+async def test_a_file_goes_in_ten_thousand_rows_at_a_time(beatctl: Run, pg: asyncpg.Connection, tmp_path: Path) -> None:
+    file = tmp_path / "rows.ndjson"
+    lines = [json.dumps({"params": {"handle": f"h{n}"}, "idempotency_key": f"k{n}"}) for n in range(10_003)]
+    lines[10_001] = '{"params": {"handle": "another"}, "idempotency_key": "k7"}'
+    file.write_text("\n".join(lines), encoding="utf-8")
+    ran = await beatctl("tasks", "load", str(file), "--flow", FLOW)
+    assert (ran.code, ran.out) == (1, "10002 queued, 0 there already, 1 refused\n")
+    assert ran.err == "line 10002: idempotency_key: belongs to task 8, which has another flow or other params\n"
+    sizes = await pg.fetch("select count(*) from scrape_request_log group by xmin::text order by 1")
+    assert [row["count"] for row in sizes] == [2, 10_000]
+    ran = await beatctl("tasks", "load", str(file), "--flow", FLOW)
+    assert ran.out == "0 queued, 10002 there already, 1 refused\n"
+
+
 async def test_explain_names_the_fact_that_decides(beatctl: Run, pg: asyncpg.Connection) -> None:
     async def said(change: str = "select 1") -> str:
         await pg.execute(change)
@@ -157,11 +172,13 @@ async def test_a_pause_and_a_cap_are_followed_within_seconds(
     async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
         await pool.wait_for_line("pool is ready")
         await beatctl("flows", "pause", "test_nap")
-        await asyncio.sleep(1.5)
+        await beatctl("flows", "set", "test_nap", "--slots", "1")
+        await until(lambda: pg.fetchval("select sum(slots) = 1 from beat_slot"))  # the pool has seen both by now
+        await asyncio.sleep(0.5)
         (task,) = await queue_tasks(pg, "test_nap", 1)
         assert "paused" in (await beatctl("tasks", "explain", str(task))).out
         await wait_for_statuses(pg, {"PENDING": 1}, within_s=1)
         await beatctl("flows", "resume", "test_nap")
-        await wait_for_statuses(pg, {"COMPLETE": 1}, within_s=5)
+        await wait_for_statuses(pg, {"COMPLETE": 1})
         assert "finished: it is complete since" in (await beatctl("tasks", "explain", str(task))).out
         assert await pool.stop() == 0

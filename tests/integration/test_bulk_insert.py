@@ -14,6 +14,7 @@ import pytest
 from core.flows.registry import build_registry
 from core.queue import tasks
 from core.queue.bulk import RowResult, parse_rows
+from tests.support.postgres import SOMEONE_WAITS
 from utils.db import Database, connect, open_database
 
 REGISTRY = build_registry("tests.support.flows")
@@ -122,7 +123,7 @@ async def test_a_key_that_another_transaction_takes_meanwhile_is_that_ones(
     await transaction.start()
     (mine,) = await tasks.insert_many(other, REGISTRY, [row(idempotency_key="k")])
     waiting = asyncio.create_task(insert(db, [row(idempotency_key="k"), row("else", idempotency_key="k2")]))
-    while not await pg.fetchval("select exists (select from pg_locks where not granted)"):
+    while not await pg.fetchval(SOMEONE_WAITS):
         await asyncio.sleep(0.01)
     await transaction.commit()
     await other.close()

@@ -113,7 +113,7 @@ async def test_what_it_may_do_to_its_session_is_gone_with_it(
     await planted.add_listener("beat", lambda *said: heard.append(said))
     before = await facts(planted)
     assert len(await fetch_candidates(clean_db, schedule(query), timeout_s=10)) == 1
-    for _ in range(100):
+    for _ in range(3000):
         if await facts(planted) == before:
             break
         await asyncio.sleep(0.02)  # the server ends the session on its own time

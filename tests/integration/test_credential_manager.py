@@ -16,7 +16,7 @@ from credentials.keys import CredentialRefused
 from credentials.manager import CACHE_S, CredentialManager
 from credentials.store import UNTIL_REPLACED
 from credentials.vault import Vault, new_key
-from utils.db import Database, open_database
+from utils.db import Database, fetch_in, open_database
 
 OLD, NEW = new_key("old"), new_key("new")
 GRAPH = {"token": "EAAplantedgraphtoken0001", "user_id": "17841400000000001"}
@@ -127,13 +127,8 @@ async def test_rests_in_a_row_take_10_30_60_and_60_minutes(manager: CredentialMa
         await manager.rest(await picked(manager), reason="(429, 'slow down')")
         taken.append(minutes((await row(pg, credential_id))["left"]))
         await end_rest(pg, credential_id)
-        manager = manager_of(Database(*_parts(manager)))
+        manager = CredentialManager(manager._sessions, Vault.from_ring(OLD))
     assert taken == [10, 30, 60, 60]
-
-
-def _parts(manager: CredentialManager) -> Any:
-    factory = manager._sessions
-    return factory.kw["bind"], factory
 
 
 async def test_a_resting_credential_is_not_picked_and_says_when_it_comes_back(manager: CredentialManager) -> None:
@@ -276,6 +271,55 @@ async def test_picking_remembers_what_it_read_until_that_is_too_old(
     assert (await picked(manager)).id == credential_id
     monkeypatch.setattr("credentials.manager.CACHE_S", 0.0)
     assert await manager.pick("lama") == Unusable("lama", None)
+
+
+async def test_a_look_for_one_source_tells_about_all_that_are_asked_for(
+    manager: CredentialManager, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await manager.insert_creds("lama", lama(1))
+    graph = await manager.insert_creds("graphapi", GRAPH)
+    assert {(await picked(manager)).source, (await picked(manager, "graphapi")).source} == {"lama", "graphapi"}
+    await pg.execute("update credential set enabled = false where source = 'lama'")
+    monkeypatch.setattr("credentials.manager.CACHE_S", 0.0)
+    assert (await picked(manager, "graphapi")).id == graph
+    monkeypatch.setattr("credentials.manager.CACHE_S", 3600.0)
+    await pg.execute("update credential set enabled = true")
+    assert await manager.pick("lama") == Unusable("lama", None)
+    manager._asked["lama"] -= 3600
+    monkeypatch.setattr("credentials.manager.CACHE_S", 0.0)
+    await manager.pick("graphapi")
+    assert manager._wanted() == ["graphapi"]
+
+
+@pytest.mark.parametrize("learnt", ["rest", "invalidate", "insert_creds"])
+async def test_what_is_learnt_during_a_look_is_not_forgotten_over_it(
+    manager: CredentialManager, monkeypatch: pytest.MonkeyPatch, learnt: str
+) -> None:
+    first = await manager.insert_creds("lama", lama(1))
+    credential = await picked(manager)
+    monkeypatch.setattr("credentials.manager.CACHE_S", 0.0)
+    looked: list[str] = []
+
+    async def slow(*args: Any) -> list[asyncpg.Record]:
+        rows = await fetch_in(*args)
+        looked.append(learnt)
+        if len(looked) == 1:
+            match learnt:
+                case "rest":
+                    await manager.rest(credential, reason="429", retry_after_s=90)
+                case "invalidate":
+                    await manager.invalidate(credential, reason="403")
+                case _:
+                    await manager.insert_creds("lama", lama(2))
+        return rows
+
+    monkeypatch.setattr("credentials.manager.fetch_in", slow)
+    found = await manager.pick("lama", exclude=[first] if learnt == "insert_creds" else [])
+    if learnt == "insert_creds":
+        assert isinstance(found, Credential)
+    else:
+        assert isinstance(found, Unusable)
+    assert len(looked) == 2
 
 
 def test_nothing_is_remembered_for_more_than_a_second() -> None:

@@ -15,6 +15,7 @@ from core.queue import direct
 from core.queue.direct import pooled, require_direct
 from scripts.migrate import main as migrate_main
 from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
+from tests.support.ports import silent_port
 from tests.support.stack import with_path
 from utils.db import connect
 
@@ -100,19 +101,19 @@ async def test_a_proxy_that_keeps_sessions_whole_is_let_through(database: str) -
         assert await pooled(url) is None
 
 
-async def test_a_refusal_is_said_and_a_server_that_is_away_is_waited_for(database: str, unused_tcp_port: int) -> None:
+async def test_a_refusal_is_said_and_a_server_that_is_away_is_waited_for(database: str) -> None:
     missing = with_path(database, "no_such_database")
     with pytest.raises(ConfigError, match='PG_URL: the server refuses it: database "no_such_database" does not exist'):
         await require_direct(missing)
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(require_direct(f"postgresql://beat@127.0.0.1:{unused_tcp_port}/beat"), 1)
+    with silent_port() as port, pytest.raises(TimeoutError):
+        await asyncio.wait_for(require_direct(f"postgresql://beat@127.0.0.1:{port}/beat"), 1)
 
 
 async def test_main_says_what_is_wrong_in_one_message_and_ends(
     program_env: dict[str, str], pgbouncer_url: str, clean_db: str
 ) -> None:
     async with running_pool({**program_env, "PG_URL": pgbouncer_url}, WORKER_FLOWS="test_nap") as pool:
-        assert await asyncio.wait_for(pool.process.wait(), 30) == 2
+        assert await asyncio.wait_for(pool.process.wait(), 120) == 2
         (line,) = [json.loads(line) for line in pool.lines]
     assert (line["event"], line["level"]) == ("pool cannot start", "ERROR")
     assert line["error"].startswith("PG_URL: leads through a transaction pooler")

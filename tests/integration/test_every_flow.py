@@ -55,7 +55,7 @@ async def run_tasks(
     async with running_pool(env) as pool:
         await pool.wait_for_line("pool is ready")
         ids = [await pg.fetchval(INSERT, flow, json.dumps(params)) for flow, params in tasks]
-        await until(lambda: pg.fetchval(LEFT), within_s=90)
+        await until(lambda: pg.fetchval(LEFT), within_s=180)
         await wait_for_empty_outbox(pg)
         assert await pool.stop() == 0
     rows = {row["id"]: row for row in await pg.fetch("select * from scrape_request_log")}

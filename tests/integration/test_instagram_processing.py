@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from core.enums import Platform
 from core.models.logs import PostLog, ProfileLog
 from instagram.tasks.ingestion import complete_post, complete_posts, complete_profile, merge_posts
-from instagram.tasks.processing import upsert_posts, upsert_profile
+from instagram.tasks.processing import NotPlain, upsert_posts, upsert_profile, upsert_profile_plainly
 from tests.support.instagram import ARRAYBOBO, GRAPH, JOTUCKER, OWNER, read, recorded
 from utils.db import Database, open_database
 
@@ -26,10 +29,22 @@ POST_DIMENSIONS = (
 )  # fmt: skip
 
 
-@pytest.fixture
-async def db(clean_db: str, pgbouncer_url: str) -> AsyncIterator[Database]:
+@dataclass
+class Store:
+    """A database, and whether refreshes go the plain way first, as they do, or the locked one at once."""
+
+    database: Database
+    plainly: bool
+
+    @property
+    def sessions(self) -> async_sessionmaker[AsyncSession]:
+        return self.database.sessions
+
+
+@pytest.fixture(params=["plain", "locked"])
+async def db(clean_db: str, pgbouncer_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     opened = open_database(pgbouncer_url, pool_size=5, max_overflow=5)
-    yield opened
+    yield Store(opened, request.param == "plain")
     await opened.dispose()
 
 
@@ -45,7 +60,11 @@ def post(shortcode: str = "A", owner: str | None = "1", source: str = GRAPH, **v
     return PostLog(Platform.INSTAGRAM, shortcode, owner, source, NOON, dimensions, values)
 
 
-async def store(db: Database, log: ProfileLog, posts: list[PostLog], *, refreshed: bool = False) -> None:
+async def store(db: Store, log: ProfileLog, posts: list[PostLog], *, refreshed: bool = False) -> None:
+    if db.plainly:
+        with suppress(NotPlain):
+            await upsert_profile_plainly(db.database, log, posts, refreshed=refreshed)
+            return
     async with db.sessions() as session:
         await upsert_profile(session, log, posts, refreshed=refreshed)
 
@@ -72,9 +91,7 @@ async def counts(pg: asyncpg.Connection) -> tuple[int, ...]:
     return tuple([await pg.fetchval(f"select count(*) from {table}") for table in tables])
 
 
-async def test_a_recorded_profile_and_its_posts_are_stored_column_by_column(
-    db: Database, pg: asyncpg.Connection
-) -> None:
+async def test_a_recorded_profile_and_its_posts_are_stored_column_by_column(db: Store, pg: asyncpg.Connection) -> None:
     log = complete_profile(read(JOTUCKER, "fetch_profile_by_id", **OWNER).profile)
     found = [
         *recorded(GRAPH, "fetch_profile_by_handle").parse(recorded(GRAPH, "fetch_profile_posts_by_handle").body).posts,
@@ -106,7 +123,7 @@ async def test_a_recorded_profile_and_its_posts_are_stored_column_by_column(
     assert (await stored(pg, "Cm-9TgUDRHL"))["plays"] is None
 
 
-async def test_one_event_and_one_audit_row_per_entity(db: Database, pg: asyncpg.Connection) -> None:
+async def test_one_event_and_one_audit_row_per_entity(db: Store, pg: asyncpg.Connection) -> None:
     await store(db, profile(followers=5), [post("b"), post("A"), post("c")])
     assert await counts(pg) == (1, 3, 1, 3, 1, 4)
     found = await events(pg)
@@ -118,7 +135,7 @@ async def test_one_event_and_one_audit_row_per_entity(db: Database, pg: asyncpg.
     assert json.loads(audit["metrics"]) == [{"key": "followers", "value": 5}]
 
 
-async def test_a_second_run_changes_no_row_but_its_times(db: Database, pg: asyncpg.Connection) -> None:
+async def test_a_second_run_changes_no_row_but_its_times(db: Store, pg: asyncpg.Connection) -> None:
     log, posts = profile(followers=5, bio="b"), [post("A", likes=1), post("B", likes=2)]
     await store(db, log, posts, refreshed=True)
     before = [await account(pg), await stored(pg, "A"), await stored(pg, "B")]
@@ -132,7 +149,7 @@ async def test_a_second_run_changes_no_row_but_its_times(db: Database, pg: async
 
 
 async def test_null_never_overwrites_and_empty_text_clears_name_and_biography(
-    db: Database, pg: asyncpg.Connection
+    db: Store, pg: asyncpg.Connection
 ) -> None:
     await store(
         db,
@@ -147,7 +164,7 @@ async def test_null_never_overwrites_and_empty_text_clears_name_and_biography(
     assert (kept["likes"], kept["caption"], kept["comments"]) == (7, "old", 0)
 
 
-async def test_a_basic_refresh_leaves_refreshed_at_alone(db: Database, pg: asyncpg.Connection) -> None:
+async def test_a_basic_refresh_leaves_refreshed_at_alone(db: Store, pg: asyncpg.Connection) -> None:
     await store(db, profile(), [])
     assert (await account(pg))["refreshed_at"] is None
     await store(db, profile(), [], refreshed=True)
@@ -157,7 +174,7 @@ async def test_a_basic_refresh_leaves_refreshed_at_alone(db: Database, pg: async
 
 
 async def test_a_renamed_account_keeps_its_row_and_both_handles_are_remembered(
-    db: Database, pg: asyncpg.Connection
+    db: Store, pg: asyncpg.Connection
 ) -> None:
     await store(db, profile("1", "Old.Name"), [])
     await store(db, profile("1", "new.name"), [])
@@ -168,7 +185,7 @@ async def test_a_renamed_account_keeps_its_row_and_both_handles_are_remembered(
 
 
 async def test_a_collaboration_is_stored_under_its_owner_and_names_the_account(
-    db: Database, pg: asyncpg.Connection
+    db: Store, pg: asyncpg.Connection
 ) -> None:
     log = profile()
     posts = complete_posts([post("A", owner="9", profile_id="9", handle="partner")], log)
@@ -179,7 +196,7 @@ async def test_a_collaboration_is_stored_under_its_owner_and_names_the_account(
     assert event["dimensions"]["collab_profile_id"] == "1"
 
 
-async def test_the_first_follower_figures_of_a_post_stay(db: Database, pg: asyncpg.Connection) -> None:
+async def test_the_first_follower_figures_of_a_post_stay(db: Store, pg: asyncpg.Connection) -> None:
     await store(db, profile(), [post(profile_follower=10, likes=1)])
     await store(db, profile(), [post(profile_follower=99, profile_er=1.5, likes=2)])
     row = await stored(pg)
@@ -199,20 +216,20 @@ async def test_the_first_follower_figures_of_a_post_stay(db: Database, pg: async
     ],
 )
 async def test_a_media_pk_never_takes_the_place_of_a_graph_id(
-    db: Database, pg: asyncpg.Connection, writes: list[dict[str, Any]], post_id: str | None
+    db: Store, pg: asyncpg.Connection, writes: list[dict[str, Any]], post_id: str | None
 ) -> None:
     for values in writes:
         await store(db, profile(), [post(**values)])
     assert (await stored(pg))["post_id"] == post_id
 
 
-async def test_lists_of_text_reach_their_columns(db: Database, pg: asyncpg.Connection) -> None:
+async def test_lists_of_text_reach_their_columns(db: Store, pg: asyncpg.Connection) -> None:
     await store(db, profile(), [post(story_links=["https://a.example", 'b"{,}'], story_hashtags=[])])
     row = await stored(pg)
     assert (row["story_links"], row["story_hashtags"]) == (["https://a.example", 'b"{,}'], [])
 
 
-async def test_sixty_posts_with_text_of_every_kind_are_stored(db: Database, pg: asyncpg.Connection) -> None:
+async def test_sixty_posts_with_text_of_every_kind_are_stored(db: Store, pg: asyncpg.Connection) -> None:
     odd = "quote ' \" \\ :name %s {x} \x00 \ud800 \u2028 दिल्ली 🍋\n\t"
     posts = [complete_post(post(f"P{n:03}", caption=f"{n} {odd}", likes=n)) for n in range(60)]
     await store(db, complete_profile(profile(bio=odd)), posts)
@@ -223,7 +240,7 @@ async def test_sixty_posts_with_text_of_every_kind_are_stored(db: Database, pg: 
 
 
 async def test_a_single_post_without_an_owner_is_announced_with_the_owner_its_row_knows(
-    db: Database, pg: asyncpg.Connection
+    db: Store, pg: asyncpg.Connection
 ) -> None:
     await store(db, profile("5", "cook"), [post("A", owner="5")])
     async with db.sessions() as session:
@@ -234,7 +251,7 @@ async def test_a_single_post_without_an_owner_is_announced_with_the_owner_its_ro
     assert (await stored(pg))["profile_id"] == "5"
 
 
-async def test_a_failure_leaves_nothing_behind(db: Database, pg: asyncpg.Connection) -> None:
+async def test_a_failure_leaves_nothing_behind(db: Store, pg: asyncpg.Connection) -> None:
     await store(db, profile(followers=1), [])
     before = await counts(pg)
     broken = post("B")
@@ -245,7 +262,7 @@ async def test_a_failure_leaves_nothing_behind(db: Database, pg: asyncpg.Connect
     assert (await account(pg))["followers"] == 1
 
 
-async def test_refreshes_of_one_account_at_once_end_in_one_row_each(db: Database, pg: asyncpg.Connection) -> None:
+async def test_refreshes_of_one_account_at_once_end_in_one_row_each(db: Store, pg: asyncpg.Connection) -> None:
     async def refresh(number: int) -> None:
         posts = [post(f"P{n:02}", likes=number) for n in range(30)]
         await store(db, profile(followers=number), posts[::-1] if number % 2 else posts)
@@ -260,7 +277,7 @@ async def test_refreshes_of_one_account_at_once_end_in_one_row_each(db: Database
     assert likes == {last}
 
 
-async def test_accounts_that_share_posts_never_wait_in_a_circle(db: Database, pg: asyncpg.Connection) -> None:
+async def test_accounts_that_share_posts_never_wait_in_a_circle(db: Store, pg: asyncpg.Connection) -> None:
     async def refresh(number: int) -> None:
         shared = [post(f"S{(n * 7 + number) % 40:02}", owner=None) for n in range(40)]
         log = profile(str(number), f"h{number}")

@@ -15,13 +15,14 @@ import pytest
 from aio_pika.abc import AbstractChannel
 from pydantic import BaseModel
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from config import Settings
 from core.amqp.amqp import run_listener
-from core.amqp.models import AmqpListener
+from core.amqp.models import AmqpListener, Refused
 from core.amqp.topology import EXCHANGES, error_queue, retry_queue
+from core.runtime import FlowContext
+from credentials.runtime import build_runtime
 from tests.support.relay import open_channel, take, until
-from utils.db import open_database
 
 RECORD = text("insert into task_log (name, arguments) values (:name, cast(:arguments as jsonb))")
 
@@ -34,20 +35,29 @@ class Order(BaseModel):
 
 
 ATTEMPTS: dict[str, int] = {}
+HOPELESS = ("nobody",)
 
 
-async def handle(message: Order, *, session: AsyncSession) -> None:
+async def handle(message: Order, ctx: FlowContext) -> None:
     """Write first, then fail as often as the message says."""
-    await session.execute(RECORD, {"name": message.name, "arguments": "{}"})
-    ATTEMPTS[message.name] = ATTEMPTS.get(message.name, 0) + 1
-    if ATTEMPTS[message.name] <= message.fail_times:
-        raise RuntimeError(f"no {message.name} today, token=abcdef1234567890")
+    async with ctx.runtime.database.sessions.begin() as session:
+        await session.execute(RECORD, {"name": message.name, "arguments": "{}"})
+        ATTEMPTS[message.name] = ATTEMPTS.get(message.name, 0) + 1
+        if ATTEMPTS[message.name] <= message.fail_times:
+            raise RuntimeError(f"no {message.name} today, token=abcdef1234567890")
+        if message.name in HOPELESS:
+            raise Refused("name: nobody is called so, token=abcdef1234567890")
 
 
-async def never_ends(message: Order, *, session: AsyncSession) -> None:
+async def never_ends(message: Order, ctx: FlowContext) -> None:
     """Write and hang, so that the message stays unacknowledged."""
-    await session.execute(RECORD, {"name": message.name, "arguments": "{}"})
-    await asyncio.Event().wait()
+    async with ctx.runtime.database.sessions.begin() as session:
+        await session.execute(RECORD, {"name": message.name, "arguments": "{}"})
+        await asyncio.Event().wait()
+
+
+async def takes_text(message: str, ctx: FlowContext) -> None:
+    """No listener: its message has no model."""
 
 
 @pytest.fixture
@@ -59,22 +69,22 @@ async def channel(rmq_url: str) -> AsyncIterator[AbstractChannel]:
 @pytest.fixture
 def listener() -> AmqpListener:
     queue = f"test.{uuid4()}"
-    return AmqpListener("beat.dx", queue, queue, f"{__name__}:handle", Order, prefetch=4, retry_delay_s=0.1)
+    return AmqpListener("beat.dx", queue, queue, f"{__name__}:handle", prefetch=4, retry_delay_s=0.1)
 
 
 @asynccontextmanager
-async def running(listener: AmqpListener, rmq_url: str, pg_url: str) -> AsyncIterator[asyncio.Event]:
-    database = open_database(pg_url)
+async def running(listener: AmqpListener, rmq_url: str, settings: Settings) -> AsyncIterator[asyncio.Event]:
+    runtime = build_runtime(settings)
     stopping = asyncio.Event()
-    task = asyncio.create_task(run_listener(listener, rmq_url, database, stopping=stopping))
+    task = asyncio.create_task(run_listener(listener, rmq_url, runtime, stopping=stopping))
     try:
         yield stopping
         stopping.set()
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, 60)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await database.dispose()
+        await runtime.aclose()
 
 
 async def send(channel: AbstractChannel, listener: AmqpListener, body: Any) -> None:
@@ -108,18 +118,18 @@ async def depth(channel: AbstractChannel, queue: str) -> int:
 
 
 async def test_a_message_has_its_effect_and_is_gone(
-    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
 ) -> None:
-    async with running(listener, rmq_url, database):
+    async with running(listener, rmq_url, settings):
         await send(channel, listener, {"name": "one"})
         await until(lambda: records(pg, "one"))
     assert await depth(channel, listener.queue) == 0
 
 
 async def test_a_listener_hears_what_is_published_to_its_exchange(
-    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
 ) -> None:
-    async with running(listener, rmq_url, database):
+    async with running(listener, rmq_url, settings):
         await send(channel, listener, {"name": "first"})
         exchange = await channel.get_exchange(EXCHANGES[0])
         await exchange.publish(aio_pika.Message(b'{"name": "by exchange"}'), listener.routing_key)
@@ -128,9 +138,9 @@ async def test_a_listener_hears_what_is_published_to_its_exchange(
 
 @pytest.mark.parametrize("body", [b"not json", {"nom": "x"}, {"name": {"token": "s3cr3t-value"}}, b"\xff\xfe"])
 async def test_an_invalid_payload_goes_to_the_dead_letter_queue_with_its_reason(
-    channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str, body: Any
+    channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings, body: Any
 ) -> None:
-    async with running(listener, rmq_url, database):
+    async with running(listener, rmq_url, settings):
         await send(channel, listener, body)
         (dead,) = await take(channel, error_queue(listener.queue), 1)
     assert dead.body == (body if isinstance(body, bytes) else json.dumps(body).encode())
@@ -140,9 +150,9 @@ async def test_an_invalid_payload_goes_to_the_dead_letter_queue_with_its_reason(
 
 
 async def test_a_failure_is_tried_again_and_leaves_one_effect(
-    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
 ) -> None:
-    async with running(listener, rmq_url, database):
+    async with running(listener, rmq_url, settings):
         await send(channel, listener, {"name": "third time", "fail_times": 2})
         await until(lambda: records(pg, "third time"))
     assert ATTEMPTS["third time"] == 3
@@ -150,9 +160,9 @@ async def test_a_failure_is_tried_again_and_leaves_one_effect(
 
 
 async def test_after_two_retries_a_message_is_put_aside(
-    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
 ) -> None:
-    async with running(listener, rmq_url, database):
+    async with running(listener, rmq_url, settings):
         await send(channel, listener, {"name": "hopeless", "fail_times": 99})
         (dead,) = await take(channel, error_queue(listener.queue), 1)
     assert ATTEMPTS["hopeless"] == 3
@@ -162,20 +172,38 @@ async def test_after_two_retries_a_message_is_put_aside(
     assert await records(pg, "hopeless") == 0
 
 
+async def test_a_message_that_its_handler_refuses_is_put_aside_at_once(
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
+) -> None:
+    async with running(listener, rmq_url, settings):
+        await send(channel, listener, {"name": "nobody"})
+        (dead,) = await take(channel, error_queue(listener.queue), 1)
+    assert ATTEMPTS["nobody"] == 1
+    assert str(dead.headers["x-reason"]).startswith("refused: name: nobody is called so")
+    assert "abcdef1234567890" not in str(dead.headers["x-reason"])
+    assert await records(pg, "nobody") == 0
+
+
+def test_a_handler_says_what_its_messages_look_like() -> None:
+    assert AmqpListener("", "", "q", f"{__name__}:handle").load() == (handle, Order)
+    with pytest.raises(TypeError, match="takes_text: its first parameter must be annotated with the model"):
+        AmqpListener("", "", "q", f"{__name__}:takes_text").load()
+
+
 async def test_a_message_whose_listener_dies_is_delivered_again(
-    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
 ) -> None:
     mortal = AmqpListener(
-        listener.exchange, listener.routing_key, listener.queue, f"{__name__}:never_ends", Order, retry_delay_s=0.1
+        listener.exchange, listener.routing_key, listener.queue, f"{__name__}:never_ends", retry_delay_s=0.1
     )
-    doomed = open_database(database)
+    doomed = build_runtime(settings)
     task = asyncio.create_task(run_listener(mortal, rmq_url, doomed, stopping=asyncio.Event()))
     await send(channel, listener, {"name": "again"})
     await until(lambda: _unacknowledged(channel, listener.queue))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await doomed.dispose()
-    async with running(listener, rmq_url, database):
+    await doomed.aclose()
+    async with running(listener, rmq_url, settings):
         await until(lambda: records(pg, "again"))
     assert await records(pg, "again") == 1
 
@@ -187,9 +215,9 @@ async def _unacknowledged(channel: AbstractChannel, queue: str) -> bool:
 
 
 async def test_a_listener_whose_queue_is_deleted_makes_it_again(
-    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, database: str
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
 ) -> None:
-    async with running(listener, rmq_url, database):
+    async with running(listener, rmq_url, settings):
         await send(channel, listener, {"name": "before"})
         await until(lambda: records(pg, "before"))
         await channel.queue_delete(retry_queue(listener.queue))

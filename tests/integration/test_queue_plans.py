@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -38,15 +39,20 @@ reset session_replication_role"""
 
 
 @pytest.fixture(scope="module")
-async def million(stack_env: dict[str, str]) -> AsyncIterator[asyncpg.Connection]:
+async def million_url(stack_env: dict[str, str]) -> AsyncIterator[str]:
     async with scratch_database(stack_env["PG_URL"]) as url:
         await migrate(url)
-        connection = await connect(url, name="plans", command_timeout_s=None)
-        await connection.execute("set synchronous_commit = off")
-        await connection.execute(FILL)
-        await connection.execute("vacuum analyze")
-        yield connection
-        await connection.close()
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def million(million_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await connect(million_url, name="plans", command_timeout_s=None)
+    await connection.execute("set synchronous_commit = off")
+    await connection.execute(FILL)
+    await connection.execute("vacuum analyze")
+    yield connection
+    await connection.close()
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -67,9 +73,11 @@ class Plan:
     def __init__(self, root: dict[str, Any]) -> None:
         self.scans = [node for node in nodes(root) if "Scan" in node["Node Type"]]
         queue = [node for node in self.scans if node.get("Relation Name") == "scrape_request_log"]
-        self.indexes = {node.get("Index Name", node["Node Type"]) for node in queue} | {
-            node["Index Name"] for node in self.scans if node["Node Type"] == "Bitmap Index Scan"
-        }
+        self.indexes = {
+            node.get("Index Name", node["Node Type"])
+            for node in self.scans
+            if node in queue or node["Node Type"] == "Bitmap Index Scan"
+        } - {"Bitmap Heap Scan"}
         self.rows = sum(rows_of(node) for node in queue)
 
     def of(self, table: str) -> list[dict[str, Any]]:
@@ -93,59 +101,135 @@ def step_args(flows: list[str], free: int) -> tuple[Any, ...]:
     return flows, [free] * len(flows), 1, [], [], [], []
 
 
+LATER = "now() + interval '2 hours'"
+KNOWN = [MANY, [3] * FLOWS]
+RUNNING = "(select count(*) from scrape_request_log where status = 'PROCESSING')"
+HELD_BY_THREE = "(select count(*) from scrape_request_log where worker = any(array[1, 2, 3]))"
+PKEY = "crawl_dump_pkey"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement that runs all the time, the indexes that it must read, and the rows that it may touch: a number, or
+    a query for it. ``drop``: the index without which its plan must change."""
+
+    name: str
+    sql: str
+    args: tuple[Any, ...]
+    indexes: frozenset[str]
+    rows: int | str
+    drop: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def reading(name: str, statement: str, *args: Any, by: str, rows: int | str, alone: bool = False) -> Statement:
+    """One that finds rows by an index, and writes them (unless ``alone``) by the primary key."""
+    indexes = {by} if alone else {by, PKEY}
+    return Statement(name, statement, args, frozenset(indexes), rows, by)
+
+
+CLAIMS = [
+    reading(f"{word} of {len(flows)} flows, {free} slots", sql_text, *step_args(flows, free), by=index,
+            rows=2 * free * len(flows))
+    for word, sql_text, index in (("claim", sql.STEP, "srl_claim"), ("claim by age", sql.STEP_OLDEST_FIRST, "srl_fifo"))
+    for flows, free in ((MANY[:1], 1), (MANY[:1], 100), (MANY, 5))
+]  # fmt: skip
+STATEMENTS = [
+    *CLAIMS,
+    reading("rescue of three", sql.RESCUE_WORKERS, [1, 2, 3], *KNOWN, by="srl_running", rows=f"2 * {HELD_BY_THREE}"),
+    reading("rescue of hosts", sql.RESCUE_HOSTS, 15.0, *KNOWN, by="srl_running", rows=f"2 * {RUNNING}"),
+    reading("rescue of orphans", sql.RESCUE_ORPHANS, True, *KNOWN, by="srl_running", rows=f"3 * {RUNNING}"),
+    reading("expiry", sql.EXPIRE.replace("now()", LATER), by="srl_expiry", rows=2 * 5000),
+    reading("promotion", sql.PROMOTE.replace("now()", LATER), by="srl_later", rows=2 * 1000),
+    reading("held", sql.HELD, 1, by="srl_running", rows=HELD_BY_THREE, alone=True),
+    reading("overdue", sql.OVERDUE, 1, MANY, [1.0] * FLOWS, by="srl_running", rows=HELD_BY_THREE, alone=True),
+    reading("time-out", sql.TIME_OUT, 1, MANY, [1.0] * FLOWS, by="srl_running", rows=HELD_BY_THREE, alone=True),
+    *(
+        reading("look", sql.TICK, [*MANY, "flow_without_work"], 15.0, by=index, rows=FLOWS + 2)
+        for index in ("srl_fifo", "srl_later", "srl_expiry")
+    ),
+    *(
+        reading(f"pruning after {after}", retention.PRUNE, ["flow_1", "flow_2"], timedelta(days=30), after,
+                by=PKEY, rows=2 * 5000, alone=True)
+        for after in (0, 700_000)
+    ),
+    # Nothing unknown waits: it looks at one row of each flow.
+    reading("search for unknown flows", sql.FAIL_UNKNOWN, MANY, ["flow_unbuilt"], by="srl_fifo", rows=2 * FLOWS),
+    reading("failing of unknown flows", sql.FAIL_UNKNOWN, MANY[1:], [], by="srl_fifo",
+            rows=2 * FLOWS + 2 * PENDING // FLOWS),
+]  # fmt: skip
+
+
+def look_reads(statement: Statement) -> frozenset[str]:
+    """The look reads three indexes, each for one of its answers."""
+    return frozenset({"srl_fifo", "srl_later", "srl_expiry"}) if statement.name == "look" else statement.indexes
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=str)
+async def test_a_statement_reads_its_index_and_few_rows(million: asyncpg.Connection, statement: Statement) -> None:
+    most = statement.rows if isinstance(statement.rows, int) else await million.fetchval(f"select {statement.rows}")
+    plan = await explain(million, statement.sql, *statement.args)
+    assert plan.indexes == look_reads(statement)
+    assert 0 < plan.rows <= most
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda one: f"{one} without {one.drop}")
+async def test_a_missing_index_is_noticed(million: asyncpg.Connection, statement: Statement) -> None:
+    """The test before would fail: another index or the whole table is read."""
+    drop = (
+        f"alter table scrape_request_log drop constraint {PKEY}"
+        if statement.drop == PKEY
+        else f"drop index {statement.drop}"
+    )
+    plan = await explain(million, statement.sql, *statement.args, at=drop)
+    assert statement.drop not in plan.indexes
+    assert plan.indexes != look_reads(statement)
+
+
+async def test_reports_find_their_rows_by_the_primary_key(million: asyncpg.Connection) -> None:
+    """Completing, failing and handing back 100 tasks, whatever stands in the table."""
+    rows = await million.fetch(
+        "select id, picked_at from scrape_request_log where worker = any($1) limit 100", [*range(100)]
+    )
+    ids, tokens, some = [row["id"] for row in rows], [row["picked_at"] for row in rows], [""] * len(rows)
+    nothing = [None] * len(rows)
+    for statement, args in (
+        (sql.STEP, ([], [], 1, ids, tokens, some, nothing)),
+        (sql.FAIL, (1, ids, tokens, some, nothing, some, ["BACKOFF"] * len(rows), [1.0] * len(rows), [3] * len(rows))),
+        (sql.RELEASE, (1, ids, tokens)),
+    ):
+        plan = await explain(million, statement, *args)
+        assert plan.indexes <= {PKEY, "srl_claim"}
+        assert PKEY in plan.indexes
+        assert plan.rows <= 2 * len(rows)
+
+
+READ = """
+select seq_tup_read, idx_tup_fetch from pg_stat_xact_user_tables where relname = 'scrape_request_log'"""
+
+
+@pytest.mark.parametrize("pooled", [False, True], ids=["direct", "pooled"])
+@pytest.mark.parametrize("statement", [sql.STEP, sql.STEP_OLDEST_FIRST], ids=["priority", "age"])
 @pytest.mark.parametrize(("flows", "free"), [(MANY[:1], 1), (MANY[:1], 100), (MANY, 5)])
-@pytest.mark.parametrize(
-    ("statement", "index"), [(sql.STEP, "srl_claim"), (sql.STEP_OLDEST_FIRST, "srl_fifo")], ids=["priority", "age"]
-)
-async def test_a_claim_reads_its_index_and_the_rows_it_takes(
-    million: asyncpg.Connection, statement: str, index: str, flows: list[str], free: int
+async def test_the_plan_that_workers_keep_reads_few_rows(
+    million: asyncpg.Connection, million_url: str, statement: str, flows: list[str], free: int, pooled: bool
 ) -> None:
-    plan = await explain(million, statement, *step_args(flows, free))
-    assert plan.indexes == {index, "crawl_dump_pkey"}
-    assert 0 < plan.rows <= 2 * free * len(flows)
-
-
-async def test_a_probe_reads_one_row_of_each_flow(million: asyncpg.Connection) -> None:
-    plan = await explain(million, sql.TICK, [*MANY, "flow_without_work"], 15.0)
-    assert plan.indexes == {"srl_fifo", "srl_later", "srl_expiry"}
-    assert plan.rows <= len(MANY) + 2
-
-
-async def test_a_rescue_reads_the_tasks_of_the_dead(million: asyncpg.Connection) -> None:
-    held = await million.fetchval("select count(*) from scrape_request_log where worker = any(array[1, 2, 3])")
-    plan = await explain(million, sql.RESCUE_WORKERS, [1, 2, 3], MANY, [3] * FLOWS)
-    assert plan.indexes == {"srl_running", "crawl_dump_pkey"}
-    assert 0 < plan.rows <= 2 * held
-
-
-async def test_a_rescue_of_hosts_reads_only_what_runs(million: asyncpg.Connection) -> None:
-    running = await million.fetchval("select count(*) from scrape_request_log where status = 'PROCESSING'")
-    plan = await explain(million, sql.RESCUE_HOSTS, 15.0, MANY, [3] * FLOWS)
-    assert plan.indexes == {"srl_running", "crawl_dump_pkey"}
-    assert 0 < plan.rows <= 2 * running
-
-
-async def test_expiry_reads_what_it_ends(million: asyncpg.Connection) -> None:
-    plan = await explain(million, sql.EXPIRE.replace("now()", "now() + interval '2 hours'"))
-    assert plan.indexes == {"srl_expiry", "crawl_dump_pkey"}
-    assert 0 < plan.rows <= 2 * 5000
-
-
-async def test_a_promotion_reads_what_is_due(million: asyncpg.Connection) -> None:
-    plan = await explain(million, sql.PROMOTE.replace("now()", "now() + interval '2 hours'"))
-    assert plan.indexes == {"srl_later", "crawl_dump_pkey"}
-    assert 0 < plan.rows <= 2 * 1000
-
-
-@pytest.mark.parametrize("after", [0, 700_000])
-async def test_pruning_walks_the_primary_key_a_batch_at_a_time(million: asyncpg.Connection, after: int) -> None:
-    plan = await explain(million, retention.PRUNE, ["flow_1", "flow_2"], timedelta(days=30), after)
-    assert plan.indexes == {"crawl_dump_pkey"}
-    assert 0 < plan.rows <= 2 * 5000
-
-
-@pytest.mark.parametrize("index", ["srl_claim", "srl_fifo"])
-async def test_a_claim_without_its_index_is_noticed(million: asyncpg.Connection, index: str) -> None:
-    statement = sql.STEP if index == "srl_claim" else sql.STEP_OLDEST_FIRST
-    plan = await explain(million, statement, *step_args(MANY[:1], 5), at=f"drop index {index}")
-    assert index not in plan.indexes
+    """As they run it: prepared on a connection of their own, or as a function behind a pooler; planned once for all."""
+    worker = await connect(million_url, name="plans", prepared=not pooled)
+    transaction = worker.transaction()
+    await transaction.start()
+    try:
+        text, claimed = sql.called(statement) if pooled else statement, 0
+        for _ in range(3):
+            claimed += len([row for row in await worker.fetch(text, *step_args(flows, free)) if row["id"]])
+        read = await worker.fetchrow(READ)
+    finally:
+        await transaction.rollback()
+        await worker.close()
+    assert read is not None
+    assert claimed >= 3 * free
+    assert read["seq_tup_read"] == 0
+    # Once to claim and once to write; and what the steps before have claimed is dead in the index until they commit.
+    assert claimed <= read["idx_tup_fetch"] <= 4 * claimed

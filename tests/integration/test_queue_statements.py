@@ -11,6 +11,7 @@ import pytest
 
 from core.queue import statements as sql
 from core.queue.queue import Claim, Done, Failed, WorkerQueue
+from utils.db import connect
 
 RETRIES = (["flow_a"], [3])
 
@@ -280,3 +281,27 @@ async def test_a_wedged_workers_overdue_tasks_fail_as_timed_out(pg: asyncpg.Conn
     assert await pg.fetchval(sql.TIME_OUT, 1, ["flow_a"], [30.0]) == 1
     assert [(await row(pg, i))["error_code"] for i in (overdue, fine)] == ["TIMEOUT", None]
     assert not await pg.fetchval(sql.OVERDUE, 1, ["flow_a"], [30.0])
+
+
+@pytest.mark.parametrize(("statement", "name"), sql.FUNCTIONS.items(), ids=list(sql.FUNCTIONS.values()))
+async def test_the_functions_for_pooled_connections_hold_the_same_text(
+    pg: asyncpg.Connection, statement: str, name: str
+) -> None:
+    assert await pg.fetchval("select strpos(prosrc, $1) > 0 from pg_proc where proname = $2", statement, name)
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"), [(sql.STEP, "srl_claim"), (sql.STEP_OLDEST_FIRST, "srl_fifo")], ids=["priority", "age"]
+)
+async def test_a_kept_plan_made_when_every_row_waits_still_reads_the_queues_own_index(
+    clean_db: str, pg: asyncpg.Connection, statement: str, index: str
+) -> None:
+    await insert(pg, 2000)
+    await pg.execute("analyze scrape_request_log")
+    kept = await connect(clean_db, name="test", prepared=True)
+    await kept.execute(f"prepare step as {statement}")
+    lines = await kept.fetch("explain execute step(array['flow_a'], array[5], 1, '{}', '{}', '{}', '{}')")
+    plan = "\n".join(line[0] for line in lines)
+    await kept.close()
+    assert f"Index Scan using {index} on scrape_request_log s" in plan
+    assert "Seq Scan" not in plan

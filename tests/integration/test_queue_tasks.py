@@ -13,11 +13,10 @@ import pytest
 
 from core.enums import TaskStatus
 from core.queue import tasks
+from tests.support.postgres import SOMEONE_WAITS
 from utils.db import Database, connect, open_database
 
 HANDLE = {"handle": "natgeo"}
-SOMEONE_WAITS = """
-select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"""
 
 
 @pytest.fixture
@@ -116,7 +115,7 @@ async def test_a_named_expiry_and_exact_large_numbers_are_kept(db: Database, pg:
 
 async def test_creating_wakes_the_flow(db: Database, told: asyncio.Queue[tuple[str, str]]) -> None:
     await create(db)
-    assert await asyncio.wait_for(told.get(), 10) == ("beat", "refresh_profile_by_handle")
+    assert await asyncio.wait_for(told.get(), 60) == ("beat", "refresh_profile_by_handle")
 
 
 async def test_a_rolled_back_task_leaves_neither_row_nor_event(db: Database, pg: asyncpg.Connection) -> None:
@@ -148,13 +147,13 @@ async def test_requeueing_a_failed_task_makes_it_start_over_and_wakes_its_flow(
     db: Database, pg: asyncpg.Connection, told: asyncio.Queue[tuple[str, str]]
 ) -> None:
     created = await create(db)
-    await asyncio.wait_for(told.get(), 10)
+    await asyncio.wait_for(told.get(), 60)
     await end(pg, created.id, "FAILED", data="(429, 'slow')", error_code="RATE_LIMITED")
     assert await set_to(db, created.id, TaskStatus.PENDING, 3) == "PENDING"
     row = await row_of(pg, created.id)
     assert row["retry_count"] == 3
     assert all(row[name] is None for name in ("worker", "picked_at", "run_after", "scraped_at", "data", "error_code"))
-    assert await asyncio.wait_for(told.get(), 10) == ("beat", "refresh_profile_by_handle")
+    assert await asyncio.wait_for(told.get(), 60) == ("beat", "refresh_profile_by_handle")
     assert [(event["status"], event["retry_count"]) for event in await events(pg)] == [("PENDING", 1), ("PENDING", 3)]
 
 
@@ -171,12 +170,12 @@ async def test_setting_a_running_task_takes_its_claim_away_and_tells_the_supervi
     db: Database, pg: asyncpg.Connection, told: asyncio.Queue[tuple[str, str]], status: TaskStatus
 ) -> None:
     created = await create(db)
-    await asyncio.wait_for(told.get(), 10)
+    await asyncio.wait_for(told.get(), 60)
     await claim(pg, created.id, worker=7)
     await set_to(db, created.id, status)
     row = await row_of(pg, created.id)
     assert (row["status"], row["worker"], row["picked_at"]) == (status, None, None)
-    assert await asyncio.wait_for(told.get(), 10) == ("beat_cancel", f"7:{created.id}")
+    assert await asyncio.wait_for(told.get(), 60) == ("beat_cancel", f"7:{created.id}")
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterator
 
 import pytest
 from loguru import logger
 
 from tests.support.own_redis import OwnRedis, own_redis
+from tests.support.ports import silent_port
 from utils.rate_limit import Level, Limit, LimitExceeded, RateLimiter, redis_client, redis_key
 
 
@@ -139,7 +139,7 @@ async def test_redis_is_tried_by_one_caller_in_a_while_and_no_other_waits_for_it
 
 
 async def test_waiting_goes_on_across_an_outage(server: OwnRedis, told: list[str]) -> None:
-    level = Level("source", Limit(1, 0.4))
+    level = Level("source", Limit(1, 2.0))
     limiter = RateLimiter(redis_client(server.url))
     await limiter.acquire([level], max_wait_s=0)
     waiting = asyncio.create_task(limiter.acquire([level], max_wait_s=10))
@@ -167,9 +167,8 @@ def test_shares_need_at_least_one_process() -> None:
 
 
 async def test_nobody_listening_is_an_outage_too(told: list[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    limiter = RateLimiter(redis_client(f"redis://127.0.0.1:{port}/0"))
-    await limiter.acquire([Level("source", Limit(1, 60))], max_wait_s=0)
+    with silent_port() as port:
+        limiter = RateLimiter(redis_client(f"redis://127.0.0.1:{port}/0"))
+        await limiter.acquire([Level("source", Limit(1, 60))], max_wait_s=0)
     assert len(told) == 1
     await limiter.aclose()

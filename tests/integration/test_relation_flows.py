@@ -172,7 +172,7 @@ async def test_a_list_that_is_cut_off_keeps_its_pages_and_holds_no_connection_wh
     params = ProfileIdParams(profile_id=str(known(sandbox).pk))
     async with flow_context(sandbox, program_env, monkeypatch, [JOTUCKER], pause_factor=100) as ctx:
         task = asyncio.create_task(fetch_profile_followers(params, ctx))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(await rows(pg)) < 50:
                 await asyncio.sleep(0.02)
         await asyncio.sleep(0.1)
@@ -203,7 +203,7 @@ async def test_when_the_source_that_began_fails_another_one_starts_over_and_nobo
     who = known(sandbox)
     async with flow_context(sandbox, program_env, monkeypatch, [JOTUCKER, LAMA], pause_factor=0.05) as ctx:
         task = asyncio.create_task(fetch_profile_following(CursorParams(profile_id=str(who.pk)), ctx))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(await rows(pg)) < PAGE:
                 await asyncio.sleep(0.02)
         await sandbox.fault(JOTUCKER, "quota", function="fetch_following")

@@ -152,7 +152,7 @@ async def test_a_refused_message_holds_back_its_key_only(
     async with running_relay(quick):
         assert numbers(await take(channel, wide, 6), "e") == list(range(6))
         assert await pg.fetchval("select count(*) from event_outbox where routing_key = $1", full) >= 4
-        arrived = [*await take(channel, narrow, 6, within_s=40)]
+        arrived = [*await take(channel, narrow, 6)]
         await until(lambda: _is_empty(pg))
     assert list(dict.fromkeys(numbers(arrived, "e"))) == list(range(6))
 
@@ -286,7 +286,7 @@ async def test_late_events_are_reported(quick: Settings, pg: asyncpg.Connection,
     await put(pg, [Sent(route, "e")])
     await pg.execute("update event_outbox set created_at = now() - interval '2 minutes'")
     try:
-        async with running_relay(quick), asyncio.timeout(20):
+        async with running_relay(quick), asyncio.timeout(60):
             await heard.wait()
     finally:
         logger.remove(sink)

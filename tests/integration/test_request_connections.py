@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support.http_client import client, settled
+from tests.support.http_client import client, open_files, settled, turns
 from tests.support.raw_server import Seen, always, http, raw_server, stall, until
 from utils.request import (
     ConnectFailed,
@@ -50,7 +50,7 @@ async def test_no_more_connections_than_allowed_per_host() -> None:
 
 async def test_idle_connections_are_capped_over_all_hosts_and_expire() -> None:
     servers = raw_server(always(http())), raw_server(always(http()))
-    async with servers[0] as one, servers[1] as two, client(max_idle=3, idle_ttl_s=0.2) as http_client:
+    async with servers[0] as one, servers[1] as two, client(max_idle=3, idle_ttl_s=1.0) as http_client:
         await asyncio.gather(*(http_client.request("GET", server.url) for server in (one, two) for _ in range(5)))
         await until(lambda: one.open_now + two.open_now <= 3)
         assert one.open_now + two.open_now == 3
@@ -61,7 +61,8 @@ async def test_a_connection_closed_while_idle_is_not_used_again() -> None:
     async with raw_server(always(http(), keep=False)) as server, client() as http_client:
         for method in ("GET", "POST", "POST"):
             assert (await http_client.request(method, server.url)).status == 200
-            await asyncio.sleep(0.02)
+            await until(lambda: server.open_now == 0)
+            await turns()
         assert server.connections == 3
 
 
@@ -119,7 +120,7 @@ async def test_data_that_comes_while_nobody_asked_ends_the_connection() -> None:
     async with raw_server(talkative) as server, client() as http_client:
         for _ in range(3):
             assert (await http_client.request("POST", server.url)).json() == "mine"
-            await asyncio.sleep(0.05)
+            await until(lambda: server.open_now == 0)
         assert server.connections == 3
 
 
@@ -156,8 +157,7 @@ async def test_cancelled_and_timed_out_requests_leave_no_descriptor_and_a_usable
         assert all(isinstance(end, RequestTimeout) for end in ends)
         await until(lambda: server.open_now == 0)
         assert (await http_client.request("GET", server.url)).status == 200
-        await settled()
-        assert await settled() <= before + 2  # the one idle connection has two ends here
+        await until(lambda: open_files() <= before + 2)  # the one idle connection has two ends here
 
 
 async def test_closing_the_client_ends_what_is_under_way() -> None:
@@ -222,7 +222,7 @@ async def test_all_of_it_works_on_uvloop(tmp_path: Path) -> None:
                     answers = await asyncio.gather(*(http_client.request("GET", url) for _ in range(30)))
                     assert all(answer.json() == GREETING for answer in answers)
                     await http_client.request("GET", f"{url}/cut")
-                    await asyncio.sleep(0.02)
+                    await turns()
                     assert (await http_client.request("POST", url)).json() == GREETING
                     with pytest.raises(RequestTimeout):
                         await http_client.request("GET", f"{url}/stall", timeouts=Timeouts(read=0.05))
@@ -234,7 +234,7 @@ async def test_all_of_it_works_on_uvloop(tmp_path: Path) -> None:
                     with pytest.raises(ConnectFailed):
                         await http_client.request("GET", "http://127.0.0.1:1/")
             await until(lambda: plain.open_now + secure.open_now == 0)
-            assert await settled() <= before
+            await until(lambda: open_files() <= before)
 
     def run() -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import silent_port
 from tests.support.raw_server import Seen, always, http, raw_server, until
 from utils.request import (
     BodyTooLarge,
@@ -87,9 +88,8 @@ async def test_a_reset_is_a_protocol_failure() -> None:
 
 
 async def test_nobody_there_is_a_connect_failure() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    failure = await ask(f"http://127.0.0.1:{port}/")
+    with silent_port() as port:
+        failure = await ask(f"http://127.0.0.1:{port}/")
     assert type(failure) is ConnectFailed
     assert "refused" in str(failure) or "Connect call failed" in str(failure)
 
@@ -117,18 +117,18 @@ async def test_silence_is_a_read_timeout_and_chunks_in_time_are_none() -> None:
     async def drip(seen: Seen, writer: asyncio.StreamWriter) -> bool:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
         for _ in range(8):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
             writer.write(b"1")
         return True
 
     async with raw_server(drip) as server:
-        client = HttpClient(HttpOptions(timeouts=Timeouts(read=0.5)))
+        client = HttpClient(HttpOptions(timeouts=Timeouts(read=2.0)))
         assert (await client.request("GET", server.url)).json() == 11111111
         with pytest.raises(RequestTimeout) as failed:
             await client.request("GET", server.url, timeouts=Timeouts(read=0.03))
         assert failed.value.phase == "read"
         with pytest.raises(RequestTimeout) as failed:
-            await client.request("GET", server.url, timeouts=Timeouts(read=0.5, total=0.3))
+            await client.request("GET", server.url, timeouts=Timeouts(read=2.0, total=0.5))
         assert failed.value.phase == "total"
         await client.aclose()
 

@@ -12,6 +12,7 @@ import pytest
 
 from core.schedules import scheduler as module
 from core.schedules import statements as sql
+from tests.support.postgres import SOMEONE_WAITS
 from tests.support.schedules import MANY, counted, plant, row, run_due, scheduler
 from utils.db import connect
 
@@ -171,7 +172,7 @@ async def test_a_run_that_was_broken_off_is_repeated_as_the_run_it_was(pg: async
     await blocker.execute("lock table event_outbox in share mode")
     one = scheduler(clean_db)
     one.wake()
-    while not await pg.fetchval("select count(*) from pg_locks where not granted"):
+    while not await pg.fetchval(SOMEONE_WAITS):
         await asyncio.sleep(0.01)
     begun = await row(pg)
     await one.aclose()

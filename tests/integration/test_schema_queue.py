@@ -37,7 +37,7 @@ class Wakeups:
         """What was notified since the last call; notifications arrive in commit order, so the mark is the last."""
         self._marked.clear()
         await self._connection.execute("select pg_notify('beat', 'mark')")
-        await asyncio.wait_for(self._marked.wait(), 10)
+        await asyncio.wait_for(self._marked.wait(), 60)
         heard, self._heard = self._heard, []
         return heard
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import aiohttp
 import pytest
 
 from tests.support.api import KEY_RING
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "EAABsbCS1iHgBA-not-a-real-token"
@@ -42,13 +42,11 @@ async def started(environment: dict[str, str]) -> AsyncIterator[asyncio.subproce
 
 @pytest.fixture
 def server_env(program_env: dict[str, str]) -> dict[str, str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    return {**program_env, "BEAT_KEYS": KEY_RING, "API_PORT": str(port), "LOG_FORMAT": "json"}
+    return {**program_env, "BEAT_KEYS": KEY_RING, "API_PORT": str(free_port()), "LOG_FORMAT": "json"}
 
 
 async def answering(client: aiohttp.ClientSession) -> None:
-    for _ in range(300):
+    for _ in range(1200):
         try:
             await client.get("/livez")
         except aiohttp.ClientConnectionError:
@@ -69,7 +67,7 @@ async def test_it_serves_until_terminated_and_its_log_holds_no_query(server_env:
             )
             assert (await created.json())["status"]["type"] == "SUCCESS"
         process.send_signal(signal.SIGTERM)
-        out, log = await asyncio.wait_for(process.communicate(), 30)
+        out, log = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 0, log
     lines = [json.loads(line) for line in log.decode().splitlines()]
     served = [(line["method"], line["path"], line["status"]) for line in lines if line["event"] == "request_served"]
@@ -91,7 +89,7 @@ async def test_wrong_settings_stop_it_with_a_message_and_code_2(
     server_env: dict[str, str], change: dict[str, str], said: str
 ) -> None:
     async with started({**server_env, **change}) as process:
-        _, log = await asyncio.wait_for(process.communicate(), 60)
+        _, log = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 2
     assert log.decode().startswith("server: ")
     assert said in log.decode()

@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from scripts.migrate import load_migrations
 from tests.support.flows import MARKS
 from tests.support.media import bucket_env
 from tests.support.pool import command_of, kill, queue_tasks, wait_for_statuses
+from tests.support.ports import free_port
 from tests.support.s3 import S3Access
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,20 +88,19 @@ async def deployment(tmp_path: Path, program_env: dict[str, str]) -> AsyncIterat
     settings = {name: program_env[name] for name in names} | {
         "BEAT_EXTRA_FLOWS": "tests.support.flows",
         "WORKER_FLOWS": FLOW,
+        "WORKER_LISTENERS": "none",
         "WORKER_GRACE_S": "6",
     }
     lines = ["# settings of stage", "", *(f"{name}={value}" for name, value in settings.items())]
     (path / ".env.stage").write_text("\n".join(lines))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    here = Deployment(path, port)
+    here = Deployment(path, free_port())
     yield here
     for _ in range(2 if here.processes() else 0):  # the second signal hurries
         for pid, command in here.processes().items():
             if is_program(command):
                 os.kill(pid, signal.SIGTERM)
         await asyncio.sleep(0.5)
-    for _ in range(200):
+    for _ in range(600):
         if not here.processes():
             break
         await asyncio.sleep(0.1)

@@ -40,6 +40,14 @@ async def nap(params: SleepParams, ctx: FlowContext) -> dict[str, int]:
     return {"slept_ms": params.ms}
 
 
+async def once_slow(params: SleepParams, ctx: FlowContext) -> None:
+    """Sleep on the first attempt; a later one marks the task and ends at once."""
+    if ctx.attempt == 1:
+        await asyncio.sleep(params.ms / 1000)
+    else:
+        await mark(SleepParams(ms=0), ctx)
+
+
 async def stubborn(params: SleepParams, ctx: FlowContext) -> None:
     """Swallow every cancellation."""
     while True:
@@ -86,6 +94,7 @@ HERE = "tests.support.flows"
 FLOWS = (
     Flow("test_mark", IG, SleepParams, 3, 5, f"{HERE}:mark"),
     Flow("test_nap", IG, SleepParams, 4, 10, f"{HERE}:nap"),
+    Flow("test_once_slow", IG, SleepParams, 4, 25, f"{HERE}:once_slow"),
     Flow("test_stubborn", IG, SleepParams, 1, 5, f"{HERE}:stubborn", time_limit_s=1),
     Flow("test_blocking", IG, SleepParams, 1, 5, f"{HERE}:blocking", time_limit_s=1),
     Flow("test_in_transaction", IG, SleepParams, 1, 5, f"{HERE}:in_transaction", time_limit_s=1),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import redis
+
+from tests.support.ports import free_port
 
 
 @dataclass(slots=True)
@@ -34,18 +36,21 @@ class OwnRedis:
         options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(self.directory)]
         command = [program, "--port", str(self.port), *options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(200):
-            if self.process.poll() is not None:
-                break
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
-                    probe.sendall(b"PING\r\n")
-                    if probe.recv(7) == b"+PONG\r\n":
-                        return
-            except OSError:
-                time.sleep(0.02)
+        until = time.monotonic() + 60
+        while self.process.poll() is None and time.monotonic() < until:
+            if self._answers(self.process.pid):
+                return
+            time.sleep(0.02)
         self.kill()
         raise OSError(f"redis-server did not start on port {self.port}")
+
+    def _answers(self, pid: int) -> bool:
+        """Whether this very process does; the port may have gone to another server."""
+        try:
+            with redis.Redis(port=self.port, socket_timeout=5) as client:
+                return bool(client.info("server")["process_id"] == pid)
+        except redis.RedisError:
+            return False
 
     def kill(self) -> None:
         """SIGKILL, as a crash."""
@@ -68,10 +73,7 @@ def own_redis() -> Iterator[OwnRedis]:
 
 def _started(directory: Path) -> OwnRedis:
     for _ in range(20):
-        server = OwnRedis(directory, random.randint(20000, 31999))
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", server.port)) == 0:
-                continue
+        server = OwnRedis(directory, free_port())
         try:
             server.start()
         except OSError:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import asyncpg
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 120.0
+"""How long a test waits for what must happen. A busy machine is many times slower; a wait that succeeds is short."""
 
 
 @dataclass
@@ -39,7 +43,7 @@ class RunningPool:
         """Whether the supervisor runs."""
         return self.process.returncode is None
 
-    async def wait_for_line(self, part: str, within_s: float = 30.0) -> None:
+    async def wait_for_line(self, part: str, within_s: float = PATIENCE_S) -> None:
         """Wait until a log line holds this text."""
         for _ in range(int(within_s / 0.05)):
             if part in self.log.read_text(errors="replace"):
@@ -49,7 +53,7 @@ class RunningPool:
             await asyncio.sleep(0.05)
         raise AssertionError(f"no {part!r} in the log:\n" + "\n".join(self.lines[-40:]))
 
-    async def stop(self, within_s: float = 40.0) -> int:
+    async def stop(self, within_s: float = PATIENCE_S) -> int:
         """SIGTERM; the exit code."""
         if self.alive():
             self.process.send_signal(signal.SIGTERM)
@@ -66,6 +70,7 @@ async def running_pool(
         "LOG_FORMAT": "json",
         "BEAT_EXTRA_FLOWS": "tests.support.flows",
         "PAGE_PAUSE_FACTOR": "0",
+        "WORKER_LISTENERS": "none",
         **settings,
     }
     with tempfile.NamedTemporaryFile(prefix="beat-pool-", suffix=".log") as log:
@@ -107,13 +112,53 @@ def fork_servers_of(pid: int) -> list[int]:
     return [child for child in children_of(pid) if "forkserver" in command_of(child)]
 
 
+@dataclass(frozen=True)
+class Host:
+    """All processes of one pool: nothing on its host lives on when they are killed together."""
+
+    supervisor: int
+    fork_servers: list[int]
+    children: list[int]
+
+    @classmethod
+    def of(cls, pool: RunningPool) -> Self:
+        """As they are now."""
+        servers = fork_servers_of(pool.pid)
+        return cls(pool.pid, servers, [child for server in servers for child in children_of(server)])
+
+    @property
+    def all(self) -> list[int]:
+        """Every process id."""
+        return [self.supervisor, *self.fork_servers, *self.children]
+
+
 def kill(pid: int) -> bool:
-    """SIGKILL; False when it was gone already."""
+    """SIGKILL to a process of a pool; False when it was gone already.
+
+    A pid that was written down may belong to a stranger by now: only programs of this checkout are killed.
+    """
     try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
+        ours = Path(f"/proc/{pid}/cwd").readlink() == ROOT and any(
+            word in command_of(pid) for word in ("main.py", "multiprocessing")
+        )
+        if ours:
+            os.kill(pid, signal.SIGKILL)
+    except OSError:
         return False
-    return True
+    return ours
+
+
+def pause(pids: Iterable[int]) -> None:
+    """SIGSTOP."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+
+
+def resume(pids: Iterable[int]) -> None:
+    """SIGCONT; those that are gone are passed over."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 async def queue_tasks(pg: asyncpg.Connection, flow: str, count: int, *, low_ms: int = 0, high_ms: int = 0) -> list[int]:
@@ -130,7 +175,7 @@ async def queue_tasks(pg: asyncpg.Connection, flow: str, count: int, *, low_ms: 
     return [row["id"] for row in rows]
 
 
-async def wait_for_statuses(pg: asyncpg.Connection, wanted: dict[str, int], within_s: float = 60.0) -> None:
+async def wait_for_statuses(pg: asyncpg.Connection, wanted: dict[str, int], within_s: float = PATIENCE_S) -> None:
     """Wait until the queue counts exactly these statuses."""
     counts: dict[str, int] = {}
     for _ in range(int(within_s / 0.1)):

@@ -34,6 +34,11 @@ end $$
 """Truncates what has rows (partitions one by one, so they stay); no table holds seed rows but schema_migration."""
 
 
+SOMEONE_WAITS = """
+select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"""
+"""Whether a session of this database waits for a lock; other sessions of the tests use the same server."""
+
+
 async def create_database(admin_url: str) -> str:
     """Make a migrated database beside that one and return its URL; databases of dead sessions are dropped."""
     name = session_name()

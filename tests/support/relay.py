@@ -89,7 +89,7 @@ async def bound_queue(channel: AbstractChannel, routing_key: str, **arguments: A
 
 
 async def take(
-    channel: AbstractChannel, queue: str, count: int, within_s: float = 20.0
+    channel: AbstractChannel, queue: str, count: int, within_s: float = 60.0
 ) -> list[AbstractIncomingMessage]:
     """The next ``count`` messages, acknowledged; fails when they do not come."""
     taken: list[AbstractIncomingMessage] = []
@@ -118,7 +118,7 @@ def numbers(messages: Iterable[AbstractIncomingMessage], entity_key: str) -> lis
     return [body["number"] for body in bodies if body["entity"] == entity_key]
 
 
-async def until(holds: Callable[[], Any], within_s: float = 20.0) -> Any:
+async def until(holds: Callable[[], Any], within_s: float = 60.0) -> Any:
     """Wait for an awaited value to be true; fails when it does not become so."""
     async with asyncio.timeout(within_s):
         while not (value := await holds()):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -19,9 +17,9 @@ import aiohttp
 from tests.sandbox.credentials import SandboxCredential, sandbox_credentials
 from tests.sandbox.posts import DAY
 from tests.sandbox.universe import Universe
+from tests.support.ports import free_port
 
 _ROOT = Path(__file__).parents[2]
-_PORTS = range(20_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ async def _start(universe: Universe, limit_factor: float) -> tuple[int, asyncio.
     environment = {key: value for key, value in os.environ.items() if key != "DEMO_LIMIT_FACTOR"}
     said = b""
     for _ in range(5):
-        port = _free_port()
+        port = free_port()
         options = {
             "port": port,
             "seed": universe.seed,
@@ -116,22 +114,3 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-def _free_port() -> int:
-    dice = random.SystemRandom()
-    for _ in range(200):
-        port = dice.choice(_PORTS)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) and _binds(port):
-                return port
-    raise RuntimeError("no free port between 20000 and 31999")
-
-
-def _binds(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

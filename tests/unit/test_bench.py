@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from core.amqp.listeners import LISTENERS
 from core.flows.registry import FLOWS as REGISTERED
 from core.queue import statements
 from scripts.bench import flows_all, place, proc
@@ -90,8 +91,14 @@ def test_rows_are_written_as_a_list_of_flat_objects(tmp_path: Path) -> None:
     write_json([row_of(RATE, [90.0], [100.0])], tmp_path / "rows.json")
     (row,) = json.loads((tmp_path / "rows.json").read_text())
     assert row == {
-        "suite": "drain", "metric": "core", "value": 90.0, "unit": "jobs/s",
-        "limit": 100.0, "ratio": 0.9, "target": "ratio >= 0.85", "met": True,
+        "suite": "drain",
+        "metric": "core",
+        "value": 90.0,
+        "unit": "jobs/s",
+        "limit": 100.0,
+        "ratio": 0.9,
+        "target": "ratio >= 0.85",
+        "met": True,
     }
 
 
@@ -126,7 +133,10 @@ def test_suites_are_chosen_by_name_and_an_unknown_one_is_named() -> None:
 
 def test_the_full_pool_has_a_process_for_each_of_the_table_and_the_listeners() -> None:
     built = [flow for flow in REGISTERED if flow.target]
-    assert sum(flow.workers for flow in (*built, *flows_all.FLOWS)) == 136 + 25
+    read = [listener for listener in LISTENERS if listener.handler]
+    assert read
+    listening = sum(listener.workers for listener in read)
+    assert sum(flow.workers for flow in (*built, *flows_all.FLOWS)) + listening == 136 + 25
 
 
 def test_the_core_alone_is_the_workers_statement_without_its_events() -> None:

@@ -14,6 +14,7 @@ from core.amqp.payloads import PUBLISHED
 from core.flows.registry import FLOWS
 from scripts.flows_doc import FLOWS_PAGE, params_text
 from scripts.generated import ROOT, Block, run
+from scripts.listeners_doc import LISTENERS_TABLE
 from scripts.settings_doc import SETTINGS, default_text, groups, tables, variable
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -30,7 +31,7 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("block", [SETTINGS, FLOWS_PAGE], ids=lambda block: block.name)
+@pytest.mark.parametrize("block", [SETTINGS, FLOWS_PAGE, LISTENERS_TABLE], ids=lambda block: block.name)
 def test_a_generated_part_is_current(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(block, ["--check"]) == 0, capsys.readouterr().err
 

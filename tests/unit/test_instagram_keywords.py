@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instagram.tasks.keywords import clean_text, extract, is_hindi, keywords
+from instagram.tasks import keywords as module
+from instagram.tasks.keywords import LONGEST, at_hand, clean_text, extract, find_words, is_hindi, keywords
 
 CAPTION = "Lemon risotto in 40 seconds 🍋 #risotto #weeknightdinner @marlow.spices https://a.example/x?lemonade=1"
 HINDI = "दिल्ली का खाना बहुत अच्छा है #दिल्ली #खाना स्ट्रीट फूड 😋"
@@ -67,11 +68,35 @@ def test_there_are_at_most_five() -> None:
     assert len(extract("Basil tomato cheese garlic pepper onion saffron rice butter parsley lemon")) == 5
 
 
+def test_a_caption_is_read_once_and_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def count(text: str) -> tuple[str, ...]:
+        read.append(text)
+        return (text,)
+
+    monkeypatch.setattr(module, "_known", {})
+    monkeypatch.setattr(module, "MOST_KNOWN", 3)
+    monkeypatch.setattr(module, "find_words", count)
+    for text in ("a", "b", "a", "c", "d", "d"):
+        assert extract(text) == (text,)
+    assert read == ["a", "b", "c", "d"]
+    assert at_hand(["b", None, "", "d"])
+    assert not at_hand(["b", "a"])
+
+
+def test_long_captions_are_at_hand_by_what_is_read_of_them() -> None:
+    caption = "saffron " * LONGEST
+    assert not at_hand([caption])
+    keywords(caption)
+    assert at_hand([caption])
+
+
 def test_threads_find_the_same_words() -> None:
     texts = [f"{CAPTION} number{n} basil{n} pepper{n}" for n in range(40)] * 2
-    alone = [extract.__wrapped__(text) for text in texts]
+    alone = [find_words(text) for text in texts]
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(extract.__wrapped__, texts)) == alone
+        assert list(pool.map(find_words, texts)) == alone
 
 
 @given(st.text(max_size=300))

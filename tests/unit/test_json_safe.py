@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.enums import Platform
-from utils.json_safe import DEEPEST, json_safe, json_text, stored_json
+from utils.json_safe import DEEPEST, json_safe, json_text, plain_text, safe_text, stored_json
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("aé漢😀\n"),
@@ -83,3 +83,27 @@ def test_what_is_nested_too_deeply_to_be_sent_on_is_a_text() -> None:
 
 def test_a_number_of_too_many_digits_is_a_text() -> None:
     assert str(stored_json('{"handle": ' + "9" * 5000 + "}")).startswith("unreadable: ")
+
+
+TEXT_KEYS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.text(st.characters(categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+)
+
+
+@given(TEXT_KEYS)
+def test_the_short_way_to_a_text_gives_the_same(value: Any) -> None:
+    assert safe_text(value) == json_text(json_safe(value))
+
+
+@pytest.mark.parametrize(
+    "value", ["a\x00b", "half \ud83d", float("nan"), datetime(2026, 1, 2, tzinfo=UTC), {1, 2}, Decimal(1), ["\udc00"]]
+)
+def test_what_needs_mending_is_not_plain(value: Any) -> None:
+    assert plain_text(value) is None
+    assert safe_text([value]) == json_text(json_safe([value]))
+
+
+def test_words_of_an_enumeration_and_names_of_escapes_are_plain_enough() -> None:
+    assert plain_text({"a": Platform.YOUTUBE}) == '{"a":"YOUTUBE"}'
+    assert safe_text(r"\u0000 is a name") == json_text(r"\u0000 is a name")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 
 import pytest
 
 from config import ConfigError, Settings, StoreSettings, WorkerSettings
+from core.amqp.listeners import LISTENERS
+from core.amqp.models import AmqpListener
 from core.enums import Platform
-from core.flows.registry import ASSET_FLOWS, FLOWS, Flow, Registry, build_registry
+from core.flows.registry import ASSET_FLOWS, ASSET_POOL, FLOWS, Flow, Registry, build_registry
 from core.models.params import NoParams
-from core.queue.plan import ASSET_POOL, ProcessSpec, plan, plan_assets
+from core.queue.plan import ProcessSpec, plan, plan_assets, plan_listeners
 
 REGISTRY: Registry = {
     "one": Flow("one", Platform.INSTAGRAM, NoParams, 10, 5, "m:f"),
@@ -103,3 +106,54 @@ def test_packing_keeps_every_slot_of_every_flow(count: int) -> None:
 
 def test_packing_into_more_processes_than_there_are_changes_nothing() -> None:
     assert plan(REGISTRY, WorkerSettings(worker_processes=50)) == plan(REGISTRY, WorkerSettings())
+
+
+def listening(**settings: object) -> dict[str, tuple[int, int]]:
+    """Queue -> the processes that read it, and messages that they take at once in all."""
+    specs = plan_listeners(WorkerSettings.model_validate(settings))
+    assert not [spec for spec in specs if spec.flows]
+    queues = Counter(one.queue for spec in specs for one in spec.listeners)
+    taken = Counter[str]()
+    for spec in specs:
+        taken.update({one.queue: one.prefetch for one in spec.listeners})
+    return {queue: (queues[queue], taken[queue]) for queue in queues}
+
+
+def test_five_listeners_of_five_processes_keep_their_names_and_prefetch() -> None:
+    assert {one.queue: (one.exchange, one.routing_key, one.workers, one.prefetch) for one in LISTENERS} == {
+        "credentials_validate_q": ("beat.dx", "credentials_validate", 5, 10),
+        "identity_token_q": ("identity.dx", "new_access_token_rk", 5, 10),
+        "keyword_collection_q": ("beat.dx", "keyword_collection_rk", 5, 1),
+        "sentiment_analysis_q": ("beat.dx", "post_activity_log_bulk", 5, 1),
+        "sentiment_collection_report_in_q": ("beat.dx", "sentiment_collection_report_in_rk", 5, 1),
+    }
+
+
+@pytest.mark.parametrize("listener", [one for one in LISTENERS if one.handler], ids=lambda one: one.queue)
+def test_a_built_listener_has_a_handler_and_a_model_of_its_messages(listener: AmqpListener) -> None:
+    handler, model = listener.load()
+    assert inspect.iscoroutinefunction(handler)
+    assert model.model_fields
+
+
+def test_a_queue_without_a_handler_is_read_by_no_process() -> None:
+    assert listening() == {one.queue: (5, 5 * one.prefetch) for one in LISTENERS if one.handler}
+
+
+def test_listeners_are_narrowed_and_scaled() -> None:
+    assert listening(worker_listeners="identity_token_q", worker_scale=0.2) == {"identity_token_q": (1, 10)}
+    assert listening(worker_listeners="none") == {}
+
+
+@pytest.mark.parametrize("settings", [{"worker_processes": 4}, {"single_worker": True}])
+def test_where_flows_are_packed_one_process_takes_the_messages_of_all_queues(settings: dict[str, object]) -> None:
+    assert len(plan_listeners(WorkerSettings.model_validate(settings))) == 1
+    assert {queue: taken for queue, (_, taken) in listening(**settings).items()} == {
+        queue: taken for queue, (_, taken) in listening().items()
+    }
+
+
+@pytest.mark.parametrize("name", ["nobodys_q", "keyword_collection_q"])
+def test_a_queue_that_cannot_be_read_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"WORKER_LISTENERS.*{name}"):
+        listening(worker_listeners=f"identity_token_q,{name}")

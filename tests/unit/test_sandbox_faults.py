@@ -60,7 +60,7 @@ def request(sandbox: Sandbox, source: str, number: int = 0) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def talk(sandbox: Sandbox, source: str, number: int = 0, timeout_s: float = 10) -> Raw:
+def talk(sandbox: Sandbox, source: str, number: int = 0, timeout_s: float = 60) -> Raw:
     """One request over a plain socket, read to its end."""
     host, port = sandbox.url.removeprefix("http://").split(":")
     received, was_reset = bytearray(), False

@@ -104,6 +104,7 @@ def test_what_is_no_envelope_is_refused_without_being_quoted(envelope: Any) -> N
         ("a:c2hvcnQ=", r"entry 1 \(a\) is 5 bytes long, not 32"),
         (f"{NEW},{new_key('new')}", "entry 2 repeats the id new"),
     ],
+    ids=["empty", "commas", "no id", "an empty id", "not base64", "a short key", "an id twice"],  # no keys: they change
 )
 def test_a_ring_that_does_not_parse_says_what_to_do_and_shows_no_key(ring: str, problem: str) -> None:
     with pytest.raises(

@@ -47,6 +47,8 @@ class Reader:
     def raw(self, path: str) -> Any:
         """The value at ``path``, unread; None when something on the way was not said."""
         value = self.value
+        if "." not in path and type(value) is dict and not path.isdecimal():
+            return value.get(path)
         steps = _steps(path)
         for depth, step in enumerate(steps):
             if value is None:
@@ -94,7 +96,10 @@ class Reader:
 
     def word(self, path: str) -> str | None:
         """Text for which ``""`` means nothing was said: URLs, categories, captions."""
-        return self.text(path) or None
+        value = self.raw(path)
+        if value is None or isinstance(value, str):
+            return value or None
+        raise self.wrong(path, "text", value)
 
     def id(self, path: str) -> str | None:
         """An id as text, digit for digit. A float is refused: it has lost digits."""
@@ -155,12 +160,12 @@ class Reader:
 
     def count(self, path: str) -> int | None:
         """A count; negative means hidden or unknown, so null. Numeric text and ``12.0`` are read as numbers."""
-        value = self._whole(path)
+        value = self._whole(path, self.raw(path))
         return None if value is None or value < 0 else value
 
     def is_hidden(self, path: str) -> bool:
         """Whether the source says -1: there is a count, and it is kept back."""
-        value = self._whole(path)
+        value = self._whole(path, self.raw(path))
         return value is not None and value < 0
 
     def number(self, path: str) -> float | None:
@@ -188,7 +193,7 @@ class Reader:
 
     def epoch(self, path: str) -> int | None:
         """Seconds since 1970, UTC."""
-        value = self._whole(path)
+        value = self._whole(path, self.raw(path))
         if value is None or value == 0:
             return None
         if not 0 < value <= _LAST_SECOND:
@@ -202,9 +207,10 @@ class Reader:
             return str(value)
         return self.word(path)
 
-    def _whole(self, path: str) -> int | None:
-        value = self.raw(path)
-        if value is None or value == "":
+    def _whole(self, path: str, value: Any) -> int | None:
+        if type(value) is int or value is None:
+            return value
+        if value == "":
             return None
         if isinstance(value, int) and not isinstance(value, bool):
             return value

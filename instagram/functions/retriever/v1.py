@@ -74,6 +74,7 @@ def media(item: Reader, payload: Payload) -> PostLog:
     The account stands under ``user``, in single posts of some sources under ``owner``.
     """
     kind = item.count("media_type")
+    picture = _picture(item)
     account = item.object("user") or item.object("owner") or Reader(None)
     owner = account.id("pk")
     return PostLog(
@@ -91,8 +92,8 @@ def media(item: Reader, payload: Payload) -> PostLog:
                 k.PRODUCT_TYPE: item.word("product_type"),
                 k.TAKEN_AT: item.epoch("taken_at"),
                 k.CAPTION: item.word("caption.text"),
-                k.DISPLAY_URL: _picture(item),
-                k.THUMBNAIL: _picture(item),
+                k.DISPLAY_URL: picture,
+                k.THUMBNAIL: picture,
                 k.VIDEO_DURATION: item.number("video_duration"),
                 k.IS_PAID_PARTNERSHIP: item.flag("is_paid_partnership"),
                 **_place(item),
@@ -124,6 +125,8 @@ def _picture(item: Reader) -> str | None:
 
 
 def _place(item: Reader) -> dict[str, Any]:
+    if item.raw("location") is None:
+        return {}
     return {
         k.LOCATION: item.word("location.name"),
         k.LOCATION_CITY: item.word("location.city"),
@@ -150,7 +153,7 @@ def short_person(user: Reader) -> dict[str, str | None]:
 def page(items: list[Reader], payload: Payload, cursor: str | None, more: bool | None) -> PostsPage:
     """Media objects -> one page of the account asked for."""
     items = [bare(item) for item in items]
-    found = feed(items, payload, cursor, more=more)
+    found = _feed(items, payload, cursor, more=more)
     owners = [_accounts(item, log) for item, log in zip(items, found.posts, strict=True)]
     check_owner(found.posts, owners, payload.asked)
     return found
@@ -158,7 +161,11 @@ def page(items: list[Reader], payload: Payload, cursor: str | None, more: bool |
 
 def feed(items: list[Reader], payload: Payload, cursor: str | None, more: bool | None) -> PostsPage:
     """Media objects of anybody -> one page."""
-    posts = [media(bare(item), payload) for item in items]
+    return _feed([bare(item) for item in items], payload, cursor, more=more)
+
+
+def _feed(items: list[Reader], payload: Payload, cursor: str | None, *, more: bool | None) -> PostsPage:
+    posts = [media(item, payload) for item in items]
     check_named(posts, "code")
     return posts_page(posts, cursor, more=more)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from core.queue.plan import ASSET_POOL
+from core.flows.registry import ASSET_POOL
 from scripts.bench.mix import clean_kind, faulty_kind, is_good
 from scripts.bench.place import BenchError, Place
 from scripts.bench.rows import Metric, Row, Target, quantile, row_of

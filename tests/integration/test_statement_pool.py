@@ -1,0 +1,150 @@
+"""Single statements on pooled connections, and statements by the driver inside a session's transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from utils.db import Database, fetch_in, open_database
+
+PID = "select pg_backend_pid() as pid"
+
+
+@pytest.fixture
+async def direct(clean_db: str) -> AsyncIterator[Database]:
+    """Without the pooler, so that a backend can be told by its id."""
+    opened = open_database(clean_db, pool_size=2)
+    yield opened
+    await opened.dispose()
+
+
+@pytest.fixture
+async def pooled(clean_db: str, pgbouncer_url: str) -> AsyncIterator[Database]:
+    opened = open_database(pgbouncer_url, pool_size=2)
+    yield opened
+    await opened.dispose()
+
+
+async def pid_of(database: Database) -> int:
+    [row] = await database.fetch(PID)
+    return int(row["pid"])
+
+
+async def gone(pg: asyncpg.Connection, pid: int) -> None:
+    await pg.execute("select pg_terminate_backend($1)", pid)
+    while await pg.fetchval("select exists (select from pg_stat_activity where pid = $1)", pid):
+        await asyncio.sleep(0.01)
+
+
+async def test_a_statement_is_a_transaction_of_its_own(pooled: Database, pg: asyncpg.Connection) -> None:
+    rows = await pooled.fetch(
+        "insert into task_log (name, arguments) values ($1, $2::jsonb) returning name, arguments", "a", '{"b": [1]}'
+    )
+    assert [tuple(row) for row in rows] == [("a", '{"b": [1]}')]
+    assert await pg.fetchval("select count(*) from task_log") == 1
+
+
+async def test_as_many_connections_as_allowed_and_the_last_used_first(direct: Database) -> None:
+    pids = await asyncio.gather(*(direct.fetch(f"{PID}, pg_sleep(0.02)") for _ in range(6)))
+    assert len({rows[0]["pid"] for rows in pids}) == 2
+    assert len({await pid_of(direct) for _ in range(3)}) == 1
+
+
+async def test_a_refused_statement_is_a_database_error_and_its_connection_goes_on(direct: Database) -> None:
+    pid = await pid_of(direct)
+    with pytest.raises(DBAPIError, match="invalid input syntax") as caught:
+        await direct.fetch("select ($1::text)::int", "secret")
+    assert "[parameters" not in str(caught.value)
+    assert await pid_of(direct) == pid
+
+
+async def test_a_connection_that_died_is_replaced(direct: Database, pg: asyncpg.Connection) -> None:
+    first = await pid_of(direct)
+    await gone(pg, first)
+    await asyncio.sleep(0.05)
+    assert await pid_of(direct) != first
+
+
+async def test_a_connection_that_dies_under_a_statement_is_a_database_error(
+    direct: Database, pg: asyncpg.Connection
+) -> None:
+    pid = await pid_of(direct)
+    waiting = asyncio.create_task(direct.fetch("select pg_sleep(30)"))
+    await asyncio.sleep(0.1)
+    await gone(pg, pid)
+    with pytest.raises(DBAPIError):
+        await waiting
+    assert await pid_of(direct) != pid
+
+
+async def test_a_cancelled_statement_leaves_no_connection_with_an_open_answer(direct: Database) -> None:
+    pid = await pid_of(direct)
+    waiting = asyncio.create_task(direct.fetch("select pg_sleep(30)"))
+    await asyncio.sleep(0.1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await pid_of(direct) != pid
+
+
+async def test_in_a_session_a_statement_belongs_to_the_transaction(pooled: Database, pg: asyncpg.Connection) -> None:
+    async with pooled.sessions() as session, session.begin():
+        await fetch_in(session, "insert into task_log (name) values ($1)", "kept")
+    async with pooled.sessions() as session:
+        await fetch_in(session, "insert into task_log (name) values ($1)", "lost")
+        assert await session.scalar(text("select count(*) from task_log")) == 2
+        await session.rollback()
+    assert await pg.fetchval("select array_agg(name) from task_log") == ["kept"]
+
+
+async def test_in_a_session_an_error_undoes_what_was_done(pooled: Database, pg: asyncpg.Connection) -> None:
+    async def fail() -> None:
+        async with pooled.sessions() as session, session.begin():
+            await fetch_in(session, "insert into task_log (name) values ($1)", "lost")
+            await fetch_in(session, "select 1 / $1::int", 0)
+
+    with pytest.raises(DBAPIError, match="division by zero"):
+        await fail()
+    assert await pg.fetchval("select count(*) from task_log") == 0
+    async with pooled.sessions() as session, session.begin():
+        assert [tuple(row) for row in await fetch_in(session, "select $1::int", 1)] == [(1,)]
+
+
+async def test_in_a_session_a_lost_connection_says_so_and_is_replaced(direct: Database, pg: asyncpg.Connection) -> None:
+    pids: list[int] = []
+
+    async def lose() -> None:
+        async with direct.sessions() as session, session.begin():
+            pids.append((await fetch_in(session, PID))[0]["pid"])
+            await gone(pg, pids[0])
+            await fetch_in(session, PID)
+
+    with pytest.raises(DBAPIError) as caught:
+        await lose()
+    assert caught.value.connection_invalidated
+    async with direct.sessions() as session, session.begin():
+        assert (await fetch_in(session, PID))[0]["pid"] not in pids
+
+
+async def test_in_a_session_a_cancelled_statement_costs_its_connection(direct: Database) -> None:
+    pids: list[int] = []
+
+    async def long() -> None:
+        async with direct.sessions() as session, session.begin():
+            pids.append((await fetch_in(session, PID))[0]["pid"])
+            await fetch_in(session, "select pg_sleep(30)")
+
+    task = asyncio.create_task(long())
+    while not pids:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with direct.sessions() as session, session.begin():
+        assert (await fetch_in(session, PID))[0]["pid"] not in pids
