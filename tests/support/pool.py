@@ -139,7 +139,7 @@ def kill(pid: int) -> bool:
     """
     try:
         ours = Path(f"/proc/{pid}/cwd").readlink() == ROOT and any(
-            word in command_of(pid) for word in ("main.py", "multiprocessing")
+            word in command_of(pid) for word in ("main.py", "main_assets.py", "multiprocessing")
         )
         if ours:
             os.kill(pid, signal.SIGKILL)
