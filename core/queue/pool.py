@@ -17,7 +17,7 @@ from typing import Any
 from loguru import logger
 
 from config import Settings
-from core.flows.registry import Registry
+from core.flows.registry import ASSET_POOL, Registry
 from core.queue.children import Child, Ears, Nursery
 from core.queue.clock import Clock
 from core.queue.listener import QueueListener
@@ -36,7 +36,7 @@ class Pool:
         self._settings = settings
         self._registry = registry
         self._specs = [*specs, ProcessSpec(RELAY)]
-        self._upkeep = Upkeep(settings, registry, host)
+        self._upkeep = Upkeep(settings, registry, host, yields=all(spec.name != ASSET_POOL for spec in specs))
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["core.preload"])
         self._nursery = Nursery(context, settings, runtime, Ears(self._hear, self._died))
@@ -92,7 +92,7 @@ class Pool:
     async def _start(self, spec: ProcessSpec, seat: int) -> None:
         while not self._stopping:
             worker = await self._insist(lambda: self._upkeep.add_worker(spec))
-            self._clock.starting.add(worker)
+            self._clock.starting.add(worker)  # the fork server may take longer than a lease to import everything
             try:
                 child = await self._nursery.start(spec, seat, worker)
                 break

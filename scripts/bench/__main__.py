@@ -1,4 +1,4 @@
-"""``python -m scripts.bench queue|latency|memory|peers|pipeline``: figures as rows beside their limit, in one run.
+"""``python -m scripts.bench queue|latency|memory|peers|pipeline|assets``: figures as rows beside their limit, in one run.
 
 Exit status: 0 measured (targets met or not), 2 a suite could not be measured here; the others were.
 """
@@ -31,6 +31,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "memory": ("memory",),
     "peers": ("peers",),
     "pipeline": ("pipeline",),
+    "assets": ("assets", "assets_memory"),
 }  # fmt: skip
 """Bench -> its suites."""
 

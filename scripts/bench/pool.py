@@ -1,4 +1,4 @@
-"""A real pool (python main.py) under measurement."""
+"""A real pool (python main.py, or main_assets.py) under measurement."""
 
 from __future__ import annotations
 
@@ -46,14 +46,16 @@ class Pool:
 
 
 @asynccontextmanager
-async def running_pool(env: Mapping[str, str], flows: str, **settings: str) -> AsyncIterator[Pool]:
+async def running_pool(
+    env: Mapping[str, str], flows: str, *, program: str = "main.py", **settings: str
+) -> AsyncIterator[Pool]:
     """Start main.py with an extra module of flows, wait until every process is ready, stop it at the end."""
     full = {**env, "BEAT_EXTRA_FLOWS": flows, **settings}
     if "WORKER_FLOWS" in full:  # some flows alone are measured
         full.setdefault("WORKER_LISTENERS", "none")
     started = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "main.py", cwd=ROOT, env=full, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        sys.executable, program, cwd=ROOT, env=full, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )
     pool = Pool(process)
     reader = asyncio.create_task(_read(pool))

@@ -19,7 +19,6 @@ import asyncpg
 import pytest
 
 from core.amqp.listeners import LISTENERS
-from core.flows.registry import ASSET_FLOWS
 from core.flows.registry import FLOWS as REGISTERED
 from core.queue import statements
 from scripts.bench import __main__ as bench
@@ -257,7 +256,7 @@ def test_the_page_of_the_comparison_can_take_its_table(tmp_path: Path, monkeypat
 
 
 def test_the_full_pool_has_a_process_for_each_of_the_table_and_the_listeners() -> None:
-    built = [flow for flow in REGISTERED if flow.target and flow.name not in ASSET_FLOWS]
+    built = [flow for flow in REGISTERED if flow.target]
     read = [listener for listener in LISTENERS if listener.handler]
     assert read
     listening = sum(listener.workers for listener in read)
