@@ -263,6 +263,11 @@ class WorkerSettings(_Group):
     )
     single_worker: bool = Field(False, description="Run every flow in one process, for development.")
     scrape_log_max_concurrency_per_loop: int = Field(100, ge=1, description="Slots of that one process.")
+    asset_processes: int = Field(50, ge=1, le=1000, description="Most processes of the asset pool.")
+    asset_processes_per_core: int = Field(
+        2, ge=1, description="Processes of the asset pool per core, up to that; one alone nearly fills a core."
+    )
+    asset_slots: int = Field(100, ge=1, le=1000, description="Uploads at a time of each of them.")
     worker_grace_s: Seconds = Field(30.0, description="Seconds that running tasks get to finish after SIGTERM.")
     worker_lease_s: Seconds = Field(15.0, description="A host without a heartbeat for so long is lost.")
     heartbeat_s: Seconds = Field(5.0, description="Seconds between heartbeats.")

@@ -23,7 +23,8 @@ def main() -> int:
     try:
         settings = load_settings()
         registry = build_registry(settings.workers.beat_extra_flows)
-        specs = [*plan(registry, settings.workers), *plan_listeners(settings.workers)]
+        flows = plan(registry, settings.workers, bucket=settings.store.aws_bucket is not None)
+        specs = [*flows, *plan_listeners(settings.workers)]
         Vault.from_ring(settings.secrets.beat_keys.get_secret_value())
     except (ConfigError, VaultError) as error:
         print(error, file=sys.stderr)  # noqa: T201  logging is not configured yet

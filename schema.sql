@@ -75,8 +75,11 @@ create table scrape_request_log (
 alter sequence crawl_dump_id_seq owned by scrape_request_log.id;
 
 -- No index of the queue holds a finished row, and delayed rows stand outside the two that a claim reads.
-create index srl_claim on scrape_request_log (flow, priority desc, id) where status = 'PENDING' and run_after is null;
-create index srl_fifo on scrape_request_log (flow, (id + 0))  -- + 0: no planner may take the primary key for the same order
+-- Expired rows stand in both until they are moved out: their expiry is a column, so that a claim passes over them in the index.
+-- "id + 0": no planner may take the primary key, which holds every finished row, for the same order.
+create index srl_claim on scrape_request_log (flow, priority desc, id, (coalesce(expires_at, 'infinity')))
+    where status = 'PENDING' and run_after is null;
+create index srl_fifo on scrape_request_log (flow, (id + 0), (coalesce(expires_at, 'infinity')))
     where status = 'PENDING' and run_after is null;
 create index srl_later on scrape_request_log (run_after) where status = 'PENDING' and run_after is not null;
 create index srl_expiry on scrape_request_log (expires_at) where status = 'PENDING' and expires_at is not null;
@@ -263,7 +266,7 @@ pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
         select s.id from scrape_request_log s
         where s.flow = w.flow and s.status = 'PENDING' and s.run_after is null
-            and (s.expires_at is null or s.expires_at > now())
+            and coalesce(s.expires_at, 'infinity') > now()
         order by s.priority desc, s.id limit w.free for update skip locked) p
     where (select count(*) from done) >= 0),
 took as (
@@ -300,7 +303,7 @@ pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
         select s.id from scrape_request_log s
         where s.flow = w.flow and s.status = 'PENDING' and s.run_after is null
-            and (s.expires_at is null or s.expires_at > now())
+            and coalesce(s.expires_at, 'infinity') > now()
         order by s.id + 0 limit w.free for update skip locked) p
     where (select count(*) from done) >= 0),
 took as (

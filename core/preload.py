@@ -29,6 +29,7 @@ MODULES = (
     "uvloop",
     "yake",
     "core.amqp.relay",
+    "core.assets.uploader",
     "core.queue.child",
     "core.queue.pool",
     "credentials.runtime",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from config import Settings
 from core.bucket import store_access
@@ -17,6 +19,9 @@ from utils.db import Database
 from utils.object_store import ObjectStore
 from utils.rate_limit import RateLimiter
 from utils.request import HttpClient
+
+if TYPE_CHECKING:
+    from core.assets.uploader import Uploader
 
 KEEP_S = 5.0
 """Longest that a task waits for the object store."""
@@ -39,6 +44,8 @@ class Runtime:
     credentials: CredentialSource
     _crawlers: dict[str, Crawler] = field(default_factory=dict)
     _kept: RawPayloads | None = None
+    _uploader: Uploader | None = None
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     _watch: DriftWatch | None = None
 
     def crawler(self, table: SourceTable) -> Crawler:
@@ -50,6 +57,20 @@ class Runtime:
             crawler.on_payload = self._sink()
             self._crawlers[table.name] = crawler
         return crawler
+
+    async def uploader(self) -> Uploader:
+        """What copies media, made at the first use.
+
+        Raises:
+            ConfigError: no bucket is set.
+        """
+        from core.assets.uploader import open_uploader  # noqa: PLC0415 - it uses the queue, which uses this module
+
+        if self._uploader is None:
+            async with self._opening:
+                if self._uploader is None:
+                    self._uploader = await open_uploader(self.settings)
+        return self._uploader
 
     async def settle(self) -> None:
         """Write down what was noticed of the answers so far, for a process that is about to end."""
@@ -79,6 +100,8 @@ class Runtime:
     async def aclose(self) -> None:
         """Close every client."""
         await self.settle()
+        if self._uploader is not None:
+            await self._uploader.aclose()
         if self._kept is not None:
             await self._kept.aclose()
         await self.http.aclose()

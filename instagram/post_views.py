@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.api.post_view import PostNumbers, ShownPost, WantedPosts
 from core.api.profile_view import RecentPost
+from core.assets.urls import cdn_url
 from core.crawler.errors import NotFound
 from core.crawler.provider import Asked
 from core.entities.instagram import InstagramPost
@@ -110,7 +111,7 @@ class Posts:
         if not wanted.cdn_host:
             return posts
         rows = (await session.execute(_COPIES, {"codes": [post.shortcode for post in posts]})).all()
-        copies = {row.entity_id: f"https://{wanted.cdn_host}/{row.asset_url.lstrip('/')}" for row in rows}
+        copies = {row.entity_id: cdn_url(wanted.cdn_host, row.asset_url) for row in rows}
         return [_with_copy(post, copies) for post in posts]
 
 

@@ -2,15 +2,16 @@
 # Deploys this checkout on this host: scripts/start.sh PORT stage|prod
 #
 # Everything that can be wrong is looked for before anything is stopped. Then: out of the load balancer, SIGTERM to server
-# and workers, wait for their drain, start both, back into the load balancer once /readyz answers 200. Tasks that run
-# longer than WORKER_GRACE_S go back to the queue. Running it again replaces what runs by the same.
+# and workers, wait for their drain, start them, back into the load balancer once /readyz answers 200. Tasks that run
+# longer than WORKER_GRACE_S go back to the queue. The asset pool runs where AWS_BUCKET is set, unless DEPLOY_ASSETS=0.
+# Running it again replaces what runs by the same.
 # Exit codes: 0 deployed, 1 it failed (the message says how far it got), 2 wrong arguments.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 
 HEARTBEAT_WAIT_S=${HEARTBEAT_WAIT_S:-10} # what the load balancer needs to notice
 READY_WAIT_S=60
-declare -A pid_files=([server.py]=beat_server.pid [main.py]=beat.pid)
+declare -A pid_files=([server.py]=beat_server.pid [main.py]=beat.pid [main_assets.py]=beat_assets.pid)
 
 say() { echo "start: $*" >&2; }
 fail() {
@@ -125,7 +126,10 @@ case $address in 0.0.0.0) address=127.0.0.1 ;; :: | ::1) address='[::1]' ;; esac
 others=$(strays)
 [ -z "$others" ] || fail "nothing was stopped: these run without a pid file, stop them first: ${others//$'\n'/, }"
 
-server=$(running server.py) workers=$(running main.py)
+wanted=(server.py main.py)
+if [ -n "${AWS_BUCKET:-}" ] && [ "${DEPLOY_ASSETS:-1}" != 0 ]; then wanted+=(main_assets.py); fi
+
+server=$(running server.py) workers=$(running main.py) assets=$(running main_assets.py)
 if [ -n "$server" ]; then
     old_port=$(setting_of "$server" API_PORT)
     say "taking port $old_port out of the load balancer"
@@ -133,23 +137,25 @@ if [ -n "$server" ]; then
     sleep "$HEARTBEAT_WAIT_S"
 fi
 grace_s=30
-if [ -n "$workers" ]; then grace_s=$(setting_of "$workers" WORKER_GRACE_S); fi
+if [ -n "$workers$assets" ]; then grace_s=$(setting_of "${workers:-$assets}" WORKER_GRACE_S); fi
 grace_s=${grace_s%.*}
-[ -z "$server$workers" ] || say "stopping server ${server:-(none)}, workers ${workers:-(none)}"
-for pid in $server $workers; do kill -TERM "$pid" 2>/dev/null || true; done
+[ -z "$server$workers$assets" ] ||
+    say "stopping server ${server:-(none)}, workers ${workers:-(none)}, assets ${assets:-(none)}"
+for pid in $server $workers $assets; do kill -TERM "$pid" 2>/dev/null || true; done
 if [ -n "$server" ]; then stop server.py "$server" 20; fi
 if [ -n "$workers" ]; then stop main.py "$workers" $((${grace_s:-30} + 20)); fi
+if [ -n "$assets" ]; then stop main_assets.py "$assets" $((${grace_s:-30} + 20)); fi
+rm -f "${pid_files[@]}"
 
-start server.py
-start main.py
+for program in "${wanted[@]}"; do start "$program"; done
 deadline=$((SECONDS + READY_WAIT_S))
 until [ "$(http_status GET /readyz "$port")" = 200 ]; do
     [ -n "$(running server.py)" ] || fail "the server has ended: see logs/server.log"
     [ $SECONDS -lt $deadline ] || fail "/readyz on port $port does not answer 200: see logs/server.log; heartbeat stays off"
     sleep 0.3
 done
-for program in "${!pid_files[@]}"; do
+for program in "${wanted[@]}"; do
     [ -n "$(running "$program")" ] || fail "$program has ended: see logs/${program%.py}.log; heartbeat stays off"
 done
 [ "$(http_status PUT "/heartbeat?beat=true" "$port")" = 200 ] || fail "/heartbeat was not taken: it stays off"
-say "deployed: server $(cat beat_server.pid), workers $(cat beat.pid), port $port"
+say "deployed: server $(cat beat_server.pid), workers $(cat beat.pid), assets $(cat beat_assets.pid 2>/dev/null || echo none), port $port"

@@ -57,6 +57,10 @@ async def connect(
     )
 
 
+FAILED = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a statement may end with. The last: the server said goodbye when nobody had asked it anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """An engine and its session factory; made in the process that uses it, never before a fork."""
@@ -74,8 +78,9 @@ class Database:
         """
         try:
             return await self.single.fetch(statement, *values)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise DBAPIError(statement, None, error, hide_parameters=True) from error
+        except FAILED as error:
+            lost = isinstance(error, asyncpg.InternalClientError)
+            raise DBAPIError(statement, None, error, hide_parameters=True, connection_invalidated=lost) from error
 
     async def dispose(self) -> None:
         """Close every pooled connection."""
@@ -95,7 +100,7 @@ def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: 
         json_deserializer=stored_json,
         connect_args=POOLED_ARGS,
     )
-    single = StatementPool(plain_url(url), size=pool_size, connect=SINGLE_ARGS)
+    single = StatementPool(plain_url(url), size=pool_size, connect=SINGLE_ARGS, show=engine.sync_engine.logger.info)
     return Database(engine, async_sessionmaker(engine, expire_on_commit=False), single)
 
 
@@ -111,17 +116,18 @@ async def fetch_in(session: AsyncSession, statement: str, *values: Any) -> list[
     connection = await session.connection()
     adapted: Any = (await connection.get_raw_connection()).dbapi_connection
     driver: asyncpg.Connection = adapted.driver_connection
+    connection.sync_engine.logger.info(statement)  # shown with DEBUG_SQL, as all others are
     try:
         if not driver.is_in_transaction():
             await adapted._start_transaction()  # SQLAlchemy begins with its first execute
         return await driver.fetch(statement, *values)
     except Exception as error:
-        if driver.is_closed():
+        lost = driver.is_closed() or isinstance(error, asyncpg.InternalClientError)
+        if lost:
             await connection.invalidate()
-        if not isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+        if not isinstance(error, FAILED):
             raise
-        closed = driver.is_closed()
-        raise DBAPIError(statement, None, error, hide_parameters=True, connection_invalidated=closed) from error
+        raise DBAPIError(statement, None, error, hide_parameters=True, connection_invalidated=lost) from error
     except BaseException:
         await connection.invalidate()  # cancelled half-way: nobody knows what the connection has still to say
         raise

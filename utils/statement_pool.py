@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +24,12 @@ class StatementPool:
     """At most ``size`` connections, opened when they are wanted; of the idle ones the last used goes first.
 
     Works through a transaction pooler: statements have no names. A connection is wanted for one statement only, so
-    that callers wait for each other and never in a circle.
+    that callers wait for each other and never in a circle. ``show`` is told each statement without its parameters.
     """
 
-    def __init__(self, url: str, *, size: int, connect: dict[str, Any]) -> None:
+    def __init__(self, url: str, *, size: int, connect: dict[str, Any], show: Callable[[str], None]) -> None:
         self._url = url
+        self._show = show
         self._connect = connect
         self._free = asyncio.Semaphore(size)
         self._idle: list[_Kept] = []
@@ -40,6 +42,7 @@ class StatementPool:
             asyncpg.PostgresError, asyncpg.InterfaceError, OSError: it failed. A connection that broke, or a caller that
                 was cancelled, leaves it open whether the statement took effect.
         """
+        self._show(statement)
         async with self._free:
             kept = self._take() or _Kept(await asyncpg.connect(self._url, **self._connect), time.monotonic())
             clean = False

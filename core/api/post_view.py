@@ -29,7 +29,9 @@ class ShownPost(BaseModel):
 
     platform: str = Field(description="Platform, lower case", examples=["instagram"])
     handle: str | None = Field(description="Handle of its owner, lower case", examples=["natgeo"])
-    data_provider: str | None = Field(None, description="GRAPHAPI or LAMA, on some routes", examples=["GRAPHAPI"])
+    data_provider: str | None = Field(
+        None, description="GRAPHAPI or LAMA, on some routes", examples=["GRAPHAPI"]
+    )
     shortcode: str = Field(description="Its name in URLs; of a story its number", examples=["CxYz123AbC"])
     post_id: str | None = Field(description="Graph's id, or the number behind the shortcode", examples=["17895"])
     post_type: str | None = Field(description="image, carousel, reels or story", examples=["reels"])

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from core.entities.base import Base, Json, Small, Stamp
 
 _PENDING_NOW = text("status = 'PENDING' AND run_after IS NULL")
+_EXPIRY = text("(coalesce(expires_at, 'infinity'))")
 _IDS = Sequence("crawl_dump_id_seq", metadata=Base.metadata)
 
 
@@ -42,8 +43,8 @@ class ScrapeRequestLog(Base):
     __table_args__ = (
         PrimaryKeyConstraint("id", name="crawl_dump_pkey"),
         UniqueConstraint("idempotency_key", name="scrape_request_log_idempotency_key"),
-        Index("srl_claim", "flow", text("priority DESC"), "id", postgresql_where=_PENDING_NOW),
-        Index("srl_fifo", "flow", text("(id + 0)"), postgresql_where=_PENDING_NOW),
+        Index("srl_claim", "flow", text("priority DESC"), "id", _EXPIRY, postgresql_where=_PENDING_NOW),
+        Index("srl_fifo", "flow", text("(id + 0)"), _EXPIRY, postgresql_where=_PENDING_NOW),
         Index("srl_later", "run_after", postgresql_where=text("status = 'PENDING' AND run_after IS NOT NULL")),
         Index("srl_expiry", "expires_at", postgresql_where=text("status = 'PENDING' AND expires_at IS NOT NULL")),
         Index("srl_running", "worker", postgresql_where=text("status = 'PROCESSING'")),

@@ -17,6 +17,9 @@ from core.models import params as p
 ASSET_FLOWS = frozenset({"asset_upload_flow", "asset_upload_flow_stories"})
 """Run by the asset pool while it is alive, otherwise by main.py."""
 
+ASSET_POOL = "asset pool"
+"""Name of the asset pool's processes, in ``beat_worker`` too: while one of them is alive it owns the asset flows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
@@ -46,6 +49,7 @@ OWNER = "instagram.flows.refresh_insights"
 PLAN = "instagram.flows.schedule_insights"
 RELATIONS = "instagram.flows.fetch_relations"
 ACTIVITIES = "instagram.flows.fetch_activities"
+ASSETS = "core.assets.flows"
 
 FLOWS: tuple[Flow, ...] = (
     Flow("refresh_profile_custom", IG, p.ProfileCustomParams, 1, 2, f"{PROFILE}:refresh_profile_custom"),
@@ -57,8 +61,8 @@ FLOWS: tuple[Flow, ...] = (
     Flow("refresh_yt_profiles", YT, p.YtProfilesParams, 10, 5),
     Flow("refresh_yt_posts", YT, p.YtPostsParams, 1, 5),
     Flow("refresh_yt_profile_insights", YT, p.YtChannelParams, 1, 5),
-    Flow("asset_upload_flow", IG, p.AssetParams, 15, 5),
-    Flow("asset_upload_flow_stories", IG, p.AssetParams, 3, 5),
+    Flow("asset_upload_flow", IG, p.AssetParams, 15, 5, f"{ASSETS}:asset_upload_flow"),
+    Flow("asset_upload_flow_stories", IG, p.AssetParams, 3, 5, f"{ASSETS}:asset_upload_flow_stories"),
     Flow("refresh_profile_insights", IG, p.HandleParams, 1, 5, f"{OWNER}:refresh_profile_insights"),
     Flow("fetch_profile_followers", IG, p.ProfileIdParams, 3, 5, f"{RELATIONS}:fetch_profile_followers"),
     Flow("fetch_profile_following", IG, p.CursorParams, 1, 15, f"{RELATIONS}:fetch_profile_following"),
@@ -82,11 +86,7 @@ FLOWS: tuple[Flow, ...] = (
     Flow("refresh_instagram_gpt_data_audience_cities", IG, p.GptParams, 3, 5),
     Flow("refresh_instagram_gpt_data_gender_location_lang", IG, p.GptParams, 5, 5),
     Flow(
-        "refresh_story_posts_by_profile_id",
-        IG,
-        p.ProfileStoriesParams,
-        1,
-        5,
+        "refresh_story_posts_by_profile_id", IG, p.ProfileStoriesParams, 1, 5,
         f"{STORIES}:refresh_story_posts_by_profile_id",
     ),
     Flow("fetch_channels_csv", YT, p.ChannelsCsvParams, 1, 5),
@@ -105,27 +105,15 @@ FLOWS: tuple[Flow, ...] = (
     Flow("fetch_tagged_posts", IG, p.TaggedPostsParams, 1, 3, f"{POSTS}:fetch_tagged_posts"),
     Flow("refresh_profile_audience_insights", IG, p.HandleParams, 1, 5, f"{OWNER}:refresh_profile_audience_insights"),
     Flow(
-        "refresh_profile_posts_by_handle",
-        IG,
-        p.HandlePostsParams,
-        1,
-        5,
+        "refresh_profile_posts_by_handle", IG, p.HandlePostsParams, 1, 5,
         f"{PROFILE_POSTS}:refresh_profile_posts_by_handle",
     ),
     Flow(
-        "refresh_profile_posts_by_profile_id",
-        IG,
-        p.RecentPostsParams,
-        3,
-        5,
+        "refresh_profile_posts_by_profile_id", IG, p.RecentPostsParams, 3, 5,
         f"{PROFILE_POSTS}:refresh_profile_posts_by_profile_id",
     ),
     Flow(
-        "refresh_reels_posts_by_profile_id",
-        IG,
-        p.RecentPostsParams,
-        1,
-        5,
+        "refresh_reels_posts_by_profile_id", IG, p.RecentPostsParams, 1, 5,
         f"{PROFILE_POSTS}:refresh_reels_posts_by_profile_id",
     ),
     Flow("refresh_post_by_post_id", IG, p.PostIdParams, 1, 5, f"{POST}:refresh_post_by_post_id"),

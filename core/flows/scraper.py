@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from core.client.errors import MediaError
 from core.crawler.errors import ChainFailed, ProviderError, Retry, retry_rule
 from core.flows.registry import ASSET_FLOWS, Flow, Registry
 from core.models.params import MAX_PARAMS_BYTES, CsvParams, Params, describe
@@ -32,6 +33,10 @@ class BadTask(Exception):
     def __init__(self, message: str, code: str = "BAD_INPUT") -> None:
         super().__init__(message)
         self.code = code
+
+
+EXPECTED = (BadTask, ProviderError, MediaError)
+"""Errors that say what happened in their text; to log where from would cost more than most tasks do."""
 
 
 @cache
@@ -107,6 +112,9 @@ def failed(flow: Flow | None, claim: Claim, error: BaseException) -> Failed:
         rule, delay_s = retry_rule(error), error.retry_after_s or DEFAULT_LATER_S
         code = error.reason if isinstance(error, ChainFailed) else error.word
         return Failed(claim, _clean(str(error)), result, code.upper(), rule.name, delay_s, max_retries)
+    if isinstance(error, MediaError):
+        delay_s = error.retry_after_s or DEFAULT_LATER_S
+        return Failed(claim, _clean(error.message), None, error.code, error.retry.name, delay_s, max_retries)
     text = _clean(str(error)) or type(error).__name__
     return Failed(claim, text, None, type(error).__name__, Retry.BACKOFF.name, 0, max_retries)
 

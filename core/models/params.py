@@ -5,9 +5,9 @@ as text; an unknown key is refused with its name.
 """
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 MAX_PARAMS_BYTES = 256 * 1024
 
@@ -163,6 +163,12 @@ class LimitParams(Params):
     limit: int = Field(1000, ge=1)
 
 
+def _exact(value: object) -> object:
+    if isinstance(value, float):
+        raise ValueError("must be a whole number, every digit of it: a float has lost some")  # noqa: TRY004
+    return value
+
+
 class AssetParams(Params):
     """``hash`` is an unsigned 64-bit number and stays exact."""
 
@@ -171,7 +177,7 @@ class AssetParams(Params):
     asset_type: Literal["IMAGE", "VIDEO"]
     original_url: str = Field(min_length=1)
     platform: str
-    hash: int = Field(ge=0, lt=2**64)
+    hash: Annotated[int, BeforeValidator(_exact)] = Field(ge=0, lt=2**64)
 
 
 class YtProfilesParams(Params):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from config import ConfigError, WorkerSettings
+from config import ConfigError, Settings, WorkerSettings
 from core.amqp.listeners import BY_QUEUE, LISTENERS
 from core.amqp.models import AmqpListener
-from core.flows.registry import ASSET_FLOWS, Flow, Registry
+from core.flows.registry import ASSET_FLOWS, ASSET_POOL, Flow, Registry
 
 RELAY = "event relay"
 
@@ -29,13 +29,13 @@ class ProcessSpec:
         return tuple(flow for flow, _ in self.slots)
 
 
-def plan(registry: Registry, settings: WorkerSettings) -> list[ProcessSpec]:
-    """One spec per process to run. Flows that are not built start none.
+def plan(registry: Registry, settings: WorkerSettings, *, bucket: bool = True) -> list[ProcessSpec]:
+    """One spec per process to run. Flows that are not built start none, nor do asset flows without a bucket.
 
     Raises:
-        ConfigError: WORKER_FLOWS names an unknown flow, or one that is not built.
+        ConfigError: WORKER_FLOWS names an unknown flow, or one that is not built or lacks its bucket.
     """
-    flows = _chosen(registry, settings.worker_flows)
+    flows = _chosen(registry, settings.worker_flows, frozenset() if bucket else ASSET_FLOWS)
     if settings.single_worker:
         slots = tuple((flow.name, flow.concurrency) for flow in flows)
         return [ProcessSpec("all flows", slots, settings.scrape_log_max_concurrency_per_loop)]
@@ -47,6 +47,20 @@ def plan(registry: Registry, settings: WorkerSettings) -> list[ProcessSpec]:
         for flow in flows
         for _ in range(processes[flow.name])
     ]
+
+
+def plan_assets(registry: Registry, settings: Settings, cores: int) -> list[ProcessSpec]:
+    """The processes of the asset pool, each with all asset flows: a few per core, up to the setting's ceiling.
+
+    Raises:
+        ConfigError: there is no bucket.
+    """
+    if settings.store.aws_bucket is None:
+        raise ConfigError("settings are wrong:\n  AWS_BUCKET: name the bucket that media is copied to")
+    workers = settings.workers
+    count = min(workers.asset_processes, cores * workers.asset_processes_per_core)
+    slots = tuple((flow.name, workers.asset_slots) for flow in registry.values() if flow.name in ASSET_FLOWS)
+    return [ProcessSpec(ASSET_POOL, slots, workers.asset_slots)] * count
 
 
 def plan_listeners(settings: WorkerSettings) -> list[ProcessSpec]:
@@ -86,7 +100,7 @@ def _packed(flows: list[Flow], processes: dict[str, int], count: int) -> list[Pr
     ]
 
 
-def _chosen(registry: Registry, names: tuple[str, ...]) -> list[Flow]:
+def _chosen(registry: Registry, names: tuple[str, ...], without: frozenset[str]) -> list[Flow]:
     for name in names:
         if name not in registry:
             raise ConfigError(
@@ -94,7 +108,9 @@ def _chosen(registry: Registry, names: tuple[str, ...]) -> list[Flow]:
             )
         if registry[name].target is None:
             raise ConfigError(f"settings are wrong:\n  WORKER_FLOWS: {name} is not built yet")
-    wanted = names or [name for name in registry if name not in ASSET_FLOWS]
+        if name in without:
+            raise ConfigError(f"settings are wrong:\n  AWS_BUCKET: {name} needs a bucket to copy to")
+    wanted = names or [name for name in registry if name not in without]
     return [registry[name] for name in wanted if registry[name].target is not None]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import multiprocessing
-import random
 import signal
 import time
 from collections.abc import Coroutine
@@ -18,17 +17,14 @@ from typing import Any
 from loguru import logger
 
 from config import Settings
-from core.flows.registry import Registry
+from core.flows.registry import ASSET_POOL, Registry
 from core.queue.children import Child, Ears, Nursery
+from core.queue.clock import Clock
 from core.queue.listener import QueueListener
 from core.queue.plan import RELAY, ProcessSpec
 from core.queue.queue import QueueUnavailable
 from core.queue.roster import Roster
-from core.queue.upkeep import FlowControl, Upkeep
-
-PING_S = 2.0
-SILENT_S, OVERDUE_SLACK_S = 4.0, 3.0
-"""Silent for so long a child may be wedged; the queue says whether a task is overdue: killed 5 s after its limit."""
+from core.queue.upkeep import Upkeep
 
 
 class Pool:
@@ -40,19 +36,17 @@ class Pool:
         self._settings = settings
         self._registry = registry
         self._specs = [*specs, ProcessSpec(RELAY)]
-        self._upkeep = Upkeep(settings, registry, host)
+        self._upkeep = Upkeep(settings, registry, host, yields=all(spec.name != ASSET_POOL for spec in specs))
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["core.preload"])
         self._nursery = Nursery(context, settings, runtime, Ears(self._hear, self._died))
         self._listener = QueueListener(settings.database.pg_url, self._on_work, self._on_cancel, self._on_gap)
         self._roster = Roster(self._nursery.children)
-        self._dead: set[int] = set()
-        self._rescuing = asyncio.Lock()
+        self._clock = Clock(settings, registry, self._upkeep, self._roster, self._nursery.children)
         self._stopping = False
         self._stopped = asyncio.Event()
         self._ready_logged = False
         self._relay_due = False
-        self._strange_flow = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -67,9 +61,8 @@ class Pool:
             loop.add_signal_handler(sign, self.stop)
         self._spawn(self._start_all())
         self._spawn(self._listener.run())
-        self._spawn(self._ticks())
-        self._spawn(self._beats())
-        self._spawn(self._pings())
+        for round_ in self._clock.rounds():
+            self._spawn(round_)
         await self._stopped.wait()
         for task in list(self._tasks):
             task.cancel()
@@ -79,6 +72,7 @@ class Pool:
     def stop(self) -> None:
         """Drain; called again, hurry."""
         hurry, self._stopping = self._stopping, True
+        self._clock.draining = True
         grace_s = 0.0 if hurry else self._settings.workers.worker_grace_s
         logger.bind(grace_s=grace_s, children=len(self.children)).info("pool is stopping")
         for child in list(self.children.values()):
@@ -98,13 +92,16 @@ class Pool:
     async def _start(self, spec: ProcessSpec, seat: int) -> None:
         while not self._stopping:
             worker = await self._insist(lambda: self._upkeep.add_worker(spec))
+            self._clock.starting.add(worker)  # the fork server may take longer than a lease to import everything
             try:
                 child = await self._nursery.start(spec, seat, worker)
                 break
             except (OSError, EOFError) as error:
                 logger.bind(error=type(error).__name__).warning("fork server was lost: starting another")
-                self._dead.add(worker)
+                self._clock.lost(worker)
                 await asyncio.sleep(0.5)
+            finally:
+                self._clock.starting.discard(worker)
         else:
             return
         self._roster.add(child)
@@ -113,8 +110,8 @@ class Pool:
 
     def _died(self, child: Child) -> None:
         self._roster.remove(child)
-        self._dead.add(child.worker)
-        self._spawn(self._rescue_dead())
+        self._clock.lost(child.worker)
+        self._spawn(self._clock.rescue())
         if self._stopping:
             return
         pause_s = self._nursery.pause_before(child)
@@ -124,15 +121,6 @@ class Pool:
     async def _replace_later(self, child: Child, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
         await self._start(child.spec, child.seat)
-
-    async def _rescue_dead(self) -> None:
-        async with self._rescuing:
-            dead = list(self._dead)
-            if not dead:
-                return
-            with contextlib.suppress(QueueUnavailable):
-                await self._upkeep.rescue(dead)
-                self._dead.difference_update(dead)
 
     def _hear(self, child: Child, words: list[str]) -> None:
         match words:
@@ -181,7 +169,7 @@ class Pool:
         if flow in self._roster.flows:
             self._roster.wake(flow)
         elif flow not in self._registry or not self._registry[flow].target:
-            self._strange_flow = True
+            self._clock.strange_flow = True
 
     def _on_cancel(self, worker: int, task_id: int) -> None:
         if worker in self.children:
@@ -191,70 +179,6 @@ class Pool:
         for flow in self._roster.flows:
             self._roster.wake(flow)
 
-    # -- the clockwork ------------------------------------------------------------------------------------------------
-
-    async def _ticks(self) -> None:
-        while True:
-            await asyncio.sleep(random.uniform(0.9, 1.1))
-            with contextlib.suppress(QueueUnavailable):
-                await self._tick()
-
-    async def _tick(self) -> None:
-        await self._rescue_dead()
-        open_flows = [] if self._stopping else [f for f in self._roster.flows if self._roster.claimable(f)]
-        if leases := self._roster.given_back():
-            await self._upkeep.give_back(leases)
-        look = await self._upkeep.look(open_flows)
-        await self._take_control(look.control)
-        for flow in look.pending:
-            self._roster.wake(flow)
-        if self._strange_flow:
-            self._strange_flow = False
-            await self._upkeep.fail_unknown()
-        await self._upkeep.work(look)
-        await self._look_for_wedged()
-
-    async def _take_control(self, control: FlowControl) -> None:
-        """Pass on what operators want, and lease slots of flows that have a cap."""
-        changed, missing = self._roster.see(control)
-        if missing:
-            self._roster.granted(await self._upkeep.lease(missing))
-        self._roster.tell(changed=changed or bool(missing))
-
-    async def _beats(self) -> None:
-        while True:
-            with contextlib.suppress(QueueUnavailable):
-                mine = set(self.children)
-                lost = mine - await self._upkeep.beat(list(mine))
-                for worker in lost & set(self.children):
-                    logger.bind(worker=worker).error("worker was declared lost by another host: killing it")
-                    self.children[worker].kill()
-            await asyncio.sleep(self._settings.workers.heartbeat_s)
-
-    async def _pings(self) -> None:
-        while True:
-            for child in list(self.children.values()):
-                child.link.tell("ping")
-            await asyncio.sleep(PING_S)
-
-    async def _look_for_wedged(self) -> None:
-        now = time.monotonic()
-        for child in list(self.children.values()):
-            if child.ready and child.spec.name != RELAY and now - child.pong_at > SILENT_S:
-                limits = {flow: self._limit_s(flow) for flow in child.spec.flows}
-                if await self._upkeep.overdue(child.worker, limits, OVERDUE_SLACK_S) or now - child.pong_at > max(
-                    limits.values(), default=self._settings.workers.task_time_limit_s
-                ):
-                    logger.bind(worker=child.worker, pid=child.pid, process=child.spec.name).error(
-                        "child is wedged: killing it"
-                    )
-                    child.kill()
-                    await self._upkeep.time_out(child.worker, limits)
-
-    def _limit_s(self, flow: str) -> float:
-        known = self._registry[flow].time_limit_s
-        return self._roster.control.limits.get(flow) or known or self._settings.workers.task_time_limit_s
-
     # -- the end ------------------------------------------------------------------------------------------------------
 
     async def _wait_for_end(self, grace_s: float) -> None:
@@ -263,7 +187,7 @@ class Pool:
         for child in list(self.children.values()):
             child.link.tell("drain", "0")
         await self._until_gone(lambda _: True, 10.0)
-        await self._rescue_dead()
+        await self._clock.rescue()
         with contextlib.suppress(QueueUnavailable):
             await self._upkeep.store_counts()
         logger.info("pool has stopped")

@@ -181,7 +181,8 @@ class RunningTasks:
             report = None if running.why else scraper.failed(flow, claim, error)
         except (Exception, SystemExit) as error:  # noqa: BLE001  any flow's error becomes its row's
             report = scraper.failed(flow, claim, error)
-            logger.opt(exception=error).bind(code=report.code).info("task failed")
+            trace = None if isinstance(error, scraper.EXPECTED) else error
+            logger.opt(exception=trace).bind(code=report.code, reason=report.data).info("task failed")
         self._end(running, report)
 
     def _end(self, running: Running, report: Done | Failed | None) -> None:

@@ -16,14 +16,16 @@ Held = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """A capped flow: its slots, and what each living worker of it holds, by id (None: nothing yet)."""
+    """A capped flow: its slots, and what each living worker of it holds, by id (None: nothing yet). ``yielding``
+    workers are to have none."""
 
     slots: int
     workers: tuple[tuple[int, int | None], ...]
+    yielding: frozenset[int] = frozenset()
 
     def share(self, worker: int) -> int:
         """The fair share of one worker; the lowest ids get what cannot be divided."""
-        ids = [one for one, _ in self.workers]
+        ids = [one for one, _ in self.workers if one not in self.yielding]
         if worker not in ids:
             return 0
         even, rest = divmod(max(0, self.slots), len(ids))

@@ -7,11 +7,14 @@ database's. Rows are locked with SKIP LOCKED wherever a stranger may hold them.
 
 from __future__ import annotations
 
+from core.flows.registry import ASSET_FLOWS, ASSET_POOL
+
 ROUTING_KEY = "scrape_request_log_events"
 
 _SAY = f"""insert into event_outbox (routing_key, entity_key, payload)
     select '{ROUTING_KEY}', e.id::text, task_event(row(e.*)::scrape_request_log) from {{rows}} e"""
 
+_ASSET_FLOWS = ", ".join(f"'{flow}'" for flow in sorted(ASSET_FLOWS))
 _BACKOFF = "least(300, 2 * 2 ^ least(t.retry_count, 10)) * (0.5 + random() / 2) * interval '1 second'"
 
 
@@ -23,7 +26,8 @@ def _step(order: str) -> str:
     reports (a reported id that is missing lost its claim), then one per claimed task. ``done`` must run before
     ``pick``: claiming first could lock a row that another process completes while it waits for ours. The dependency
     stands in WHERE because in LIMIT it would make the planner sort the backlog. ``took`` asks for an array of ids because
-    a join with ``pick``, whose size the planner cannot know, reads the whole table. Reads srl_claim or srl_fifo.
+    a join with ``pick``, whose size the planner cannot know, reads the whole table. Reads srl_claim or srl_fifo, which hold
+    the expiry too, so that expired rows are passed over in the index.
     """
     return f"""
 with done as (
@@ -37,7 +41,7 @@ pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
         select s.id from scrape_request_log s
         where s.flow = w.flow and s.status = 'PENDING' and s.run_after is null
-            and (s.expires_at is null or s.expires_at > now())
+            and coalesce(s.expires_at, 'infinity') > now()
         order by {order} limit w.free for update skip locked) p
     where (select count(*) from done) >= 0),
 took as (
@@ -189,24 +193,30 @@ ADD_WORKER = "insert into beat_worker (host, pid, flow, slots) values ($1, 0, $2
 NAME_WORKER = "update beat_worker set pid = $2 where id = $1"
 BEAT = "update beat_worker set beat_at = now() where id = any($1::bigint[]) returning id"
 
-TICK = """
-select
+TICK = f"""
+with o as (select exists (select from beat_worker w where w.flow = '{ASSET_POOL}' and w.pid > 0
+    and w.beat_at > now() - $2::float8 * interval '1 second') as assets)
+select o.assets,
     (select array_agg(f) from unnest($1::text[]) f cross join lateral (
         select 1 from scrape_request_log t
-        where t.flow = f and t.status = 'PENDING' and t.run_after is null limit 1) x) as pending,
+        where t.flow = f and t.status = 'PENDING' and t.run_after is null order by t.id + 0 limit 1) x) as pending,
     (select jsonb_agg(to_jsonb(b) - 'retain' || jsonb_build_object('workers', (
-        select jsonb_agg(jsonb_build_array(w.id, s.slots) order by w.id)
+        select jsonb_agg(jsonb_build_array(w.id, s.slots,
+            o.assets and w.flow is distinct from '{ASSET_POOL}' and b.flow in ({_ASSET_FLOWS})) order by w.id)
         from beat_worker w left join beat_slot s on s.worker = w.id and s.flow = b.flow
         where b.slots is not null and jsonb_exists(w.slots, b.flow)))) from beat_flow b) as flows,
-    exists (select from scrape_request_log t
-        where t.status = 'PENDING' and t.run_after is not null and t.run_after <= now()) as promotable,
-    exists (select from scrape_request_log t
-        where t.status = 'PENDING' and t.expires_at is not null and t.expires_at <= now()) as expired,
+    coalesce((select t.run_after from scrape_request_log t
+        where t.status = 'PENDING' and t.run_after is not null order by t.run_after limit 1) <= now(), false) as promotable,
+    coalesce((select t.expires_at from scrape_request_log t
+        where t.status = 'PENDING' and t.expires_at is not null order by t.expires_at limit 1) <= now(), false) as expired,
     exists (select from beat_worker w where w.beat_at < now() - $2::float8 * interval '1 second') as lost,
     exists (select from beat_flow b where b.retain is not null) as retained,
-    exists (select from scrape_schedule s where s.enabled and (s.next_run_at is null or s.next_run_at <= now())) as scheduled"""
-"""One look a second: ``$1 flows worth probing, $2 lease in seconds``. Flags say which upkeep is due. Flows with a cap come
-with their workers and what each holds of it."""
+    exists (select from scrape_schedule s where s.enabled and (s.next_run_at is null or s.next_run_at <= now())) as scheduled
+from o"""
+"""One look a second: ``$1 flows worth probing, $2 lease in seconds``. Flags say which upkeep is due, ``assets`` whether an
+asset pool is alive. Flows with a cap come with their workers, what each holds of it, and whether it leaves the flow to
+the asset pool. Every look at the queue asks for the first entry of an index, by its order: a planner who knows that most
+rows wait expects to meet one soon, and would read the whole table when the first ones do not."""
 
 LEASE_LOCK = "select pg_advisory_xact_lock(hashtext('beat_slot'))"
 LEASE = """
@@ -259,10 +269,10 @@ select count(*) from gone"""
 
 FAIL_UNKNOWN = f"""
 with recursive pending(flow) as (
-    (select flow from scrape_request_log where status = 'PENDING' and run_after is null order by flow limit 1)
+    (select flow from scrape_request_log where status = 'PENDING' and run_after is null order by flow, id + 0 limit 1)
     union all
     select (select s.flow from scrape_request_log s
-        where s.status = 'PENDING' and s.run_after is null and s.flow > p.flow order by s.flow limit 1)
+        where s.status = 'PENDING' and s.run_after is null and s.flow > p.flow order by s.flow, s.id + 0 limit 1)
     from pending p where p.flow is not null),
 strange as (
     select s.id from pending p cross join lateral (

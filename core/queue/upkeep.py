@@ -6,14 +6,14 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import asyncpg
 from loguru import logger
 
 from config import Settings
-from core.flows.registry import Registry
+from core.flows.registry import ASSET_FLOWS, Registry
 from core.metrics import COUNTS, FLUSH_S, RESCUED, STORE, Sample, columns
 from core.queue import statements as sql
 from core.queue.holders import HolderWatch
@@ -63,11 +63,15 @@ class Look:
 
 
 class Upkeep:
-    """Statements of the supervisor, one at a time; a lost connection is opened again by the next one."""
+    """Statements of the supervisor, one at a time; a lost connection is opened again by the next one.
 
-    def __init__(self, settings: Settings, registry: Registry, host: str) -> None:
+    ``yields``: the asset flows are left to an asset pool while one is alive, as if they were paused.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry, host: str, *, yields: bool = False) -> None:
         self._settings = settings
         self._host = host
+        self._yields = yields
         self._known = [name for name, flow in registry.items() if flow.target]
         self._unbuilt = [name for name, flow in registry.items() if not flow.target]
         self._retries = (list(registry), [flow.max_retries for flow in registry.values()])
@@ -95,7 +99,10 @@ class Upkeep:
         """One statement: which of ``flows`` have work, what operators want, which upkeep is due."""
         (row,) = await self._fetch(sql.TICK, list(flows), self._settings.workers.worker_lease_s)
         flags = (row[name] for name in ("promotable", "expired", "lost", "retained", "scheduled"))
-        return Look(tuple(row["pending"] or ()), _control(row["flows"]), *flags)
+        control = _control(row["flows"])
+        if row["assets"] and self._yields:
+            control = replace(control, paused=control.paused | ASSET_FLOWS)
+        return Look(tuple(row["pending"] or ()), control, *flags)
 
     async def lease(self, wanted: Sequence[Lease]) -> list[Lease]:
         """Take what is free of capped flows; gives what the workers hold then."""
@@ -237,7 +244,11 @@ def _control(text: str | None) -> FlowControl:
         frozenset(f["flow"] for f in flows if f["paused"]),
         {f["flow"]: float(f["timeout_s"]) for f in flows if f["timeout_s"]},
         {
-            f["flow"]: Cap(f["slots"], tuple((worker, held) for worker, held in f["workers"] or ()))
+            f["flow"]: Cap(
+                f["slots"],
+                tuple((worker, held) for worker, held, _ in f["workers"] or ()),
+                frozenset(worker for worker, _, yields in f["workers"] or () if yields),
+            )
             for f in flows
             if f["slots"] is not None
         },

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
 import time
 
 from core.enums import Platform
@@ -39,6 +41,34 @@ async def nap(params: NapParams, _ctx: FlowContext) -> None:
     await asyncio.sleep(params.ms / 1000)
 
 
+async def second_try(_params: NoParams, ctx: FlowContext) -> int:
+    """Hang at first; later attempts give the host's clock at their first line."""
+    now = time.time_ns()
+    if ctx.attempt == 1:
+        await asyncio.sleep(300)
+    return now
+
+
+async def attempt(params: NapParams, ctx: FlowContext) -> int:
+    """Sleep, and give the number of the attempt."""
+    await asyncio.sleep(params.ms / 1000)
+    return ctx.attempt
+
+
+MARKS = "BENCH_MARKS"
+
+
+@functools.cache
+def _marks(folder: str) -> int:
+    return os.open(f"{folder}/{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+
+async def mark(params: NapParams, ctx: FlowContext) -> None:
+    """Note in BENCH_MARKS that the task has begun, which outlives the process, then sleep."""
+    os.write(_marks(os.environ[MARKS]), b"%d\n" % (ctx.task_id or 0))
+    await asyncio.sleep(params.ms / 1000)
+
+
 IG = Platform.INSTAGRAM
 HERE = "scripts.bench.flows"
 FLOWS = (
@@ -47,4 +77,7 @@ FLOWS = (
     Flow("bench_shape", IG, HandleParams, 4, 5, f"{HERE}:answering"),
     Flow("bench_clock", IG, NoParams, 4, 5, f"{HERE}:clock"),
     Flow("bench_nap", IG, NapParams, 4, 10, f"{HERE}:nap"),
+    Flow("bench_second", IG, NoParams, 4, 5, f"{HERE}:second_try"),
+    Flow("bench_attempt", IG, NapParams, 4, 100, f"{HERE}:attempt"),
+    Flow("bench_mark", IG, NapParams, 4, 5, f"{HERE}:mark"),
 )

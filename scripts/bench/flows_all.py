@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from core.amqp.listeners import LISTENERS
 from core.enums import Platform
-from core.flows.registry import ASSET_FLOWS, Flow
 from core.flows.registry import FLOWS as REGISTERED
+from core.flows.registry import Flow
 from core.models.params import NoParams
 from core.runtime import FlowContext
 from scripts.bench import counting
@@ -21,16 +21,12 @@ async def stand_in(params: NoParams, ctx: FlowContext) -> None:
     """Nothing: its process is the point."""
 
 
-def _needs_stand_in(flow: Flow) -> bool:
-    return flow.target is None or flow.name in ASSET_FLOWS  # a pool runs those only while their own one is away
-
-
 STAND_IN = "scripts.bench.flows_all:stand_in"
 FLOWS = (
     *(
         Flow(f"bench_{flow.name}", flow.platform, NoParams, flow.workers, flow.concurrency, STAND_IN)
         for flow in REGISTERED
-        if _needs_stand_in(flow)
+        if flow.target is None
     ),
     *(
         Flow(f"bench_{listener.queue}", Platform.INSTAGRAM, NoParams, listener.workers, 1, STAND_IN)

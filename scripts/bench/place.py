@@ -8,7 +8,7 @@ import secrets
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -39,10 +39,15 @@ class Place:
     pooled_url: str
     env: Mapping[str, str]
     pg: asyncpg.Connection
+    workers_url: str = ""
 
     def direct_env(self, **more: str) -> dict[str, str]:
-        """Environment of a program whose workers connect without the pooler."""
-        return {**self.env, "PGBOUNCER_URL": "", **more}
+        """Environment of a program whose workers connect without the pooler, unless this is ``pooled()``."""
+        return {**self.env, "PGBOUNCER_URL": self.workers_url, **more}
+
+    def pooled(self) -> Place:
+        """The same place, to be measured through the pooler by a suite that knows nothing of it."""
+        return replace(self, workers_url=self.pooled_url)
 
 
 def stack_environment() -> dict[str, str]:

@@ -85,6 +85,11 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
 
 
+def shares(runs: Sequence[Sequence[float]], share: float) -> list[float]:
+    """That quantile of each run."""
+    return [quantile(run, share) for run in runs]
+
+
 def as_text(number: float | None) -> str:
     """Three significant figures, whole numbers from a thousand on; empty for None."""
     if number is None:

@@ -61,7 +61,7 @@ async def demo(chosen: argparse.Namespace, console: Console) -> int:
             code = await judge(world, pg, verdict, before, ended, console)
         finally:
             await pg.close()
-        show_where(console, world, handles[0], kept=chosen.keep)
+        show_where(console, world, handles, kept=chosen.keep)
         if chosen.keep:
             console.print("\nrunning until Ctrl-C ...")
             await asyncio.Event().wait()

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.demo.check import Verdict
+from scripts.demo.parts.media import links
 from scripts.demo.parts.run import Ended
 from scripts.demo.world import FLOWS, World
 
@@ -22,6 +23,7 @@ TABLES = {
     "followers": ("profile_relationship_log",),
     "comments and likes": ("post_activity_log",),
     "sentiment": ("sentiment_log",),
+    "media": ("asset",),
 }
 """What the rows are, and where they are."""
 
@@ -94,15 +96,18 @@ def show(console: Console, result: Result, verdict: Verdict, parts: Sequence[End
         console.print(f"  [red]differs[/red] {problem}", highlight=False)
 
 
-def show_where(console: Console, world: World, handle: str, *, kept: bool) -> None:
+def show_where(console: Console, world: World, handles: Sequence[str], *, kept: bool) -> None:
     """How to look further."""
     console.print("\nLook further:")
     psql = f"psql '{world.pg_url}' -c"
     console.print(f'  {psql} "select handle, followers, media_count from instagram_account limit 5"', soft_wrap=True)
     console.print(f"  {psql} \"select id, data from scrape_request_log where status = 'FAILED'\"", soft_wrap=True)
+    console.print("  copied pictures, for a week while the servers are up:")
+    for link in links(world.env, world.sandbox.universe, len(handles)):
+        console.print(f"    {link}", soft_wrap=True, highlight=False)
     if kept:
         api = world.api_url
-        console.print(f"  curl '{api}/profiles/instagram/byhandle/{handle}?full_refresh=true'", soft_wrap=True)
+        console.print(f"  curl '{api}/profiles/instagram/byhandle/{handles[0]}?full_refresh=true'", soft_wrap=True)
         console.print(f"  curl '{api}/scrape_request_log/flow/1'", soft_wrap=True)
         console.print(f"  {api}/docs    {api}/readyz    {world.sandbox.url}/_sandbox/stats", soft_wrap=True)
     else:

@@ -1,4 +1,4 @@
-"""Everything the demo runs: a fresh database on the stack, the simulator, the API and the worker pool."""
+"""Everything the demo runs: a fresh database on the stack, the simulator, the API, worker pool and asset pool."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def stack_env() -> dict[str, str]:
     path = ROOT / ".stack" / "env"
     lines = path.read_text().splitlines() if path.exists() else []
     env = {name: value for name, _, value in (line.partition("=") for line in lines)} | dict(os.environ)
-    missing = [name for name in ("PG_URL", "PGBOUNCER_URL", "REDIS_URL", "RMQ_URL") if name not in env]
+    missing = [name for name in ("PG_URL", "PGBOUNCER_URL", "REDIS_URL", "RMQ_URL", "AWS_BUCKET") if name not in env]
     if missing:
         raise DemoError(f"{', '.join(missing)} not set: run `scripts/stack up`, or set them to servers of yours")
     return env
@@ -86,6 +86,8 @@ async def running_world(creators: int, limit_factor: float, flows: Collection[st
         env |= {
             "BEAT_KEYS": "demo:" + base64.b64encode(secrets.token_bytes(32)).decode(),
             "PROVIDER_SANDBOX_URL": sandbox.url,
+            "ASSET_SANDBOX_CDN": sandbox.url,
+            "ASSET_PROCESSES": "2",
             "DEMO_LIMIT_FACTOR": f"{limit_factor:g}",
             "PAGE_PAUSE_FACTOR": "0",
             "ENVIRONMENT": "demo",
@@ -100,6 +102,7 @@ async def running_world(creators: int, limit_factor: float, flows: Collection[st
         world = World(env, sandbox, f"http://127.0.0.1:{port}")
         await stack.enter_async_context(_program("server.py", env))
         await stack.enter_async_context(_program("main.py", env))
+        await stack.enter_async_context(_program("main_assets.py", env))
         await _answers(world.api_url + "/readyz")
         yield world
 

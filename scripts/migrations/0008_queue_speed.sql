@@ -1,6 +1,10 @@
--- The oldest pending row of a flow, in an order that no planner can take from the primary key, which holds every finished row.
-drop index srl_fifo;
-create index srl_fifo on scrape_request_log (flow, (id + 0)) where status = 'PENDING' and run_after is null;
+drop index srl_claim, srl_fifo;
+-- Expired rows stand in both until they are moved out: their expiry is a column, so that a claim passes over them in the index.
+-- "id + 0": no planner may take the primary key, which holds every finished row, for the same order.
+create index srl_claim on scrape_request_log (flow, priority desc, id, (coalesce(expires_at, 'infinity')))
+    where status = 'PENDING' and run_after is null;
+create index srl_fifo on scrape_request_log (flow, (id + 0), (coalesce(expires_at, 'infinity')))
+    where status = 'PENDING' and run_after is null;
 
 -- One index probe a row instead of a grouping; no sort.
 create or replace function srl_after_insert() returns trigger language plpgsql set enable_seqscan = off as $$
@@ -44,7 +48,7 @@ pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
         select s.id from scrape_request_log s
         where s.flow = w.flow and s.status = 'PENDING' and s.run_after is null
-            and (s.expires_at is null or s.expires_at > now())
+            and coalesce(s.expires_at, 'infinity') > now()
         order by s.priority desc, s.id limit w.free for update skip locked) p
     where (select count(*) from done) >= 0),
 took as (
@@ -81,7 +85,7 @@ pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
         select s.id from scrape_request_log s
         where s.flow = w.flow and s.status = 'PENDING' and s.run_after is null
-            and (s.expires_at is null or s.expires_at > now())
+            and coalesce(s.expires_at, 'infinity') > now()
         order by s.id + 0 limit w.free for update skip locked) p
     where (select count(*) from done) >= 0),
 took as (

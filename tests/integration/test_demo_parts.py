@@ -16,10 +16,12 @@ from core.models.params import ProfileParams
 from core.runtime import FlowContext
 from instagram.flows.refresh_profile import refresh_profile_basic
 from scripts.demo.check import Verdict
-from scripts.demo.parts import PARTS, comments, followers, insights, stories
+from scripts.demo.parts import PARTS, comments, followers, insights, media, stories
 from scripts.demo.parts.base import Part, Scene
 from tests.sandbox.expected import ARRAYBOBO, GRAPH, JOTUCKER, ROCKETAPI
 from tests.support.flow_runtime import flow_context
+from tests.support.media import bucket_env
+from tests.support.s3 import S3Access
 from tests.support.sandbox import Sandbox, running_sandbox
 
 CREATORS = 60
@@ -36,9 +38,9 @@ async def world() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def ctx(
-    world: Sandbox, program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    world: Sandbox, program_env: dict[str, str], s3: S3Access, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[FlowContext]:
-    env = {**program_env, "DEMO_LIMIT_FACTOR": "1000"}
+    env = {**program_env, **bucket_env(s3), "DEMO_LIMIT_FACTOR": "1000", "ASSET_SANDBOX_CDN": world.url}
     async with flow_context(world, env, monkeypatch, [GRAPH, JOTUCKER, ARRAYBOBO, ROCKETAPI]) as context:
         yield context
 
@@ -100,6 +102,17 @@ CASES = [
             "update instagram_post set content_type = 'x' where post_type = 'story'": "content_type: is 'x'",
             "delete from instagram_post where post_type = 'story'": "missing",
             "insert into instagram_post (shortcode, post_type) values ('7', 'story')": "story 7 should not be there",
+        },
+    ),
+    (
+        media,
+        media.compare_rows,
+        {
+            "update asset set bytes = bytes - 1 where id = (select min(id) from asset)": "bytes",
+            "update asset set hash = hash + 1 where id = (select min(id) from asset)": "hash",
+            "delete from asset where id = (select min(id) from asset)": "missing",
+            "insert into asset (entity_id, entity_type, asset_type, platform, asset_url) values "
+            "('7', 'POST', 'IMAGE', 'INSTAGRAM', 'x')": "media x should not be there",
         },
     ),
     (

@@ -80,6 +80,10 @@ class Plan:
         } - {"Bitmap Heap Scan"}
         self.rows = sum(rows_of(node) for node in queue)
 
+    def of(self, table: str) -> list[dict[str, Any]]:
+        """The scans of another table."""
+        return [node for node in self.scans if node.get("Relation Name") == table]
+
 
 async def explain(pg: asyncpg.Connection, statement: str, *args: Any, at: str = "select 1") -> Plan:
     """The plan of a statement that is run and rolled back, ``at`` having been run before it."""

@@ -16,8 +16,10 @@ import pytest
 
 from scripts.migrate import load_migrations
 from tests.support.flows import MARKS
+from tests.support.media import bucket_env
 from tests.support.pool import command_of, kill, queue_tasks, wait_for_statuses
 from tests.support.ports import free_port
+from tests.support.s3 import S3Access
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOW = "test_mark"
@@ -140,6 +142,34 @@ async def test_a_second_deploy_leaves_no_old_process_and_loses_no_running_task(
     assert [tuple(row) for row in runs] == [(short, [1]), (long, [1, 1])]
 
 
+async def test_the_asset_pool_runs_where_there_is_a_bucket_and_is_drained_by_every_deploy(
+    deployment: Deployment, marks: asyncpg.Connection, s3: S3Access
+) -> None:
+    settings, pids = deployment.path / ".env.stage", deployment.path / "beat_assets.pid"
+    bucket = "\n".join(f"{name}={value}" for name, value in bucket_env(s3).items())
+    settings.write_text(f"{settings.read_text()}\n{bucket}\nASSET_PROCESSES=1\n")
+    await deployment.deploy()
+    first = int(pids.read_text())
+    await wait_for_asset_pool(marks)
+    await deployment.deploy()
+    second = int(pids.read_text())
+    alive = deployment.processes()
+    assert (first in alive, second in alive) == (False, True)
+    settings.write_text(f"{settings.read_text()}\nDEPLOY_ASSETS=0\n")
+    said = await deployment.deploy()
+    assert "assets none" in said
+    assert not [command for command in deployment.processes().values() if "main_assets" in command]
+    assert not pids.exists()
+
+
+async def wait_for_asset_pool(pg: asyncpg.Connection) -> None:
+    for _ in range(300):
+        if await pg.fetchval("select count(*) from beat_worker where flow = 'asset pool' and pid > 0"):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("no asset pool has come up")
+
+
 async def test_what_is_wrong_is_said_before_anything_is_stopped(deployment: Deployment) -> None:
     await deployment.deploy()
     before, settings = deployment.pids(), deployment.path / ".env.stage"
@@ -177,4 +207,4 @@ async def refused(deployment: Deployment, *hints: str) -> None:
 
 
 def is_program(command: str) -> bool:
-    return command.rstrip().endswith(("main.py", "server.py"))
+    return command.rstrip().endswith(("main.py", "main_assets.py", "server.py"))

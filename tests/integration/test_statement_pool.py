@@ -163,3 +163,14 @@ async def test_in_a_session_a_cancelled_statement_costs_its_connection(
         await task
     async with direct.sessions() as session, session.begin():
         assert (await fetch_in(session, PID))[0]["pid"] not in pids
+
+
+async def test_statements_are_shown_when_sql_is_to_be_shown(clean_db: str, caplog: pytest.LogCaptureFixture) -> None:
+    opened = open_database(clean_db, echo=True)
+    await opened.fetch("select $1::text as alone", "secret")
+    async with opened.sessions() as session, session.begin():
+        await fetch_in(session, "select $1::text as inside", "secret")
+    await opened.dispose()
+    shown = [message for message in caplog.messages if "::text" in message]
+    assert ["alone" in shown[0], "inside" in shown[1], len(shown)] == [True, True, 2]
+    assert "secret" not in caplog.text

@@ -1,4 +1,4 @@
-"""A real pool (python main.py) in its own process, for tests that kill it."""
+"""A real pool (python main.py, or main_assets.py) in its own process, for tests that kill it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ class RunningPool:
 
 
 @asynccontextmanager
-async def running_pool(env: dict[str, str], **settings: str) -> AsyncIterator[RunningPool]:
+async def running_pool(
+    env: dict[str, str], *, program: str = "main.py", **settings: str
+) -> AsyncIterator[RunningPool]:
     """Start main.py with these settings on top of ``env``; a supervisor left at the end is killed."""
     full = {
         **env,
@@ -73,7 +75,7 @@ async def running_pool(env: dict[str, str], **settings: str) -> AsyncIterator[Ru
     }
     with tempfile.NamedTemporaryFile(prefix="beat-pool-", suffix=".log") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "main.py", cwd=ROOT, env=full, stdout=asyncio.subprocess.DEVNULL, stderr=log
+            sys.executable, program, cwd=ROOT, env=full, stdout=asyncio.subprocess.DEVNULL, stderr=log
         )
         try:
             yield RunningPool(process, Path(log.name))
@@ -137,7 +139,7 @@ def kill(pid: int) -> bool:
     """
     try:
         ours = Path(f"/proc/{pid}/cwd").readlink() == ROOT and any(
-            word in command_of(pid) for word in ("main.py", "multiprocessing")
+            word in command_of(pid) for word in ("main.py", "main_assets.py", "multiprocessing")
         )
         if ours:
             os.kill(pid, signal.SIGKILL)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import argparse
+import ast
 import json
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
+import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import cast
 
+import asyncpg
 import pytest
 
 from core.amqp.listeners import LISTENERS
-from core.flows.registry import ASSET_FLOWS
 from core.flows.registry import FLOWS as REGISTERED
 from core.queue import statements
-from scripts.bench import flows_all, place, proc
-from scripts.bench.__main__ import BENCHES, chosen
-from scripts.bench.place import BenchError, stack_environment, with_path
-from scripts.bench.rows import Metric, Row, Target, as_text, quantile, row_of, write_json
+from scripts.bench import __main__ as bench
+from scripts.bench import comparison, flows_all, place, proc
+from scripts.bench.__main__ import BENCHES, DRAIN_NUMBERS, PARTS, chosen
+from scripts.bench.peers import contest, stamps
+from scripts.bench.place import BenchError, Place, stack_environment, with_path
+from scripts.bench.pool import _event
+from scripts.bench.rows import Metric, Row, Target, as_text, quantile, row_of, shares, write_json
+from scripts.bench.suites import drain, size
 
 RATE = Metric("drain", "core", "jobs/s", Target(">=", 0.85))
 
@@ -92,14 +101,8 @@ def test_rows_are_written_as_a_list_of_flat_objects(tmp_path: Path) -> None:
     write_json([row_of(RATE, [90.0], [100.0])], tmp_path / "rows.json")
     (row,) = json.loads((tmp_path / "rows.json").read_text())
     assert row == {
-        "suite": "drain",
-        "metric": "core",
-        "value": 90.0,
-        "unit": "jobs/s",
-        "limit": 100.0,
-        "ratio": 0.9,
-        "target": "ratio >= 0.85",
-        "met": True,
+        "suite": "drain", "metric": "core", "value": 90.0, "unit": "jobs/s",
+        "limit": 100.0, "ratio": 0.9, "target": "ratio >= 0.85", "met": True,
     }
 
 
@@ -126,14 +129,134 @@ def test_a_url_keeps_its_server_when_the_database_changes() -> None:
 
 
 def test_suites_are_chosen_by_name_and_an_unknown_one_is_named() -> None:
-    assert chosen("queue", None) == BENCHES["queue"]
-    assert chosen("queue", "idle") == ("idle",)
+    every = chosen("queue", None)
+    assert set(BENCHES["queue"]) - set(PARTS) < set(every)
+    assert set(PARTS["rescue"]) < set(every)
+    assert chosen("queue", "idle,rescue") == ("idle", *PARTS["rescue"])
+    assert chosen("queue", "zombies") == ("zombies",)
+    assert chosen("peers", None) == ("peers",)
     with pytest.raises(BenchError, match="bench queue has no suite speed; it has drain"):
         chosen("queue", "idle,speed")
 
 
+@pytest.mark.parametrize("name", sorted({part for suites in BENCHES for part in chosen(suites, None)}))
+def test_every_suite_is_a_module(name: str) -> None:
+    tree = ast.parse((place.ROOT / f"scripts/bench/suites/{name}.py").read_text())
+    (suite,) = (n for n in tree.body if isinstance(n, ast.AsyncFunctionDef) and n.name == "suite")
+    assert "quick" in [argument.arg for argument in suite.args.kwonlyargs]
+
+
+def test_every_numbered_target_is_a_row_of_the_queue_bench() -> None:
+    numbers = set(DRAIN_NUMBERS.values())
+    for name in chosen("queue", None):
+        tree = ast.parse((place.ROOT / f"scripts/bench/suites/{name}.py").read_text())
+        texts = [
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        numbers |= {found[0] for text in texts if (found := re.match(r"T\d+(?= )", text))}
+    assert numbers == {f"T{number}" for number in range(1, 22)}
+    assert {drain.CORE.label, drain.ONE.label} < set(DRAIN_NUMBERS)
+
+
+async def test_the_size_of_the_core_is_that_of_its_files() -> None:
+    nowhere = Place("", "", {}, cast(asyncpg.Connection, None))
+    lines, longest = await size.suite(nowhere, quick=True)
+    counts = [len((place.ROOT / "core/queue" / name).read_text().splitlines()) for name in size.CORE]
+    assert (lines.value, longest.value) == (sum(counts), max(counts))
+
+
+def test_a_suite_that_fails_is_named_and_costs_the_others_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def measure(name: str, _options: argparse.Namespace) -> list[Row]:
+        if name == "bad":
+            raise BenchError("no luck")
+        return [row_of(Metric(name, "m", "1"), [1.0])]
+
+    monkeypatch.setattr(bench, "measure", measure)
+    kept: list[list[str]] = []
+    whole = bench.measure_all(
+        ("a", "bad", "b"), argparse.Namespace(), lambda rows: kept.append([row.suite for row in rows])
+    )
+    assert not whole
+    assert kept == [["a"], ["a"], ["a", "b"]]
+    assert "bad: no luck" in capsys.readouterr().err
+
+
+def test_shares_are_the_quantiles_of_each_run() -> None:
+    assert shares([[1.0, 2.0, 3.0], [9.0]], 0.5) == [2.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [('{"event": "pool is ready", "x": 1}', "pool is ready"), ("[1]", "[1]"), ("Traceback", "Traceback")],
+)
+def test_a_log_line_is_counted_by_what_it_says(line: str, event: str) -> None:
+    assert _event(line) == event
+
+
+def test_the_beginnings_of_jobs_are_kept_whatever_thread_they_are_in(tmp_path: Path) -> None:
+    mine = stamps.Stamps(tmp_path / "1")
+    stamps.Stamps(tmp_path / "2")
+
+    def run(first: int) -> None:
+        for job in range(first, first + 500):
+            mine.mark(job)
+
+    threads = [threading.Thread(target=run, args=(first,)) for first in range(0, 2000, 500)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stamps.count(tmp_path) == 2000
+    (entries,) = stamps.read(tmp_path)
+    assert {job for job, _ in entries} == set(range(2000))
+    assert all(at > 0 for _, at in entries)
+
+
+def test_a_peers_rate_is_that_of_the_time_in_which_all_its_processes_work() -> None:
+    second = 10**9
+    early = [(n, n * second) for n in range(10)]
+    late = [(n, (n + 4) * second) for n in range(6)]
+    assert contest.rate([early, late]) == pytest.approx((5 + 5) / 5)
+    with pytest.raises(BenchError, match="worked together"):
+        contest.rate([early, [(11, 8 * second)]])
+
+
+def test_the_peers_are_pinned_to_what_their_requirements_ask_for() -> None:
+    asked = contest.REQUIREMENTS.with_suffix(".in").read_text()
+    locked = contest.REQUIREMENTS.read_text()
+    pins = re.findall(r"^([\w-]+)(?:\[[\w,]+\])?==(\S+)", asked, re.MULTILINE)
+    assert {peer.package for peer in contest.PEERS} <= {name for name, _ in pins}
+    assert [pin for pin in pins if f"{pin[0]}=={pin[1]} \\\n    --hash=" not in locked] == []
+
+
+def test_the_comparison_has_a_line_a_system_with_its_drain_and_pickups() -> None:
+    def row(metric: str, value: float, limit: float | None = None) -> Row:
+        return row_of(Metric("peers", metric, "x"), [value], None if limit is None else [limit])
+
+    rows = [row("drain, Beat, queue core alone", 5000, 10_000), row("drain, other 1.0", 1000, 10_000)]
+    rows += [row("pick-up p50, Beat", 1.5), row("pick-up p99, Beat", 2), row("pick-up p50, other 1.0", 3)]
+    lines = comparison.table(rows, [("cores", "2")]).splitlines()
+    assert lines[2:5] == [
+        "| limit: raw asyncpg, no semantics | 10,000 | 1 | | |",
+        "| Beat, queue core alone | 5,000 | 0.5 | 1.5 | 2 |",
+        "| other 1.0 | 1,000 | 0.1 | 3 |  |",
+    ]
+    assert lines[-1].endswith("cores: 2.")
+
+
+def test_the_page_of_the_comparison_can_take_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / comparison.PAGE
+    page.parent.mkdir()
+    page.write_text((place.ROOT / comparison.PAGE).read_text())
+    monkeypatch.setattr(comparison, "ROOT", tmp_path)
+    comparison.write_table([row_of(Metric("peers", "drain, Beat, all", "x"), [5.0], [10.0])], [("cores", "2")])
+    assert "| Beat, all | 5 | 0.5 |" in page.read_text()
+
+
 def test_the_full_pool_has_a_process_for_each_of_the_table_and_the_listeners() -> None:
-    built = [flow for flow in REGISTERED if flow.target and flow.name not in ASSET_FLOWS]
+    built = [flow for flow in REGISTERED if flow.target]
     read = [listener for listener in LISTENERS if listener.handler]
     assert read
     listening = sum(listener.workers for listener in read)

@@ -23,7 +23,7 @@ PLACES = "core|instagram|credentials|utils|scripts|tests|docs"
 PACKAGES = ("core", "utils", "credentials", "instagram")
 SOURCES = [ROOT / "main.py", *[path for place in PACKAGES for path in (ROOT / place).rglob("*.py")]]
 VARIABLES = {variable(name, field): field for _, group in groups() for name, field in group.model_fields.items()}
-OTHERS = {"HEARTBEAT_WAIT_S"}
+OTHERS = {"DEPLOY_ASSETS", "HEARTBEAT_WAIT_S"}
 """Read by scripts/start.sh."""
 
 

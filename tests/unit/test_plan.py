@@ -7,13 +7,13 @@ from collections import Counter
 
 import pytest
 
-from config import ConfigError, WorkerSettings
+from config import ConfigError, Settings, StoreSettings, WorkerSettings
 from core.amqp.listeners import LISTENERS
 from core.amqp.models import AmqpListener
 from core.enums import Platform
-from core.flows.registry import ASSET_FLOWS, FLOWS, Flow, Registry, build_registry
+from core.flows.registry import ASSET_FLOWS, ASSET_POOL, FLOWS, Flow, Registry, build_registry
 from core.models.params import NoParams
-from core.queue.plan import plan, plan_listeners
+from core.queue.plan import ProcessSpec, plan, plan_assets, plan_listeners
 
 REGISTRY: Registry = {
     "one": Flow("one", Platform.INSTAGRAM, NoParams, 10, 5, "m:f"),
@@ -50,10 +50,46 @@ def test_a_single_worker_serves_every_flow_with_its_own_slots_and_a_total() -> N
     assert (dict(spec.slots), spec.total_slots) == ({"one": 5, "two": 15}, 8)
 
 
-def test_the_registrys_pool_leaves_asset_flows_to_the_asset_pool() -> None:
-    specs = plan(build_registry(), WorkerSettings())
+def test_the_registrys_pool_holds_the_asset_flows_when_there_is_a_bucket_to_copy_to() -> None:
     built = {flow.name for flow in FLOWS if flow.target}
-    assert {spec.name for spec in specs} == built - ASSET_FLOWS
+    names = Counter(spec.name for spec in plan(build_registry(), WorkerSettings()))
+    assert set(names) == built
+    assert (names["asset_upload_flow"], names["asset_upload_flow_stories"]) == (15, 3)
+    without = plan(build_registry(), WorkerSettings(), bucket=False)
+    assert {spec.name for spec in without} == built - ASSET_FLOWS
+
+
+def test_asking_for_an_asset_flow_without_a_bucket_names_the_setting() -> None:
+    with pytest.raises(ConfigError, match="AWS_BUCKET: asset_upload_flow needs a bucket"):
+        plan(build_registry(), WorkerSettings.model_validate({"worker_flows": "asset_upload_flow"}), bucket=False)
+
+
+def assets(cores: int, **settings: int) -> list[ProcessSpec]:
+    store, workers = StoreSettings(aws_bucket="b"), WorkerSettings.model_validate(settings)
+    return plan_assets(build_registry(), Settings(store=store, workers=workers), cores)
+
+
+@pytest.mark.parametrize(
+    ("cores", "settings", "count"),
+    [(1, {}, 2), (2, {}, 4), (64, {}, 50), (8, {"asset_processes": 3}, 3), (2, {"asset_processes_per_core": 40}, 50)],
+)
+def test_the_asset_pool_has_two_processes_a_core_up_to_its_ceiling(
+    cores: int, settings: dict[str, int], count: int
+) -> None:
+    specs = assets(cores, **settings)
+    assert len(specs) == count
+    assert {spec.name for spec in specs} == {ASSET_POOL}
+
+
+def test_a_process_of_the_asset_pool_has_a_hundred_slots_for_all_asset_flows_together() -> None:
+    spec = assets(1)[0]
+    assert (dict(spec.slots), spec.total_slots) == (dict.fromkeys(ASSET_FLOWS, 100), 100)
+    assert assets(1, asset_slots=7)[0].total_slots == 7
+
+
+def test_an_asset_pool_without_a_bucket_is_refused() -> None:
+    with pytest.raises(ConfigError, match="AWS_BUCKET"):
+        plan_assets(build_registry(), Settings(store=StoreSettings(aws_bucket=None)), 2)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 7])

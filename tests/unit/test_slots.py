@@ -16,6 +16,15 @@ def test_a_cap_is_divided_with_the_remainder_to_the_lowest_ids(slots: int, share
     assert cap.share(5) == 0
 
 
+def test_workers_that_leave_a_flow_to_others_have_no_share_and_give_back_what_they_hold() -> None:
+    cap = Cap(7, ((4, 3), (7, None), (9, 1)), frozenset({4, 9}))
+    assert [cap.share(worker) for worker in (4, 7, 9)] == [0, 7, 0]
+    seen = SlotLeases()
+    seen.see({"f": cap})
+    assert (seen.must_give_back(4), seen.allowed(4, ("f",))) == (True, {"f": 0})
+    assert seen.missing([4, 7, 9]) == [Lease(7, "f", 7)]
+
+
 def leases(slots: int, *held: tuple[int, int | None]) -> SlotLeases:
     seen = SlotLeases()
     seen.see({"f": Cap(slots, held)})

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core.client.errors import MediaError, MediaRefused, MediaUnavailable, StoreUnavailable, UrlExpired
 from core.crawler.errors import ChainFailed, NotFound, Outcome, ProviderError, RateLimited, Unavailable
 from core.flows.registry import build_registry
 from core.flows.scraper import BadTask, claimed_params, done, failed
@@ -31,6 +32,30 @@ def test_assets_of_every_platform_go_through_one_flow() -> None:
     params = {"entity_type": "POST", "entity_id": "1", "asset_type": "IMAGE", "original_url": "https://a.example/1.jpg"}
     asked = claim(json.dumps({**params, "platform": "YOUTUBE", "hash": 2**63}), "YOUTUBE")
     assert claimed_params(FLOWS["asset_upload_flow"], asked).model_dump()["hash"] == 2**63
+
+
+def test_a_hash_that_lost_digits_on_its_way_is_refused() -> None:
+    params = {"entity_type": "POST", "entity_id": "1", "asset_type": "IMAGE", "original_url": "https://a.example/1.jpg"}
+    asked = claim(json.dumps({**params, "platform": "YOUTUBE", "hash": 1.2e19}), "YOUTUBE")
+    with pytest.raises(BadTask, match=r"params\.hash: must be a whole number"):
+        claimed_params(FLOWS["asset_upload_flow"], asked)
+
+
+@pytest.mark.parametrize(
+    ("error", "row"),
+    [
+        (UrlExpired("URL signature expired"), ("URL signature expired", "URL_EXPIRED", "NEVER", 30.0)),
+        (MediaRefused("NOT_MEDIA", "a page, not a picture"), ("a page, not a picture", "NOT_MEDIA", "NEVER", 30.0)),
+        (MediaUnavailable("TRUNCATED", "half of it"), ("half of it", "TRUNCATED", "BACKOFF", 30.0)),
+        (StoreUnavailable("STORE_SLOW", "slow down", retry_after_s=7), ("slow down", "STORE_SLOW", "LATER", 7)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_copy_that_failed_says_why_and_when_it_is_tried_again(
+    error: MediaError, row: tuple[str, str, str, float]
+) -> None:
+    report = failed(FLOWS["asset_upload_flow"], claim(), error)
+    assert (report.data, report.code, report.rule, report.delay_s) == row
 
 
 @pytest.mark.parametrize(

@@ -30,5 +30,5 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
             await load.wait_until_done(place.pg, load.QUEUE)
             span = await load.span(place.pg, load.QUEUE)
             shares.append(span.per_s * NAP_S / SLOTS)
-    metric = Metric("slots", "busy with 50 ms jobs, 4 x 10, relay running", "1", Target(">=", 0.95, of="value"))
+    metric = Metric("slots", "T17 busy with 50 ms jobs, 4 x 10, relay running", "1", Target(">=", 0.95, of="value"))
     return [row_of(metric, shares)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.demo.parts import comments, followers, insights, stories
+from scripts.demo.parts import comments, followers, insights, media, stories
 from scripts.demo.parts.base import Part
 
-PARTS: tuple[Part, ...] = (insights, stories, followers, comments)
+PARTS: tuple[Part, ...] = (insights, stories, followers, comments, media)

@@ -1,0 +1,1 @@
+"""Copies of media: who looks after which row, object and refresh."""

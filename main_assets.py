@@ -1,0 +1,54 @@
+"""The asset pool: copies media to the object store, in processes of its own, and an event relay that stands by.
+
+While it is alive main.py leaves the asset flows to it; when it is not, main.py runs them.
+"""
+
+import asyncio
+import socket
+import sys
+
+import uvloop
+from loguru import logger
+
+from config import ConfigError, load_settings
+from core.assets.leftovers import clean_up
+from core.flows.registry import build_registry
+from core.queue.direct import require_direct
+from core.queue.plan import plan_assets
+from core.queue.pool import Pool
+from credentials.vault import Vault, VaultError
+from utils.cores import usable_cores
+from utils.logging import configure
+
+
+def main() -> int:
+    """Run the pool until it is told to stop; 2 when the settings are wrong."""
+    try:
+        settings = load_settings()
+        registry = build_registry(settings.workers.beat_extra_flows)
+        specs = plan_assets(registry, settings, usable_cores())
+        Vault.from_ring(settings.secrets.beat_keys.get_secret_value())
+    except (ConfigError, VaultError) as error:
+        print(error, file=sys.stderr)  # noqa: T201  logging is not configured yet
+        return 2
+    configure(settings.general.log_level, settings.general.log_format)
+    host = settings.workers.beat_host_id or socket.gethostname()
+
+    async def run() -> None:
+        await require_direct(settings.database.pg_url)
+        cleaning = asyncio.create_task(clean_up())
+        await Pool(settings, registry, specs, runtime="credentials.runtime:build_runtime", host=host).run()
+        cleaning.cancel()
+        await asyncio.wait({cleaning})
+
+    try:
+        uvloop.run(run())
+    except ConfigError as error:
+        logger.bind(error=str(error)).error("pool cannot start")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    del __file__  # multiprocessing would have every child run this file again: 2.4 MB each
+    sys.exit(main())

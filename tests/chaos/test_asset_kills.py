@@ -1,0 +1,76 @@
+"""kill -9 of uploaders under load: every task recorded once, every object whole."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+
+import asyncpg
+import pytest
+
+from tests.support.consume import TASK_EVENTS, drain_queue, wait_for_empty_outbox
+from tests.support.pool import kill, running_pool
+from tests.support.s3 import S3Access
+from tests.support.sandbox import Sandbox
+from tests.support.uploads import asset_env, file_number, objects, queue_uploads, use_fresh_ids
+
+SLOTS = 10
+
+COUNT_WRITES = """
+create table asset_write (entity_id text, hash numeric);
+create function count_write() returns trigger language plpgsql as
+    $$ begin insert into asset_write values (new.entity_id, new.hash); return null; end $$;
+create trigger count_write after insert or update on asset for each row execute function count_write()"""
+FORGET_WRITES = "drop trigger count_write on asset; drop function count_write; drop table asset_write"
+LEFT = "select count(*) from scrape_request_log where status in ('PENDING', 'PROCESSING')"
+VICTIM = "select pid from beat_worker where flow = 'asset pool' and pid > 0 order by random() limit 1"
+
+
+@pytest.fixture
+async def env(program_env: dict[str, str], s3: S3Access, sandbox: Sandbox) -> dict[str, str]:
+    await sandbox.fault("cdn", "slow", seconds=0.3)  # so that every kill meets uploads under way
+    return asset_env(program_env, s3, sandbox.url) | {"ASSET_SLOTS": str(SLOTS)}
+
+
+@pytest.mark.parametrize(
+    ("uploads", "kills"),
+    [pytest.param(240, 8, id="short"), pytest.param(3000, 50, id="whole", marks=pytest.mark.soak)],
+)
+@pytest.mark.timeout(600)
+async def test_uploaders_that_are_killed_lose_nothing_and_record_nothing_twice(
+    env: dict[str, str], pg: asyncpg.Connection, s3: S3Access, rmq_url: str, uploads: int, kills: int
+) -> None:
+    await pg.execute(COUNT_WRITES)
+    await use_fresh_ids(pg)
+    ids = await queue_uploads(pg, range(uploads))
+    await pg.execute("update scrape_request_log set max_retries = 100")
+    killed = 0
+    async with running_pool(env, program="main_assets.py") as pool:
+        await pool.wait_for_line("pool is ready")
+        while await pg.fetchval(LEFT):
+            await asyncio.sleep(random.uniform(0.1, 0.5))
+            pid = await pg.fetchval(VICTIM) if killed < kills else None
+            killed += bool(pid and kill(pid))
+        await wait_for_empty_outbox(pg)
+        assert await pool.stop() == 0
+    assert killed == kills, "the load ended before the kills"
+    assert await pg.fetchval("select array_agg(distinct status) from scrape_request_log") == ["COMPLETE"]
+    completed = Counter(
+        event["scl_id"]
+        for event in await drain_queue(rmq_url, TASK_EVENTS)
+        if event["status"] == "COMPLETE" and int(event["scl_id"]) >= ids[0]
+    )
+    assert completed == {str(one): 1 for one in ids}
+    assert await pg.fetchval("select array_agg(hash::int order by hash) from asset") == list(range(uploads))
+    writes = await pg.fetchval("select count(*) from asset_write")
+    assert uploads <= writes <= uploads + kills  # a record that was under way when its process died may come after
+    await pg.execute(FORGET_WRITES)
+    sizes = objects(s3)
+    client = s3.client()
+    for number in range(uploads):
+        key = f"assets/posts/instagram/{number}.jpg"
+        assert sizes[key] == len(file_number(number))
+        if number % 20 == 0:
+            assert client.get_object(Bucket=s3.bucket, Key=key)["Body"].read() == file_number(number)
+    client.close()

@@ -1,0 +1,147 @@
+"""Asset rows: looked up and recorded in batches, through the pooler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from core.assets.rows import AssetKey, NewAsset, StoredAsset
+from core.assets.store import AssetStore
+from core.flows.registry import build_registry
+
+BIGGEST = 2**64 - 1
+PICTURE = NewAsset(
+    key=AssetKey("787132", "PROFILE", "IMAGE", "INSTAGRAM"),
+    asset_url="assets/profiles/instagram/787132.jpg",
+    original_url="https://scontent.cdninstagram.com/v/t51/1_n.jpg?oh=00_A&oe=6A2F427E",
+    hash=BIGGEST,
+    etag='"5e9-1"',
+    last_modified="Mon, 01 Jun 2026 10:00:00 GMT",
+    content_type="image/jpeg",
+    size_bytes=50_123,
+)
+
+
+@pytest.fixture
+async def store(pg: asyncpg.Connection, pgbouncer_url: str) -> AsyncIterator[AssetStore]:
+    opened = AssetStore(pgbouncer_url, build_registry())
+    yield opened
+    await opened.aclose()
+
+
+async def test_a_recorded_copy_is_found_again_with_its_hash_exact(store: AssetStore) -> None:
+    assert await store.find(PICTURE.key) is None
+    assert await store.record(PICTURE) is None
+    assert await store.find(PICTURE.key) == StoredAsset(
+        PICTURE.asset_url, PICTURE.original_url, BIGGEST, PICTURE.etag, PICTURE.last_modified
+    )
+
+
+async def test_the_view_shows_what_was_recorded_under_the_names_neighbours_read(
+    store: AssetStore, pg: asyncpg.Connection
+) -> None:
+    await store.record(PICTURE)
+    row = dict(await pg.fetchrow("select * from asset_log") or {})
+    assert {type(row.pop("id")), type(row.pop("created_at")), type(row.pop("updated_at"))} == {int, datetime}
+    assert row == {
+        "entity_id": "787132", "entity_type": "PROFILE", "platform": "INSTAGRAM", "asset_type": "IMAGE",
+        "asset_url": PICTURE.asset_url, "original_url": PICTURE.original_url,
+    }  # fmt: skip
+
+
+async def test_a_new_extension_gives_the_old_name_once_and_keeps_one_row(
+    store: AssetStore, pg: asyncpg.Connection
+) -> None:
+    await store.record(PICTURE)
+    webp = replace(PICTURE, asset_url="assets/profiles/instagram/787132.webp", hash=1, content_type="image/webp")
+    assert await store.record(webp) == PICTURE.asset_url
+    assert await store.record(webp) is None
+    assert await pg.fetchval("select array_agg(asset_url) from asset") == [webp.asset_url]
+
+
+async def test_an_unchanged_file_keeps_its_type_and_size_and_takes_the_new_hash(
+    store: AssetStore, pg: asyncpg.Connection
+) -> None:
+    await store.record(PICTURE)
+    await pg.execute("update asset set updated_at = '2020-01-01', created_at = '2020-01-01'")
+    await store.record(replace(PICTURE, hash=2, content_type=None, size_bytes=None))
+    row = await pg.fetchrow("select hash, content_type, bytes, updated_at, created_at from asset")
+    assert row is not None
+    assert (row["hash"], row["content_type"], row["bytes"]) == (2, "image/jpeg", 50_123)
+    assert row["updated_at"] > datetime(2026, 1, 1, tzinfo=UTC) > row["created_at"]
+
+
+async def test_assets_that_share_an_id_do_not_touch_each_other(store: AssetStore) -> None:
+    others = [
+        replace(PICTURE, key=PICTURE.key._replace(**change), asset_url=str(number))
+        for number, change in enumerate(
+            ({}, {"entity_type": "POST"}, {"asset_type": "VIDEO"}, {"platform": "YOUTUBE"}, {"entity_id": "787133"})
+        )
+    ]
+    assert await asyncio.gather(*map(store.record, others)) == [None] * 5
+    found = await asyncio.gather(*(store.find(one.key) for one in others))
+    assert [one and one.asset_url for one in found] == ["0", "1", "2", "3", "4"]
+
+
+async def test_copies_of_one_asset_in_one_batch_follow_one_another(store: AssetStore) -> None:
+    versions = [replace(PICTURE, asset_url=name, hash=number) for number, name in enumerate("abcb")]
+    assert await asyncio.gather(*map(store.record, versions)) == [None, "a", "b", "c"]
+    last = await store.find(PICTURE.key)
+    assert last is not None
+    assert (last.asset_url, last.hash) == ("b", 3)
+
+
+async def test_many_finished_copies_are_few_statements(store: AssetStore, pg: asyncpg.Connection) -> None:
+    await pg.execute("create table seen (n int)")
+    await pg.execute("""
+        create function see() returns trigger language plpgsql as $$ begin insert into seen select count(*) from fresh;
+        return null; end $$""")
+    await pg.execute("""
+        create trigger see after insert on asset referencing new table as fresh
+        for each statement execute function see()""")
+    try:
+        some = [replace(PICTURE, key=PICTURE.key._replace(entity_id=str(number))) for number in range(150)]
+        await asyncio.gather(*map(store.record, some))
+        sizes = [row["n"] for row in await pg.fetch("select n from seen")]
+    finally:
+        await pg.execute("drop trigger see on asset; drop function see; drop table seen")
+    assert sum(sizes) == 150
+    assert len(sizes) <= 2
+
+
+async def test_a_row_that_the_database_refuses_fails_alone(store: AssetStore) -> None:
+    good = [replace(PICTURE, key=PICTURE.key._replace(entity_id=str(number))) for number in range(3)]
+    bad = replace(PICTURE, etag="half of a pair: \ud800")
+    results = await asyncio.gather(*map(store.record, [good[0], bad, *good[1:]]), return_exceptions=True)
+    assert [results[0], *results[2:]] == [None] * 3
+    assert isinstance(results[1], Exception)
+    assert await store.find(PICTURE.key) is None
+
+
+async def test_processes_that_record_the_same_assets_never_deadlock(pg: asyncpg.Connection, pgbouncer_url: str) -> None:
+    stores = [AssetStore(pgbouncer_url, build_registry()) for _ in range(4)]
+    some = [replace(PICTURE, key=PICTURE.key._replace(entity_id=str(number))) for number in range(100)]
+    before = await pg.fetchval("select deadlocks from pg_stat_database where datname = current_database()")
+    for turn in range(10):
+        orders = [some[turn * 10 :] + some[: turn * 10], some[::-1], some[1::2] + some[::2], some]
+        await asyncio.gather(
+            *(store.record(asset) for store, order in zip(stores, orders, strict=True) for asset in order)
+        )
+    await asyncio.gather(*(store.aclose() for store in stores))
+    await pg.execute("select pg_stat_clear_snapshot()")
+    assert await pg.fetchval("select deadlocks from pg_stat_database where datname = current_database()") == before
+    assert await pg.fetchval("select count(*) from asset") == 100
+
+
+async def test_a_lost_connection_costs_nothing(store: AssetStore, pg: asyncpg.Connection) -> None:
+    await store.record(PICTURE)
+    lost = await pg.fetchval(
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'beat assets'"
+    )
+    assert lost > 0
+    assert await store.find(PICTURE.key) is not None

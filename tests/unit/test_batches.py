@@ -1,0 +1,70 @@
+"""Batches that clock themselves."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from utils.batches import Batches
+
+
+class Double:
+    """Doubles numbers, each call as long as the test holds it; 13 is refused with all others, -1 alone."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+        self.held = asyncio.Event()
+
+    async def __call__(self, numbers: list[int]) -> list[int]:
+        self.calls.append(numbers)
+        await self.held.wait()
+        if 13 in numbers:
+            raise ConnectionError("everybody's")
+        if -1 in numbers:
+            raise ValueError("only that of -1")
+        return [2 * number for number in numbers]
+
+
+async def test_what_comes_during_a_call_goes_with_the_next_one_in_order() -> None:
+    double = Double()
+    batches: Batches[int, int] = Batches(double, most=3)
+    first = batches.add(1)
+    await asyncio.sleep(0)
+    later = [batches.add(number) for number in (2, 3, 4, 5)]
+    double.held.set()
+    assert await asyncio.gather(first, *later) == [2, 4, 6, 8, 10]
+    assert double.calls == [[1], [2, 3, 4], [5]]
+
+
+async def test_the_fault_of_one_is_not_that_of_all() -> None:
+    double = Double()
+    double.held.set()
+    batches: Batches[int, int] = Batches(double)
+    results = await asyncio.gather(*map(batches.add, (1, -1, 3)), return_exceptions=True)
+    assert [results[0], results[2]] == [2, 6]
+    assert isinstance(results[1], ValueError)
+
+
+async def test_an_error_that_is_everybodys_is_told_to_all_and_not_tried_again() -> None:
+    double = Double()
+    double.held.set()
+    batches: Batches[int, int] = Batches(double, shared=(ConnectionError,))
+    results = await asyncio.gather(*map(batches.add, (1, 13, 3)), return_exceptions=True)
+    assert [type(result) for result in results] == [ConnectionError] * 3
+    assert double.calls == [[1, 13, 3]]
+
+
+async def test_who_is_cancelled_withdraws_what_was_not_sent_and_nothing_else() -> None:
+    double = Double()
+    batches: Batches[int, int] = Batches(double)
+    sent = batches.add(1)
+    await asyncio.sleep(0)
+    withdrawn, kept = batches.add(2), batches.add(3)
+    sent.cancel()
+    withdrawn.cancel()
+    double.held.set()
+    assert await kept == 6
+    assert double.calls == [[1], [3]]
+    with pytest.raises(asyncio.CancelledError):
+        await sent

@@ -1,0 +1,59 @@
+"""Uploads wait while the object store is away."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from core.assets import gate as module
+from core.assets.gate import StoreGate
+from core.client.errors import StoreUnavailable
+
+AWAY = StoreUnavailable("STORE_DOWN", "connection refused")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_S", 0.02)
+    monkeypatch.setattr(module, "LOOK_S", 0.005)
+
+
+async def test_an_open_gate_lets_everybody_pass_at_once() -> None:
+    gate = StoreGate()
+    assert [await gate.passage() for _ in range(3)] == [False] * 3
+
+
+async def test_of_those_who_wait_one_tries_and_its_success_lets_the_others_pass() -> None:
+    gate = StoreGate()
+    gate.shut(AWAY)
+    waiting = [asyncio.create_task(gate.passage()) for _ in range(5)]
+    await asyncio.sleep(0.1)
+    assert [task.result() for task in waiting if task.done()] == [True]
+    gate.tried()
+    gate.open()
+    assert sorted(await asyncio.gather(*waiting)) == [False] * 4 + [True]
+
+
+async def test_whoever_tried_in_vain_for_another_reason_leaves_the_next_one_to_try() -> None:
+    gate = StoreGate()
+    gate.shut(AWAY)
+    assert await gate.passage()
+    gate.tried()
+    assert await asyncio.wait_for(gate.passage(), 1)
+
+
+async def test_uploads_that_fail_together_lengthen_the_pause_once() -> None:
+    gate = StoreGate()
+    for _ in range(100):
+        gate.shut(AWAY)
+    assert await asyncio.wait_for(gate.passage(), 0.5)
+
+
+async def test_a_store_that_stays_away_sends_tasks_back_to_the_queue() -> None:
+    gate = StoreGate(patience_s=0.05)
+    gate.shut(AWAY)
+    assert await gate.passage()
+    with pytest.raises(StoreUnavailable) as refusal:
+        await gate.passage()
+    assert refusal.value.code == "STORE_DOWN"
