@@ -210,6 +210,7 @@ SECRET_NAMES = ("token", "X-RapidAPI-Key", "x-access-key", "Authorization")
 FREE_TEXT = {
     *("ENVIRONMENT", "BEAT_HOST_ID", "GRAPH_APP_SECRET", "API_HOST", "WORKER_FLOWS", "BEAT_KEYS"),
     *("AWS_BUCKET", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"),
+    *("ASSET_SPOOL_DIR", "ASSET_CACHE_CONTROL", "WORKER_LISTENERS"),
 }
 """Any text parses; three are looked at when the others are right."""
 
