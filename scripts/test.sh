@@ -12,6 +12,8 @@ scripts/stack up || {
     exit "$code"
 }
 
+unset PYTHONDONTWRITEBYTECODE # the tests start hundreds of programs; without it each compiles every module again
+
 step() {
     echo "== $1" >&2
     shift

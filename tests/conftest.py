@@ -20,7 +20,7 @@ from tests.support.rabbitmq import own_vhost
 from tests.support.redis import flush, reserved_database
 from tests.support.s3 import S3Access, own_bucket
 from tests.support.stack import ROOT, stack_environment, with_path
-from tests.support.turns import Turns, in_order, is_alone
+from tests.support.turns import Turns, in_order, is_alone, share_of
 from utils.db import connect
 
 pytest_plugins = ["tests.support.fixtures_sandbox"]
@@ -52,6 +52,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Several processes take the tests in an order of their own."""
     if is_one_of_several(config):
         items[:] = in_order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """How pytest-xdist, where it is used, shares out the tests (--dist loadfile)."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # noqa: PLC0415  no need without -n
+
+    scheduling = LoadScopeScheduling(config, log)
+    scheduling._split_scope = share_of
+    return scheduling
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -20,7 +20,7 @@ ORDER = ["PENDING", "PROCESSING", "COMPLETE"]
 
 @pytest.fixture(scope="module")
 async def stack() -> AsyncIterator[OwnStack]:
-    async with own_stack() as stack:
+    async with own_stack("postgres", "pgbouncer", "redis", "rabbitmq") as stack:
         yield stack
 
 
@@ -47,7 +47,7 @@ async def assert_every_task_was_told_in_order(stack: OwnStack, ids: list[int]) -
 
 
 @pytest.mark.parametrize("down_s", [3, pytest.param(30, marks=pytest.mark.soak)])
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_a_broker_that_is_down_delays_events_and_loses_none(stack: OwnStack, down_s: int) -> None:
     pg = await emptied(stack)
     async with running_pool(stack.env(), WORKER_FLOWS="test_nap") as pool:
@@ -68,7 +68,7 @@ async def test_a_broker_that_is_down_delays_events_and_loses_none(stack: OwnStac
 
 
 @pytest.mark.parametrize("restarts", [2, pytest.param(10, marks=pytest.mark.soak)])
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_a_database_that_restarts_under_load_leaves_no_task_stuck(stack: OwnStack, restarts: int) -> None:
     pg = await emptied(stack)
     tasks = 1500 * restarts

@@ -18,7 +18,7 @@ KEYS, ROWS = 40, 6000
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
 async def test_events_survive_a_broker_that_goes_away_under_load(
     settings: Settings, pg: asyncpg.Connection, killed: bool

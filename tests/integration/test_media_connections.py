@@ -20,7 +20,7 @@ from tests.integration.test_request_connections import make_certificates
 from tests.sandbox.dialects.urls import HOST, image_url
 from tests.sandbox.media.bodies import file_of
 from tests.support.media import bucket_env, media_client, wanted
-from tests.support.raw_server import RawServer, Seen, always, http, raw_server, stall
+from tests.support.raw_server import RawServer, Seen, always, http, raw_server, stall, until
 from tests.support.s3 import S3Access
 from tests.support.sandbox import Sandbox
 
@@ -172,11 +172,7 @@ async def test_two_hundred_failures_leave_no_descriptor(s3: S3Access, sandbox: S
     before = descriptors()
     async with raw_server(lambda seen, _: stall(seen)) as silent:
         await fail_often(s3, sandbox, silent.url)
-    for _ in range(100):
-        if descriptors() <= before:
-            break
-        await asyncio.sleep(0.05)
-    assert descriptors() <= before
+    await until(lambda: descriptors() <= before)
 
 
 async def fail_often(s3: S3Access, sandbox: Sandbox, silent_url: str) -> None:

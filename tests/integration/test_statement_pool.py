@@ -10,6 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from tests.support.http_client import turns
+from tests.support.pool import command_of
 from utils.db import Database, fetch_in, open_database
 
 PID = "select pg_backend_pid() as pid"
@@ -39,6 +41,15 @@ async def gone(pg: asyncpg.Connection, pid: int) -> None:
     await pg.execute("select pg_terminate_backend($1)", pid)
     while await pg.fetchval("select exists (select from pg_stat_activity where pid = $1)", pid):
         await asyncio.sleep(0.01)
+    while command_of(pid).startswith("postgres"):  # its socket is closed when the process ends
+        await asyncio.sleep(0.01)
+
+
+async def asleep(pg: asyncpg.Connection, pid: int) -> None:
+    """Wait until a session is in pg_sleep()."""
+    query = "select exists (select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep')"
+    while not await pg.fetchval(query, pid):
+        await asyncio.sleep(0.01)
 
 
 async def test_a_statement_is_a_transaction_of_its_own(pooled: Database, pg: asyncpg.Connection) -> None:
@@ -50,7 +61,7 @@ async def test_a_statement_is_a_transaction_of_its_own(pooled: Database, pg: asy
 
 
 async def test_as_many_connections_as_allowed_and_the_last_used_first(direct: Database) -> None:
-    pids = await asyncio.gather(*(direct.fetch(f"{PID}, pg_sleep(0.02)") for _ in range(6)))
+    pids = await asyncio.gather(*(direct.fetch(f"{PID}, pg_sleep(0.2)") for _ in range(6)))
     assert len({rows[0]["pid"] for rows in pids}) == 2
     assert len({await pid_of(direct) for _ in range(3)}) == 1
 
@@ -66,7 +77,7 @@ async def test_a_refused_statement_is_a_database_error_and_its_connection_goes_o
 async def test_a_connection_that_died_is_replaced(direct: Database, pg: asyncpg.Connection) -> None:
     first = await pid_of(direct)
     await gone(pg, first)
-    await asyncio.sleep(0.05)
+    await turns()
     assert await pid_of(direct) != first
 
 
@@ -74,18 +85,20 @@ async def test_a_connection_that_dies_under_a_statement_is_a_database_error(
     direct: Database, pg: asyncpg.Connection
 ) -> None:
     pid = await pid_of(direct)
-    waiting = asyncio.create_task(direct.fetch("select pg_sleep(30)"))
-    await asyncio.sleep(0.1)
+    waiting = asyncio.create_task(direct.fetch("select pg_sleep(60)"))
+    await asleep(pg, pid)
     await gone(pg, pid)
     with pytest.raises(DBAPIError):
         await waiting
     assert await pid_of(direct) != pid
 
 
-async def test_a_cancelled_statement_leaves_no_connection_with_an_open_answer(direct: Database) -> None:
+async def test_a_cancelled_statement_leaves_no_connection_with_an_open_answer(
+    direct: Database, pg: asyncpg.Connection
+) -> None:
     pid = await pid_of(direct)
-    waiting = asyncio.create_task(direct.fetch("select pg_sleep(30)"))
-    await asyncio.sleep(0.1)
+    waiting = asyncio.create_task(direct.fetch("select pg_sleep(60)"))
+    await asleep(pg, pid)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -131,7 +144,9 @@ async def test_in_a_session_a_lost_connection_says_so_and_is_replaced(direct: Da
         assert (await fetch_in(session, PID))[0]["pid"] not in pids
 
 
-async def test_in_a_session_a_cancelled_statement_costs_its_connection(direct: Database) -> None:
+async def test_in_a_session_a_cancelled_statement_costs_its_connection(
+    direct: Database, pg: asyncpg.Connection
+) -> None:
     pids: list[int] = []
 
     async def long() -> None:
@@ -142,7 +157,7 @@ async def test_in_a_session_a_cancelled_statement_costs_its_connection(direct: D
     task = asyncio.create_task(long())
     while not pids:
         await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
+    await asleep(pg, pids[0])
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

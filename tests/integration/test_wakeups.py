@@ -44,7 +44,7 @@ async def test_a_listening_session_that_is_killed_is_opened_again(
         first = await until(lambda: pg.fetchval(LISTENING))
         assert await pg.fetchval("select pg_terminate_backend($1)", first)
         await queue_tasks(pg, "test_nap", 5)
-        await wait_for_statuses(pg, {"COMPLETE": 5}, within_s=10)
+        await wait_for_statuses(pg, {"COMPLETE": 5})
         await until(lambda: pg.fetchval(f"select exists ({LISTENING}) and not $1 = any(array({LISTENING}))", first))
         assert len(await pg.fetch(LISTENING)) == 1
         assert any("listening was interrupted" in line for line in pool.lines)
@@ -62,7 +62,7 @@ async def test_work_that_nobody_was_told_of_is_found(
             async with pg.transaction():
                 await pg.execute("set local session_replication_role = replica")
                 await pg.execute(UNHEARD)
-            await wait_for_statuses(pg, {"COMPLETE": 3 * round_number}, within_s=10)
+            await wait_for_statuses(pg, {"COMPLETE": 3 * round_number})
         assert await pool.stop() == 0
 
 

@@ -31,7 +31,7 @@ class OwnStack:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "BEAT_CACHE_DIR": str(ROOT / ".stack" / "cache")}
         for name in ("PG_URL", "PGBOUNCER_URL", "REDIS_URL", "RMQ_URL", "S3_ENDPOINT_URL"):
             env.pop(name, None)
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode:
             raise AssertionError(f"{' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout

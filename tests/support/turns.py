@@ -14,6 +14,9 @@ from typing import IO
 import pytest
 
 ALONE = "alone"
+STORMS = "tests/chaos"
+"""One process takes them all, one after the other: each needs most of a small machine."""
+
 LAST_FOLDERS = ("contract", "unit")
 """Many short tests: they come when the long ones have been given out, so that all processes end together."""
 
@@ -62,6 +65,11 @@ def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
 def is_alone(item: pytest.Item) -> bool:
     """Whether nothing may run beside this test."""
     return item.get_closest_marker(ALONE) is not None
+
+
+def share_of(test: str) -> str:
+    """What goes to one process together: a file, whose fixtures are made once, or the storms. Takes a test's id."""
+    return STORMS if test.startswith(f"{STORMS}/") else test.partition("::")[0]
 
 
 def _place(item: pytest.Item) -> int:

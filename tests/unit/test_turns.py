@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from tests.support.stack import ROOT
-from tests.support.turns import Turns, in_order
+from tests.support.turns import Turns, in_order, share_of
 
 HOLD = """
 import sys
@@ -95,6 +95,11 @@ def test_long_tests_come_first_and_those_that_run_alone_last() -> None:
     ]
     names = [one.path.name for one in in_order(items)]
     assert names == ["test_b.py", "test_e.py", "test_c.py", "test_d.py", "test_a.py"]
+
+
+def test_a_file_is_given_out_as_a_whole_and_so_are_all_storms() -> None:
+    ids = ["unit/test_a.py::test_b", "unit/test_a.py::C::test_d[x::y]", "chaos/test_a.py::test_b", "chaos/test_e.py::f"]
+    assert [share_of(f"tests/{one}") for one in ids] == ["tests/unit/test_a.py"] * 2 + ["tests/chaos"] * 2
 
 
 def item(path: str, *, alone: bool = False) -> pytest.Item:

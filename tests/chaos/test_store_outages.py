@@ -58,7 +58,7 @@ async def cdn(seen: Seen, writer: asyncio.StreamWriter) -> bool:
     return True
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_a_store_that_is_restarted_under_load_loses_nothing(stack: OwnStack, tmp_path: Path) -> None:
     env = stack.env()
     variables = ("S3_ENDPOINT_URL", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_BUCKET")
