@@ -1,4 +1,4 @@
-"""``python -m scripts.bench queue|latency|memory|peers|pipeline|assets``: figures as rows beside their limit, in one run.
+"""``python -m scripts.bench queue|latency|memory|peers|pipeline|assets``: figures beside their limit, in one run.
 
 Exit status: 0 measured (targets met or not), 2 a suite could not be measured here; the others were.
 """

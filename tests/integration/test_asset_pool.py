@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from tests.support.consume import TASK_EVENTS, drain_queue, wait_for_empty_outbox
-from tests.support.pool import ROOT, RunningPool, kill, queue_tasks, running_pool, wait_for_statuses
+from tests.support.pool import PATIENCE_S, ROOT, RunningPool, kill, queue_tasks, running_pool, wait_for_statuses
 from tests.support.s3 import S3Access
 from tests.support.sandbox import Sandbox
 from tests.support.uploads import asset_env, queue_uploads, use_fresh_ids
@@ -42,7 +42,7 @@ async def others(env: dict[str, str], **settings: str) -> AsyncIterator[RunningP
         yield pool
 
 
-async def run_by(pg: asyncpg.Connection, first: int, count: int = 8, within_s: float = 20.0) -> set[str]:
+async def run_by(pg: asyncpg.Connection, first: int, count: int = 8, within_s: float = PATIENCE_S) -> set[str]:
     """Queue uploads that take a second each, and say what processes held them until all were done."""
     holders: set[str] = set()
     ids = await queue_uploads(pg, range(first, first + count))
@@ -53,6 +53,16 @@ async def run_by(pg: asyncpg.Connection, first: int, count: int = 8, within_s: f
             return {"asset pool" if holder == "asset pool" else OTHERS for holder in holders}
         await asyncio.sleep(0.05)
     raise AssertionError(f"not done: {await pg.fetch('select id, status, data, worker from scrape_request_log')}")
+
+
+async def comes_to(pg: asyncpg.Connection, owner: str, first: int) -> None:
+    """Wait until uploads are run by this program alone: the others see who is there with a look a second."""
+    held: set[str] = set()
+    for number in range(first, first + 80, 8):
+        held = await run_by(pg, number)
+        if held == {owner}:
+            return
+    raise AssertionError(f"run by {held}")
 
 
 async def test_the_asset_pool_alone_runs_uploads_and_publishes_their_events(
@@ -81,15 +91,14 @@ async def test_one_program_at_a_time_owns_the_asset_flows(
     async with others(env) as rest:
         assert await run_by(pg, 0) == {OTHERS}  # nobody else is there
         async with assets(env) as pool:
-            await asyncio.sleep(2.5)  # a look of the other program, and the end of what it holds
-            assert await run_by(pg, 100) == {"asset pool"}
+            await comes_to(pg, "asset pool", 100)
+            assert await run_by(pg, 200) == {"asset pool"}
             await pool.stop()
-        assert await run_by(pg, 200, within_s=10) == {OTHERS}  # a graceful end is noticed at once
+        assert await run_by(pg, 300) == {OTHERS}  # a graceful end is noticed at once
         async with assets(env) as pool:
-            await asyncio.sleep(2.5)
-            assert await run_by(pg, 300) == {"asset pool"}
+            await comes_to(pg, "asset pool", 400)
             assert kill(pool.pid)
-            assert await run_by(pg, 400, within_s=15) == {OTHERS}  # a lost one when its lease of 3 s ends
+            await comes_to(pg, OTHERS, 500)  # a lost one is noticed when its lease ends
         assert await rest.stop() == 0
 
 
@@ -98,7 +107,7 @@ async def test_the_other_flows_go_on_while_the_asset_flows_are_left_to_their_poo
 ) -> None:
     async with assets(env), others(env):
         await queue_tasks(pg, "test_nap", 1)
-        await wait_for_statuses(pg, {"COMPLETE": 1}, within_s=10)
+        await wait_for_statuses(pg, {"COMPLETE": 1})
 
 
 async def test_a_cap_on_uploads_is_shared_by_those_who_run_them(
@@ -109,10 +118,11 @@ async def test_a_cap_on_uploads_is_shared_by_those_who_run_them(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(others(env))
         await stack.enter_async_context(assets(env))
-        await asyncio.sleep(2.5)
+        await comes_to(pg, "asset pool", 100)
+        await pg.execute("delete from scrape_request_log")
         await queue_uploads(pg, range(24))
         most = 0
-        for _ in range(40):
+        while await pg.fetchval("select count(*) < 24 from scrape_request_log where status = 'COMPLETE'"):
             row = await pg.fetchrow(
                 """select count(*) as all, count(*) filter (where w.flow = 'asset pool') as assets
                 from scrape_request_log t join beat_worker w on w.id = t.worker where t.status = 'PROCESSING'"""
@@ -122,7 +132,6 @@ async def test_a_cap_on_uploads_is_shared_by_those_who_run_them(
             most = max(most, row["assets"])
             await asyncio.sleep(0.05)
         assert most == 4  # processes that leave the flow to others hold no slots of it
-        await wait_for_statuses(pg, {"COMPLETE": 24})
 
 
 async def test_a_dead_url_fails_its_task_at_once_and_says_so(env: dict[str, str], pg: asyncpg.Connection) -> None:
@@ -147,7 +156,7 @@ async def test_a_store_that_is_away_sends_tasks_back_without_counting_an_attempt
 ) -> None:
     await queue_uploads(pg, range(3))
     async with assets(env, S3_ENDPOINT_URL="http://127.0.0.1:9", ASSET_SLOTS="1", ASSET_PROCESSES="1"):
-        for _ in range(300):
+        for _ in range(1200):
             rows = await pg.fetch("select * from scrape_request_log where run_after is not null")
             if rows:
                 break

@@ -15,7 +15,7 @@ from core.flows.registry import FLOWS
 from credentials.manager import CredentialManager
 from credentials.runtime import build_runtime
 from tests.sandbox.credentials import token_owners
-from tests.support.consume import drain_queue, wait_for_empty_outbox
+from tests.support.consume import drain_queue, purge_queue, wait_for_empty_outbox
 from tests.support.flow_cases import ACTIVITY, POST, PROFILE, RELATION, SENTIMENT, TASK, FlowCase, cases, derived_cases
 from tests.support.pool import running_pool
 from tests.support.relay import until
@@ -95,6 +95,8 @@ def _flat(message: dict[str, Any]) -> dict[str, Any]:
 async def test_every_flow_of_providers_stores_and_announces_what_they_give(
     env: dict[str, str], world: Sandbox, pg: asyncpg.Connection
 ) -> None:
+    for key in KEYS:
+        await purge_queue(env["RMQ_URL"], f"{key}_q")  # what other tests left there
     owners = [("refresh_profile_basic", {"handle": who.handle}) for who in token_owners(world.universe)]
     await run_tasks(pg, env, owners)
     wanted = cases(world.universe)

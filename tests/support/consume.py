@@ -6,9 +6,11 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
+from aio_pika.exceptions import ChannelNotFoundEntity
 
 from tests.support.relay import open_channel, take
 
@@ -34,6 +36,13 @@ async def drain_queue(rmq_url: str, queue: str) -> list[dict[str, Any]]:
                     seen.add(message.message_id)
                     messages.append(json.loads(message.body))
     return messages
+
+
+async def purge_queue(rmq_url: str, queue: str) -> None:
+    """Leave the queue empty, if there is one."""
+    async with open_channel(rmq_url) as channel:
+        with suppress(ChannelNotFoundEntity):
+            await (await channel.declare_queue(queue, passive=True)).purge()
 
 
 async def completions(pg: asyncpg.Connection, rmq_url: str) -> Counter[int]:

@@ -68,7 +68,7 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
 
 
 async def beside_idle_workers(place: Place, seconds: float, runs: int) -> tuple[list[float], list[float]]:
-    """Rows a second without any worker, and with the full pool at rest; its relay, which would send each event, stopped."""
+    """Rows a second without any worker, and with the full pool at rest; its relay does not send each event, either."""
     env = {**place.env, "PGBOUNCER_URL": place.pooled_url}
     others = [flow.name for flow in build_registry(MODULE).values() if flow.target and flow.name != FLOW]
     served = ",".join(name for name in others if name not in ASSET_FLOWS)
