@@ -53,6 +53,9 @@ async def test_emptying_removes_rows_and_keeps_partitions_and_migrations(pg: asy
     assert await pg.fetchval("select count(*) from scrape_request_log") == 0
     assert await pg.fetchval("select count(*) from profile_log") == 0
     assert await pg.fetchval(INSERT) == 1, "sequences start again"
+    await pg.execute("delete from scrape_request_log")
+    await empty_tables(pg)
+    assert await pg.fetchval(INSERT) == 1, "also where no row is left"
     assert await pg.fetchval(partitions) == before >= 2
     assert await pg.fetchval("select count(*) from schema_migration") >= 1
 

@@ -5,7 +5,6 @@ It checks no signatures: what concerns those runs on the stack's server.
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,20 +13,24 @@ from pathlib import Path
 
 from scripts.stackd.environments import environment_path, install_environment
 from scripts.stackd.layout import Layout
+from tests.support.ports import free_port
 from tests.support.s3 import S3Access
 from tests.support.stack import ROOT, answers
 
 REQUIREMENTS = Path(__file__).with_name("requirements-moto.txt")
 
 
+def install() -> Layout:
+    """Make the environment, if it is not there."""
+    layout = Layout(ROOT)
+    install_environment(layout, REQUIREMENTS)
+    return layout
+
+
 @contextmanager
 def moto_bucket() -> Iterator[S3Access]:
     """A bucket of a server that lives as long as the context."""
-    layout = Layout(ROOT)
-    install_environment(layout, REQUIREMENTS)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    layout, port = install(), free_port()
     program = environment_path(layout, REQUIREMENTS) / "bin" / "moto_server"
     server = subprocess.Popen(
         [program, "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -46,3 +49,7 @@ def moto_bucket() -> Iterator[S3Access]:
     finally:
         server.kill()
         server.wait()
+
+
+if __name__ == "__main__":
+    install()

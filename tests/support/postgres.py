@@ -29,9 +29,12 @@ begin
     if full_ones <> '{}' then
         execute 'truncate ' || array_to_string(full_ones, ', ') || ' restart identity cascade';
     end if;
+    perform setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
+    from pg_sequences where schemaname = 'public' and last_value is not null;
 end $$
 """
-"""Truncates what has rows (partitions one by one, so they stay); no table holds seed rows but schema_migration."""
+"""Truncates what has rows (partitions one by one, so they stay); no table holds seed rows but schema_migration.
+Sequences start again also where all rows were deleted or rolled back."""
 
 
 SOMEONE_WAITS = """

@@ -51,7 +51,7 @@ def own_bucket(environment: Mapping[str, str]) -> Iterator[S3Access]:
         yield access
     finally:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=access.bucket):
-            for entry in page.get("Contents", []):
-                client.delete_object(Bucket=access.bucket, Key=entry["Key"])
+            if keys := [{"Key": entry["Key"]} for entry in page.get("Contents", [])]:
+                client.delete_objects(Bucket=access.bucket, Delete={"Objects": keys, "Quiet": True})
         client.delete_bucket(Bucket=access.bucket)
         client.close()

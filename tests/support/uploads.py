@@ -46,11 +46,6 @@ async def queue_uploads(
     return [row["id"] for row in rows]
 
 
-async def use_fresh_ids(pg: asyncpg.Connection) -> None:
-    """Let task ids begin where no other test of the session has been: their events are still at the broker."""
-    await pg.execute("select setval('crawl_dump_id_seq', (extract(epoch from clock_timestamp()) * 1000)::bigint)")
-
-
 def file_number(number: int) -> bytes:
     """What the CDN serves for a number."""
     return file_of(str(FIRST + number), "jpg")
