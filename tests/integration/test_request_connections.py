@@ -8,6 +8,7 @@ import gzip
 import ipaddress
 import json
 import ssl
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -110,17 +111,22 @@ async def test_leftovers_of_one_answer_are_never_taken_for_the_next() -> None:
 
 
 async def test_data_that_comes_while_nobody_asked_ends_the_connection() -> None:
+    said = 0
+
     async def talkative(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        nonlocal said
         writer.write(http(body=b'"mine"'))
         await writer.drain()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
         writer.write(http(body=b'"5ecr3t of another"'))
+        said += 1
         return True
 
     async with raw_server(talkative) as server, client() as http_client:
-        for _ in range(3):
+        for number in range(1, 4):
             assert (await http_client.request("POST", server.url)).json() == "mine"
-            await until(lambda: server.open_now == 0)
+            await until(partial(lambda wanted: said == wanted, number))
+            await turns()
         assert server.connections == 3
 
 

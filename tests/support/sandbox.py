@@ -29,6 +29,7 @@ class Sandbox:
     url: str
     universe: Universe
     process: asyncio.subprocess.Process
+    control: aiohttp.ClientSession
 
     @property
     def credentials(self) -> dict[str, list[SandboxCredential]]:
@@ -58,10 +59,7 @@ class Sandbox:
         return answer
 
     async def _call(self, method: str, path: str, body: object = None) -> Any:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.request(method, f"{self.url}/_sandbox/{path}", json=body) as response,
-        ):
+        async with self.control.request(method, f"{self.url}/_sandbox/{path}", json=body) as response:
             if response.status >= 400:
                 raise ValueError(f"{method} {path}: {response.status} {await response.text()}")
             return await response.json() if response.status != 204 else None
@@ -75,8 +73,10 @@ async def running_sandbox(
     present = int(time.time()) // DAY * DAY if now is None else now
     universe = Universe(seed, present, creators)
     port, process = await _start(universe, limit_factor)
+    kept = aiohttp.TCPConnector(keepalive_timeout=1)  # the sandbox closes idle connections later than that
     try:
-        yield Sandbox(f"http://127.0.0.1:{port}", universe, process)
+        async with aiohttp.ClientSession(connector=kept) as control:
+            yield Sandbox(f"http://127.0.0.1:{port}", universe, process, control)
     finally:
         if process.returncode is None:
             process.terminate()
