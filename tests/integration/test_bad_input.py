@@ -209,7 +209,6 @@ def secrets(sandbox: Sandbox) -> list[str]:
 SECRET_NAMES = ("token", "X-RapidAPI-Key", "x-access-key", "Authorization")
 FREE_TEXT = {
     *("ENVIRONMENT", "BEAT_HOST_ID", "GRAPH_APP_SECRET", "API_HOST", "WORKER_FLOWS", "BEAT_KEYS"),
-    *("ASSET_SPOOL_DIR", "ASSET_CACHE_CONTROL", "WORKER_LISTENERS"),
     *("AWS_BUCKET", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"),
     *("ASSET_SPOOL_DIR", "ASSET_CACHE_CONTROL", "WORKER_LISTENERS"),
 }

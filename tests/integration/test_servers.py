@@ -47,7 +47,7 @@ async def test_pooler_reaches_the_session_database_and_pools_by_transaction(
 async def test_emptying_removes_rows_and_keeps_partitions_and_migrations(pg: asyncpg.Connection) -> None:
     partitions = "select count(*) from pg_inherits where inhparent = 'profile_log'::regclass"
     before = await pg.fetchval(partitions)
-    assert await pg.fetchval(INSERT) == 1
+    await pg.execute(INSERT)
     await pg.execute(INSERT_LOG)
     await empty_tables(pg)
     assert await pg.fetchval("select count(*) from scrape_request_log") == 0
