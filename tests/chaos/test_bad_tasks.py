@@ -37,7 +37,7 @@ select max(extract(epoch from scraped_at - picked_at)) from scrape_request_log
 where status = 'FAILED' and error_code = 'TIMEOUT'"""
 
 
-@pytest.mark.parametrize("late_s", [30, pytest.param(5, id="in time", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("late_s", [30, pytest.param(5, id="in time", marks=[pytest.mark.soak, pytest.mark.alone])])
 async def test_a_bad_task_costs_its_own_row_and_the_tasks_beside_it_run_again(
     marks: asyncpg.Connection, program_env: dict[str, str], rmq_url: str, late_s: int
 ) -> None:

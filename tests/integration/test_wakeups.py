@@ -83,6 +83,7 @@ async def test_a_flood_of_one_flow_holds_back_no_other(pg: asyncpg.Connection, p
 
 
 @pytest.mark.soak
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 async def test_a_flood_of_100_000_tasks_delays_the_pick_up_of_others_by_50_ms_at_most(
     pg: asyncpg.Connection, program_env: dict[str, str]
