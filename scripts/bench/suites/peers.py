@@ -8,7 +8,7 @@ from pathlib import Path
 from scripts.bench import limit
 from scripts.bench.peers import contest
 from scripts.bench.peers.contest import PEERS, Peer
-from scripts.bench.place import Place
+from scripts.bench.place import BenchError, Place
 from scripts.bench.rows import Metric, Row, Target, row_of, shares
 from scripts.bench.suites.drain import CORE, FULL, drain
 from scripts.bench.suites.pickup import pickups
@@ -46,7 +46,14 @@ async def best_setting(place: Place, python: Path, peer: Peer, *, quick: bool) -
     """The setting with which a short drain is fastest."""
     if quick:
         return peer.settings[0]
-    rates = {each: (await contest.run(place, python, peer, each, peer.jobs // 3, 0))[0] for each in peer.settings}
+    rates: dict[str, float] = {}
+    for each in peer.settings:
+        try:
+            rates[each] = (await contest.run(place, python, peer, each, peer.jobs // 3, 0))[0]
+        except BenchError as error:  # another setting may do
+            print(f"    {peer.package} on {peer.server}, {each}: {error}", file=sys.stderr, flush=True)
+    if not rates:
+        raise BenchError(f"{peer.package} on {peer.server} does not work with any of its settings")
     found = ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rates.items())
     print(f"    {peer.package} on {peer.server}: {found}", file=sys.stderr, flush=True)
     return max(rates, key=rates.__getitem__)
