@@ -8,6 +8,7 @@ from scripts.bench.place import place
 from scripts.bench.suites import zombies
 
 
+@pytest.mark.alone  # the bench's lease is 0.3 s: a host that has to wait for the processor is declared lost
 @pytest.mark.parametrize(
     ("flows", "fenced"), [("scripts.bench.flows", True), ("tests.support.bench_without_fence", False)]
 )
