@@ -36,6 +36,10 @@ class Order(BaseModel):
 
 ATTEMPTS: dict[str, int] = {}
 HOPELESS = ("nobody",)
+HANGING = """
+select exists (
+    select from pg_stat_activity where datname = current_database() and state = 'idle in transaction'
+    and application_name <> 'test')"""
 
 
 async def handle(message: Order, ctx: FlowContext) -> None:
@@ -200,6 +204,7 @@ async def test_a_message_whose_listener_dies_is_delivered_again(
     task = asyncio.create_task(run_listener(mortal, rmq_url, doomed, stopping=asyncio.Event()))
     await send(channel, listener, {"name": "again"})
     await until(lambda: _unacknowledged(channel, listener.queue))
+    await until(lambda: pg.fetchval(HANGING))  # not before: a connection that is being made would be left open
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await doomed.aclose()
