@@ -92,14 +92,17 @@ class Counts:
             self._note()
         self._values[key] = seen + by
 
-    def observe(self, metric: Histogram, seconds: float, *labels: str) -> None:
-        """Count one duration."""
+    def observe(self, metric: Histogram, durations: Iterable[float], *labels: str) -> None:
+        """Count durations in seconds; one below 0 is of clocks that disagree, and counts as none at all."""
         found = self._durations.get((metric, labels))
         if found is None:
             self._note()
             found = self._durations[metric, labels] = [0.0] * (len(metric.buckets) + 2)
-        found[bisect_left(metric.buckets, seconds)] += 1
-        found[-1] += max(0.0, seconds)
+        buckets = metric.buckets
+        for seconds in durations:
+            found[bisect_left(buckets, seconds)] += 1
+            if seconds > 0:
+                found[-1] += seconds
 
     def take(self) -> list[Sample]:
         """Everything counted; the next count is a first one."""

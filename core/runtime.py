@@ -109,9 +109,12 @@ class Runtime:
         await self.database.dispose()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FlowContext:
-    """What a flow is run with. ``task_id`` is None when a route runs the flow without a task."""
+    """What a flow is run with, and leaves as it is: not frozen, because making a frozen one costs thrice as much.
+
+    ``task_id`` is None when a route runs the flow without a task.
+    """
 
     runtime: Runtime
     task_id: int | None

@@ -13,10 +13,10 @@ from pydantic_core import from_json
 from core.client.errors import MediaError
 from core.crawler.errors import ChainFailed, ProviderError, Retry, retry_rule
 from core.flows.registry import ASSET_FLOWS, Flow, Registry
-from core.models.params import MAX_PARAMS_BYTES, CsvParams, Params, describe
+from core.models.params import MAX_PARAMS_BYTES, Params, describe
 from core.queue.queue import NO_DATA, Claim, Done, Failed
 from core.runtime import FlowContext
-from utils.json_safe import json_safe, json_text
+from utils.json_safe import json_safe, json_text, safe_text
 from utils.redact import redact_text
 
 FlowFunction = Callable[[Any, FlowContext], Awaitable[Any]]
@@ -70,9 +70,10 @@ def read_params(flow: Flow, raw: Any) -> Params:
     if not isinstance(raw, dict):
         raise BadTask(f"params: must be a JSON object, is {type(raw).__name__}")
     try:
-        return flow.params.model_validate(raw)
+        params: Params = flow.params.__pydantic_validator__.validate_python(raw)  # model_validate, without its options
     except ValidationError as error:
         raise BadTask(describe(error)) from error
+    return params
 
 
 def claimed_params(flow: Flow, claim: Claim) -> Params:
@@ -81,24 +82,25 @@ def claimed_params(flow: Flow, claim: Claim) -> Params:
     Raises:
         BadTask: as ``read_params``, or the row names another platform than the flow's.
     """
-    if (claim.platform or "").upper() != flow.platform and flow.name not in ASSET_FLOWS:
+    platform, text = claim.platform or "", claim.params or ""
+    if platform != flow.platform and platform.upper() != flow.platform and flow.name not in ASSET_FLOWS:
         raise BadTask(f"platform: {flow.name} is a flow of {flow.platform}")
-    text = (claim.params or "").encode()
-    if not 0 < len(text) <= MAX_PARAMS_BYTES:
-        raise BadTask(f"params: at most {MAX_PARAMS_BYTES} bytes of JSON, got {len(text)}")
+    size = len(text) if text.isascii() else len(text.encode())
+    if not 0 < size <= MAX_PARAMS_BYTES:
+        raise BadTask(f"params: at most {MAX_PARAMS_BYTES} bytes of JSON, got {size}")
     try:
         raw = from_json(text)
     except (ValueError, RecursionError) as error:
         raise BadTask("params: nested too deeply, or a number has too many digits") from error
-    if isinstance(raw, dict) and issubclass(flow.params, CsvParams):
+    if flow.params.csv and isinstance(raw, dict):
         raw["scrape_id"] = claim.id
     return read_params(flow, raw)
 
 
 def done(flow: Flow, claim: Claim, result: Any) -> Done:
     """The report of a flow that returned. Callers of csv flows read the result as text in ``data``."""
-    text = None if result is None else json_text(json_safe(result))
-    return Done(claim, json_safe(str(result)) if issubclass(flow.params, CsvParams) else NO_DATA, text)
+    text = None if result is None else safe_text(result)
+    return Done(claim, json_safe(str(result)) if flow.params.csv else NO_DATA, text)
 
 
 def failed(flow: Flow | None, claim: Claim, error: BaseException) -> Failed:

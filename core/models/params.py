@@ -5,7 +5,7 @@ as text; an unknown key is refused with its name.
 """
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,7 +13,9 @@ MAX_PARAMS_BYTES = 256 * 1024
 
 
 class Params(BaseModel):
-    """Base of all parameter models."""
+    """Base of all parameter models. ``csv``: callers read the result as text."""
+
+    csv: ClassVar[bool] = False
 
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True, frozen=True, str_strip_whitespace=True)
 
@@ -286,6 +288,7 @@ class GptCategoryParams(Params):
 class CsvParams(Params):
     """A csv job; ``scrape_id`` is filled in with the task's id when it runs."""
 
+    csv: ClassVar[bool] = True
     scrape_id: int | None = None
 
 

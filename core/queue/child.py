@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,9 +64,9 @@ async def _work(order: Order, end: socket.socket) -> None:
     registry = build_registry(settings.workers.beat_extra_flows)
     clients = _Clients(order)
 
-    async def run_flow(flow: Flow, params: Params, claim: Claim) -> Any:
+    def run_flow(flow: Flow, params: Params, claim: Claim) -> Awaitable[Any]:
         context = FlowContext(clients.runtime, claim.id, utc_now(), claim.attempt)
-        return await scraper.resolve(str(flow.target))(params, context)
+        return scraper.resolve(str(flow.target))(params, context)
 
     database = settings.database
     queue = WorkerQueue(database.pooled_url, order.worker, direct=database.pgbouncer_url is None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 import asyncpg
@@ -38,7 +38,9 @@ class QueueUnavailable(Exception):
 class Claim(NamedTuple):
     """A task this worker holds. ``token`` with the worker's id is the fence; ``params`` is JSON text or null.
 
-    A tuple, like the two below, because a busy process makes many thousands a second. In the statements' order.
+    Times are microseconds since PostgreSQL's epoch, as they go over the wire: whole numbers cost a third of datetimes,
+    and the fence compares nothing else. A tuple, like the two below, because a busy process makes many thousands a
+    second. In the statements' order.
     """
 
     id: int
@@ -46,8 +48,8 @@ class Claim(NamedTuple):
     platform: str | None
     params: str | None
     attempt: int
-    token: datetime
-    created_at: datetime | None = None
+    token: int
+    created_at: int | None = None
 
 
 class Done(NamedTuple):
@@ -151,6 +153,9 @@ class WorkerQueue:
         try:
             if self._conn is None or self._conn.is_closed():
                 self._conn = await connect(self._url, name=f"beat worker {self._worker}", prepared=self._direct)
+                await self._conn.set_type_codec(
+                    "timestamptz", schema="pg_catalog", format="tuple", encoder=lambda at: (at,), decoder=itemgetter(0)
+                )
             return await statement(self._conn)
         except LOST as error:
             await self.aclose()

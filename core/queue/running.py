@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
@@ -41,11 +41,12 @@ class Why(Enum):
 
 @dataclass(slots=True, eq=False)
 class Running:
-    """A task in a slot. ``deadline`` is the loop's time of its next cancellation."""
+    """A task in a slot. ``deadline`` is the loop's time of its next cancellation; ``slot`` None means not begun."""
 
     claim: Claim
-    limit_s: float
+    flow: Flow | None
     started_at: float
+    limit_s: float
     deadline: float
     slot: asyncio.Task[None] | None = None
     why: Why | None = None
@@ -71,6 +72,7 @@ class RunningTasks:
         self._parked: list[asyncio.Future[None]] = []  # slots with nothing to do
         self._next_is_ready = False
         self._slots: set[asyncio.Task[None]] = set()
+        self._ran: dict[tuple[str, str], list[float]] = {}  # seconds per flow and outcome, not yet counted
         self.done: list[Done] = []
         self.failed: list[Failed] = []
         self.freed: list[Claim] = []
@@ -90,18 +92,30 @@ class RunningTasks:
         """Running tasks per flow."""
         return Counter(running.claim.flow for running in self._running.values())
 
-    def start(self, claim: Claim) -> None:
-        """Run a claimed task in a slot; ``limits`` hold for tasks that start from now on."""
-        flow = self._registry.get(claim.flow)
-        limit_s = self.limits.get(claim.flow) or (flow.time_limit_s if flow else None) or self.default_limit_s
+    def start(self, claims: Sequence[Claim]) -> None:
+        """Run claimed tasks in slots; ``limits`` hold for tasks that start from now on."""
         now = self._loop.time()
-        running = Running(claim, limit_s, now, now + limit_s)
-        self._running[claim.id] = running
-        if claim.attempt == 1 and claim.created_at is not None:
-            COUNTS.observe(PICKUP, (claim.token - claim.created_at).total_seconds(), claim.flow)
-        self._due.append(running)
-        self._look_at(running.deadline)
-        self._ready_one()
+        by_flow: dict[str, list[Claim]] = {}
+        for claim in claims:
+            by_flow.setdefault(claim.flow, []).append(claim)
+        for name, ours in by_flow.items():
+            flow = self._registry.get(name)
+            limit_s = self.limits.get(name) or (flow.time_limit_s if flow else None) or self.default_limit_s
+            for claim in ours:
+                self._running[claim.id] = running = Running(claim, flow, now, limit_s, now + limit_s)
+                self._due.append(running)
+            self._look_at(now + limit_s)
+            waited = [(c.token - c.created_at) / 1e6 for c in ours if c.attempt == 1 and c.created_at is not None]
+            if waited:
+                COUNTS.observe(PICKUP, waited, name)
+        if claims:
+            self._ready_one()
+
+    def count(self) -> None:
+        """Count how long the tasks ran that have ended since the last time."""
+        ran, self._ran = self._ran, {}
+        for (flow, outcome), durations in ran.items():
+            COUNTS.observe(DURATION, durations, flow, outcome)
 
     def cancel(self, task_id: int, why: Why) -> None:
         """Cancel a task; one that swallows it is cancelled again, and given up in the end."""
@@ -169,12 +183,12 @@ class RunningTasks:
             await parked
 
     async def _execute(self, running: Running) -> None:
-        claim = running.claim
+        claim, flow = running.claim, running.flow
         _claim_of_log.set(claim)
-        flow = self._registry.get(claim.flow)
         report: Done | Failed | None
         try:
-            flow = scraper.built_flow(self._registry, claim.flow)
+            if flow is None or flow.target is None:
+                flow = scraper.built_flow(self._registry, claim.flow)
             result = await self._run_flow(flow, scraper.claimed_params(flow, claim), claim)
             report = scraper.done(flow, claim, result)
         except asyncio.CancelledError as error:
@@ -186,18 +200,21 @@ class RunningTasks:
         self._end(running, report)
 
     def _end(self, running: Running, report: Done | Failed | None) -> None:
-        if self._running.get(running.claim.id) is not running:
+        claim, why = running.claim, running.why
+        if self._running.get(claim.id) is not running:
             return
-        del self._running[running.claim.id]
-        outcome = running.why.name.lower() if running.why else "done" if isinstance(report, Done) else "failed"
-        COUNTS.observe(DURATION, self._loop.time() - running.started_at, running.claim.flow, outcome)
-        if running.why is Why.TIME_LIMIT:
-            report = scraper.timed_out(running.claim, running.limit_s)
-        if running.why is Why.DRAIN and report is None:
-            self.freed.append(running.claim)
-        elif isinstance(report, Done) and running.why is not Why.REVOKED:
+        del self._running[claim.id]
+        outcome = why.name.lower() if why else "done" if isinstance(report, Done) else "failed"
+        self._ran.setdefault((claim.flow, outcome), []).append(self._loop.time() - running.started_at)
+        if why is Why.TIME_LIMIT:
+            self.failed.append(scraper.timed_out(claim, running.limit_s))
+        elif report is None and why is Why.DRAIN:
+            self.freed.append(claim)
+        elif why is Why.REVOKED:
+            pass  # whoever took the claim has said what becomes of the task
+        elif isinstance(report, Done):
             self.done.append(report)
-        elif isinstance(report, Failed) and running.why is not Why.REVOKED:
+        elif report is not None:
             self.failed.append(report)
         self._on_end()
 

@@ -97,6 +97,7 @@ class Worker:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
                 self._wake.set()
+        self._tasks.count()
         return self._tasks.wedged
 
     def _finished(self) -> bool:
@@ -104,6 +105,7 @@ class Worker:
 
     async def _turn(self) -> None:
         tasks = self._tasks
+        tasks.count()
         if self._uncertain:
             await self._adopt()
         self._confirm_shares()
@@ -126,8 +128,7 @@ class Worker:
         claims, accepted = await self._queue.step(free, reported, oldest_first=self._steps % FAIRNESS == 0)
         del self._tasks.done[: len(reported)]
         count_done(reported, accepted)
-        for claim in claims:
-            self._tasks.start(claim)
+        self._tasks.start(claims)
         if claims and self._hurry:  # claimed by a statement that was in flight when time was up
             self._loop.call_later(0, self._hand_back)
         got = Counter(claim.flow for claim in claims)
@@ -155,8 +156,7 @@ class Worker:
     async def _adopt(self) -> None:
         """After a lost connection: run what was claimed but never heard of, forget what is no longer ours."""
         held = {(claim.id, claim.token): claim for claim in await self._queue.held()}
-        for claim in self._tasks.keep(held):
-            self._tasks.start(claim)
+        self._tasks.start(self._tasks.keep(held))
         self._offers.heat_all()
         self._uncertain = False
 

@@ -98,8 +98,8 @@ def test_counts_are_handed_on_once_and_add_up() -> None:
     counts.watch(lambda: firsts.append(1))
     for _ in range(2):
         counts.add(TASKS, "a flow", "complete")
-        counts.observe(DURATION, 0.2, "a flow", "done")
-        counts.observe(PICKUP, 9999, "a flow")
+        counts.observe(DURATION, [0.2], "a flow", "done")
+        counts.observe(PICKUP, [9999, -1], "a flow")
     counts.add(TASKS, "nothing", "complete", by=0)
     taken = counts.take()
     assert (len(firsts), counts.take()) == (1, [])
@@ -113,4 +113,5 @@ def test_counts_are_handed_on_once_and_add_up() -> None:
     names, labels, values = columns([*taken, *taken])
     assert values[names.index("beat_tasks_total")] == 4
     assert values[names.index("beat_task_duration_seconds_sum")] == pytest.approx(0.8)
+    assert values[names.index("beat_task_pickup_seconds_sum")] == 4 * 9999
     assert '["a flow", "11"]' in labels, "beyond the last bound"

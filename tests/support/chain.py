@@ -7,7 +7,6 @@ import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -81,8 +80,7 @@ _RESET = text("""update credential
     set disabled_till = null, data_access_expired = false, enabled = true, rest_count = 0, last_error = null""")
 _STATES = text("""select source, disabled_till, data_access_expired, rest_count, last_error,
     extract(epoch from disabled_till - now())::float8 as left_s from credential order by id""")
-_PICKED = datetime(2025, 1, 1, tzinfo=UTC)
-_CLAIM = Claim(7, "refresh_profile_by_handle", "INSTAGRAM", '{"handle": "x"}', 1, _PICKED, None)
+_CLAIM = Claim(7, "refresh_profile_by_handle", "INSTAGRAM", '{"handle": "x"}', 1, 0, None)
 
 
 @dataclass

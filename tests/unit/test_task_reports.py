@@ -20,7 +20,7 @@ UNSTORABLE = "nul \x00 and half a pair \ud83d"
 
 
 def claim(params: str | None = '{"handle": "natgeo"}', platform: str | None = "INSTAGRAM") -> Claim:
-    return Claim(7, HANDLE.name, platform, params, 1, datetime(2025, 1, 1, tzinfo=UTC), None)
+    return Claim(7, HANDLE.name, platform, params, 1, 0, None)
 
 
 @pytest.mark.parametrize("platform", ["INSTAGRAM", "instagram", "Instagram"])
