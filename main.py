@@ -15,6 +15,7 @@ from core.queue.direct import require_direct
 from core.queue.plan import plan, plan_listeners
 from core.queue.pool import Pool
 from credentials.vault import Vault, VaultError
+from utils.leave import leave
 from utils.logging import configure
 
 
@@ -46,4 +47,4 @@ def main() -> int:
 
 if __name__ == "__main__":
     del __file__  # multiprocessing would have every child run this file again: 2.4 MB each
-    sys.exit(main())
+    leave(main())

@@ -18,6 +18,7 @@ from core.queue.plan import plan_assets
 from core.queue.pool import Pool
 from credentials.vault import Vault, VaultError
 from utils.cores import usable_cores
+from utils.leave import leave
 from utils.logging import configure
 
 
@@ -51,4 +52,4 @@ def main() -> int:
 
 if __name__ == "__main__":
     del __file__  # multiprocessing would have every child run this file again: 2.4 MB each
-    sys.exit(main())
+    leave(main())

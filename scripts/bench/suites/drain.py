@@ -9,13 +9,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.amqp.relay import RELAY_LOCK
 from scripts.bench import counting, limit, load
 from scripts.bench.limit import Drained
 from scripts.bench.place import BenchError, Place
-from scripts.bench.pool import running_pool
+from scripts.bench.pool import held_relay, running_pool
 from scripts.bench.rows import Metric, Row, Target, row_of
-from utils.db import connect
 
 SETTLE_S = 2.6
 """A pause reaches the children with the supervisor's next look, at most 1.1 s later; twice that and some."""
@@ -45,7 +43,7 @@ async def drain(place: Place, shape: Shape, jobs: int) -> Drained:
     async with AsyncExitStack() as stack:
         counts = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="beat-bench-")))
         if not shape.relay:
-            await _hold_relay_lock(stack, place.url)
+            await stack.enter_async_context(held_relay(place.url))
         await place.pg.execute("truncate scrape_request_log, event_outbox, beat_flow")
         env = place.direct_env(**{counting.VARIABLE: str(counts)})
         size = str(shape.processes / 4)
@@ -61,13 +59,6 @@ async def drain(place: Place, shape: Shape, jobs: int) -> Drained:
         if done.jobs != jobs:
             raise BenchError(f"{shape.label}: completed {done.jobs} of {jobs} jobs")
         return Drained(done.per_s, counting.total(counts) / jobs, cost)
-
-
-async def _hold_relay_lock(stack: AsyncExitStack, url: str) -> None:
-    """Be the one relay that works, and do nothing: the pool's own stands by."""
-    conn = await connect(url, name="beat bench holds the relay", command_timeout_s=None)
-    stack.push_async_callback(conn.close)
-    await conn.execute("select pg_advisory_lock($1)", RELAY_LOCK)
 
 
 async def suite(place: Place, *, quick: bool) -> list[Row]:
