@@ -68,4 +68,3 @@ class Batches(Generic[T, R]):
         for (_, result), answer in zip(batch, answers, strict=True):
             if not result.done():
                 result.set_result(answer)
-

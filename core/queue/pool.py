@@ -26,6 +26,8 @@ from core.queue.queue import QueueUnavailable
 from core.queue.roster import Roster
 from core.queue.upkeep import Upkeep
 
+RELAY_PACE_S = 0.025  # a relay woken for every step would take a core from the workers
+
 
 class Pool:
     """A supervisor and its children. ``runtime`` is the dotted path of what builds a child's clients."""
@@ -46,7 +48,7 @@ class Pool:
         self._stopping = False
         self._stopped = asyncio.Event()
         self._ready_logged = False
-        self._relay_due = False
+        self._relay_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -154,12 +156,12 @@ class Pool:
     # -- wake-ups -----------------------------------------------------------------------------------------------------
 
     def _wake_relay(self) -> None:
-        if not self._relay_due:
-            self._relay_due = True
-            asyncio.get_running_loop().call_later(0.005, self._tell_relay)
+        loop = asyncio.get_running_loop()
+        if self._relay_at <= loop.time():  # no word to it is on its way
+            self._relay_at = max(loop.time() + 0.005, self._relay_at + RELAY_PACE_S)
+            loop.call_at(self._relay_at, self._tell_relay)
 
     def _tell_relay(self) -> None:
-        self._relay_due = False
         for child in self.children.values():
             if child.spec.name == RELAY:
                 child.link.tell("wake")

@@ -113,8 +113,8 @@ class WorkerQueue:
                 results if results.count(None) < len(results) else [],
             )
         )
-        accepted = next(row["done"] for row in rows if row["id"] is None)
-        return [Claim._make(row[1:]) for row in rows if row["id"] is not None], set(accepted or ())
+        accepted = next(row[0] for row in rows if row[1] is None)
+        return [Claim._make(row[1:]) for row in rows if row[1] is not None], set(accepted or ())
 
     async def fail(self, failed: Sequence[Failed]) -> dict[int, str]:
         """End or postpone tasks; gives the new status of those that were still held."""
@@ -162,4 +162,3 @@ class WorkerQueue:
             raise QueueUnavailable(type(error).__name__) from error
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
             raise QueueUnavailable(type(error).__name__) from error
-

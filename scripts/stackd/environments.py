@@ -42,7 +42,8 @@ def _install(layout: Layout, target: Path, requirements: Path) -> None:
 
 def create_virtualenv(layout: Layout, target: Path) -> None:
     """Make an empty environment with pip, also where Debian's Python came without ensurepip."""
-    python = Path(sys.base_prefix) / "bin" / "python3"  # not that of a virtual environment, which may be thrown away
+    name = "python{}.{}".format(*sys.version_info)
+    python = Path(sys.base_prefix) / "bin" / name  # not that of a virtual environment, which may be thrown away
     has_ensurepip = find_spec("ensurepip") is not None
     if not has_ensurepip and is_root():
         get_packages(["python3-venv"], layout)
