@@ -82,11 +82,10 @@ def claimed_params(flow: Flow, claim: Claim) -> Params:
     Raises:
         BadTask: as ``read_params``, or the row names another platform than the flow's.
     """
-    platform, text = claim.platform or "", claim.params or ""
-    if platform != flow.platform and platform.upper() != flow.platform and flow.name not in ASSET_FLOWS:
+    platform, text = claim.platform, claim.params or ""
+    if platform != flow.platform and (platform or "").upper() != flow.platform and flow.name not in ASSET_FLOWS:
         raise BadTask(f"platform: {flow.name} is a flow of {flow.platform}")
-    size = len(text) if text.isascii() else len(text.encode())
-    if not 0 < size <= MAX_PARAMS_BYTES:
+    if not 0 < len(text) <= MAX_PARAMS_BYTES // 4 and not 0 < (size := len(text.encode())) <= MAX_PARAMS_BYTES:
         raise BadTask(f"params: at most {MAX_PARAMS_BYTES} bytes of JSON, got {size}")
     try:
         raw = from_json(text)

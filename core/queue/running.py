@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -72,7 +72,8 @@ class RunningTasks:
         self._parked: list[asyncio.Future[None]] = []  # slots with nothing to do
         self._next_is_ready = False
         self._slots: set[asyncio.Task[None]] = set()
-        self._ran: dict[tuple[str, str], list[float]] = {}  # seconds per flow and outcome, not yet counted
+        # Seconds by flow and outcome, not yet counted.
+        self._ran: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self.done: list[Done] = []
         self.failed: list[Failed] = []
         self.freed: list[Claim] = []
@@ -113,9 +114,9 @@ class RunningTasks:
 
     def count(self) -> None:
         """Count how long the tasks ran that have ended since the last time."""
-        ran, self._ran = self._ran, {}
-        for (flow, outcome), durations in ran.items():
+        for (flow, outcome), durations in self._ran.items():
             COUNTS.observe(DURATION, durations, flow, outcome)
+        self._ran.clear()
 
     def cancel(self, task_id: int, why: Why) -> None:
         """Cancel a task; one that swallows it is cancelled again, and given up in the end."""
@@ -168,36 +169,31 @@ class RunningTasks:
             slot.add_done_callback(self._slots.discard)
 
     async def _slot(self) -> None:
+        """Run one due task after the other; written out in one coroutine, because each one more costs all tasks."""
         me = asyncio.current_task()
+        report: Done | Failed | None
         while True:
             self._next_is_ready = False
             while self._due:
                 running = self._due.popleft()
-                running.slot = me
+                running.slot, claim, flow = me, running.claim, running.flow
                 if self._due:
                     self._ready_one()
-                await self._execute(running)
+                _claim_of_log.set(claim)
+                try:
+                    if flow is None or flow.target is None:
+                        flow = scraper.built_flow(self._registry, claim.flow)
+                    result = await self._run_flow(flow, scraper.claimed_params(flow, claim), claim)
+                    report = scraper.done(flow, claim, result)
+                except asyncio.CancelledError as error:
+                    report = None if running.why else scraper.failed(flow, claim, error)
+                except (Exception, SystemExit) as error:  # noqa: BLE001  any flow's error becomes its row's
+                    report = _failed(flow, claim, error)
+                self._end(running, report)
                 if running.cancels:  # a cancelled asyncio task is not used again
                     return
             self._parked.append(parked := self._loop.create_future())
             await parked
-
-    async def _execute(self, running: Running) -> None:
-        claim, flow = running.claim, running.flow
-        _claim_of_log.set(claim)
-        report: Done | Failed | None
-        try:
-            if flow is None or flow.target is None:
-                flow = scraper.built_flow(self._registry, claim.flow)
-            result = await self._run_flow(flow, scraper.claimed_params(flow, claim), claim)
-            report = scraper.done(flow, claim, result)
-        except asyncio.CancelledError as error:
-            report = None if running.why else scraper.failed(flow, claim, error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  any flow's error becomes its row's
-            report = scraper.failed(flow, claim, error)
-            trace = None if isinstance(error, scraper.EXPECTED) else error
-            logger.opt(exception=trace).bind(code=report.code, reason=report.data).info("task failed")
-        self._end(running, report)
 
     def _end(self, running: Running, report: Done | Failed | None) -> None:
         claim, why = running.claim, running.why
@@ -205,7 +201,7 @@ class RunningTasks:
             return
         del self._running[claim.id]
         outcome = why.name.lower() if why else "done" if isinstance(report, Done) else "failed"
-        self._ran.setdefault((claim.flow, outcome), []).append(self._loop.time() - running.started_at)
+        self._ran[claim.flow, outcome].append(self._loop.time() - running.started_at)
         if why is Why.TIME_LIMIT:
             self.failed.append(scraper.timed_out(claim, running.limit_s))
         elif report is None and why is Why.DRAIN:
@@ -242,6 +238,13 @@ class RunningTasks:
         self.freed += [other.claim for other in self._running.values() if other.why in (None, Why.DRAIN)]
         self._running.clear()
         self._on_end()
+
+
+def _failed(flow: Flow | None, claim: Claim, error: BaseException) -> Failed:
+    report = scraper.failed(flow, claim, error)
+    trace = None if isinstance(error, scraper.EXPECTED) else error
+    logger.opt(exception=trace).bind(code=report.code, reason=report.data).info("task failed")
+    return report
 
 
 def name_task(record: Record) -> None:
