@@ -78,10 +78,11 @@ async def _statements(worker: asyncio.subprocess.Process) -> int:
 async def _work(url: str, batch: int, table: str) -> None:
     """One worker: claim a batch, complete it, until a claim comes back empty."""
     conn = await asyncpg.connect(url)
-    await conn.fetch("select 1")
+    claim, complete = CLAIM.format(table=table), COMPLETE.format(table=table)
+    await conn.fetch(claim, 0)  # both are prepared before the clock runs
+    await conn.execute(complete, [])
     print("ready", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
-    claim, complete = CLAIM.format(table=table), COMPLETE.format(table=table)
     statements = 1
     while rows := await conn.fetch(claim, batch):
         await conn.execute(complete, [row["id"] for row in rows])

@@ -15,6 +15,9 @@ from scripts.bench.place import BenchError, Place
 from scripts.bench.pool import held_relay, running_pool
 from scripts.bench.rows import Metric, Row, Target, row_of
 
+WARM_UP = 2_000
+"""Jobs before the measured ones: with the first a process connects, has its statements planned and makes its slots."""
+
 SETTLE_S = 2.6
 """A pause reaches the children with the supervisor's next look, at most 1.1 s later; twice that and some."""
 
@@ -48,6 +51,8 @@ async def drain(place: Place, shape: Shape, jobs: int) -> Drained:
         env = place.direct_env(**{counting.VARIABLE: str(counts)})
         size = str(shape.processes / 4)
         async with running_pool(env, shape.module, WORKER_FLOWS=shape.flow, WORKER_SCALE=size) as pool:
+            await load.fill(place.pg, load.QUEUE, shape.flow, WARM_UP)
+            await load.wait_until_done(place.pg, load.QUEUE)
             await place.pg.execute("insert into beat_flow (flow, paused) values ($1, true)", shape.flow)
             await asyncio.sleep(SETTLE_S)
             await load.fill(place.pg, load.QUEUE, shape.flow, jobs)
@@ -58,7 +63,7 @@ async def drain(place: Place, shape: Shape, jobs: int) -> Drained:
         done = await load.span(place.pg, load.QUEUE)
         if done.jobs != jobs:
             raise BenchError(f"{shape.label}: completed {done.jobs} of {jobs} jobs")
-        return Drained(done.per_s, counting.total(counts) / jobs, cost)
+        return Drained(done.per_s, counting.total(counts) / (WARM_UP + jobs), cost)
 
 
 async def suite(place: Place, *, quick: bool) -> list[Row]:
