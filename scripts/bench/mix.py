@@ -15,8 +15,8 @@ def clean_kind(number: int) -> str:
 
 
 def faulty_kind(number: int) -> str:
-    """A fifth has expired, a twentieth never comes, a twentieth takes two seconds; of the others, counted by themselves,
-    one in ten is odd as in ``clean_kind``: a picture of 1.5 MB costs ten usual ones."""
+    """A fifth has expired, a twentieth never comes, a twentieth takes two seconds; of the others, counted by
+    themselves, one in ten is odd as in ``clean_kind``: a picture of 1.5 MB costs ten usual ones."""
     turn, place = divmod(number, _TURN)
     if place < len(_BAD):
         return _BAD[place]
