@@ -1,7 +1,8 @@
 """The least that copying a file costs: a raw aiohttp GET and a signed PUT of what came, a new key each time.
 
-``python -m scripts.bench.media_limit CDN SINK SLOTS FIRST COUNT`` copies some files to be warm, says "ready", waits for a
-line, copies the files of these numbers, and says what that took, as JSON. Kinds are dealt as to Beat. No queue, no rows, no checks.
+``python -m scripts.bench.media_limit CDN SINK SLOTS FIRST COUNT`` copies some files to be warm, says "ready", waits for
+a line, copies the files of these numbers, and says what that took, as JSON. Kinds are dealt as to Beat. No queue, no
+rows, no checks.
 """
 
 from __future__ import annotations

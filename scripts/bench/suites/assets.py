@@ -23,8 +23,8 @@ from scripts.bench.uploads import (
     limit_run,
     site,
     url_of,
-    warm_up,
     wait_until_tried,
+    warm_up,
 )
 from utils.cores import usable_cores
 
