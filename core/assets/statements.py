@@ -49,3 +49,10 @@ select g.number, p.profile_id, p.handle
 from unnest($1::text[]) with ordinality g(shortcode, number) join instagram_post p using (shortcode)
 where p.publish_time > now() - interval '24 hours' and p.profile_id <> '' and p.handle <> ''"""
 """Whose stories ``$1 shortcodes`` are, of those that can still be seen and have an owner."""
+
+CALLS = {
+    FIND: "select * from asset_find($1, $2, $3, $4)",
+    RECORD: "select * from asset_record($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+}
+"""The functions of schema.sql that hold the same statements, as they are called through a pooler: there a
+statement cannot stay prepared, but a function's plan is kept by each of the pooler's server connections."""

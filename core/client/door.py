@@ -19,6 +19,9 @@ SIMULATED = re.compile(
 """Hosts of the simulator's CDN."""
 
 _READ_BUFFER = 1 << 16
+_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36"
+_HEADERS = {"Accept-Encoding": "identity", "User-Agent": _AGENT}
+"""Neutral: no cookie, no referrer, nothing that says who asks."""
 
 
 class Door:
@@ -71,6 +74,7 @@ def _session(
         connector=media_connector(names, reach, limit=0, per_host=per_host),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=timeout,
+        headers=_HEADERS,
         auto_decompress=False,
         read_bufsize=_READ_BUFFER,
         requote_redirect_url=False,

@@ -28,7 +28,6 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _DEAD = frozenset({403, 404, 410})
 _BUSY = frozenset({408, 425, 429})
 _NOTE = 512
-_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36"
 _ACCEPT = {"IMAGE": "image/*", "VIDEO": "video/*"}
 
 
@@ -43,8 +42,8 @@ class Ask:
     last_modified: str | None = None
 
     def headers(self) -> dict[str, str]:
-        """Neutral headers: no cookie, no referrer, nothing that says who asks."""
-        found = {"Accept": _ACCEPT.get(self.asset_type, "*/*"), "Accept-Encoding": "identity", "User-Agent": _AGENT}
+        """What this request says beyond the door's own headers."""
+        found = {"Accept": _ACCEPT.get(self.asset_type, "*/*")}
         if self.etag:
             found["If-None-Match"] = self.etag
         if self.last_modified:

@@ -8,12 +8,12 @@ from urllib.parse import quote
 from core.client.errors import MediaRefused
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+")
-_LONGEST = 1024
-"""Bytes of a key, as S3 has it."""
+_LONGEST = 1019
+"""Bytes of a key as S3 has it, 1024, without the longest extension."""
 
 
-def asset_key(entity_type: str, platform: str, entity_id: str, extension: str) -> str:
-    """``assets/<entity_type>s/<platform>/<entity_id>.<extension>``, type and platform in lower case.
+def asset_stem(entity_type: str, platform: str, entity_id: str) -> str:
+    """``assets/<entity_type>s/<platform>/<entity_id>``, type and platform in lower case: a key but for its extension.
 
     Characters of the id other than letters, digits and ``._-`` are percent-encoded in the key itself, so that no id
     can name another one's object; in a URL such a key is encoded once more.
@@ -21,10 +21,10 @@ def asset_key(entity_type: str, platform: str, entity_id: str, extension: str) -
     Raises:
         MediaRefused: BAD_ENTITY: a part is empty, ``.`` or ``..``, or the key is too long.
     """
-    key = f"assets/{_segment(entity_type.lower())}s/{_segment(platform.lower())}/{_segment(entity_id)}.{extension}"
-    if len(key) > _LONGEST:
-        raise MediaRefused("BAD_ENTITY", f"the id makes a key of more than {_LONGEST} bytes")
-    return key
+    stem = f"assets/{_segment(entity_type.lower())}s/{_segment(platform.lower())}/{_segment(entity_id)}"
+    if len(stem) > _LONGEST:
+        raise MediaRefused("BAD_ENTITY", "the id makes a key that is longer than the store allows")
+    return stem
 
 
 def _segment(text: str) -> str:

@@ -48,7 +48,7 @@ class LargeUploads:
         """
         async with self._turns:
             if body.size <= SINGLE:
-                await self._call("put_object", Key=key, Body=body.open(), ContentLength=body.size, **about)
+                await self._call("put_object", Key=key, Body=body.pieces(), ContentLength=body.size, **about)
             else:
                 await self._put_in_parts(key, body, about)
 
@@ -96,7 +96,7 @@ class LargeUploads:
         for at in range(0, body.size, length):
             part: dict[str, Any] = {"PartNumber": len(parts) + 1}
             answer = await self._call(
-                "upload_part", Key=mark.key, UploadId=mark.upload_id, Body=body.open(at, length), **part
+                "upload_part", Key=mark.key, UploadId=mark.upload_id, Body=body.pieces(at, length), **part
             )
             parts.append({**part, "ETag": answer["ETag"]})
         return parts

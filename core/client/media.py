@@ -16,7 +16,7 @@ from core.client.decode import Decoder
 from core.client.door import Door
 from core.client.errors import MediaRefused
 from core.client.fetch import Ask, Fetched, Fetcher
-from core.client.keys import asset_key
+from core.client.keys import asset_stem
 from core.client.large import READ_S, TIMEOUT_S, LargeUploads
 from core.client.marks import Marks
 from core.client.sniff import KINDS, Kind
@@ -102,6 +102,7 @@ class MediaClient:
         Raises:
             UrlExpired, MediaRefused, MediaUnavailable, StoreRefused, StoreUnavailable: see ``core.client.errors``.
         """
+        stem = asset_stem(request.entity_type, request.platform, request.entity_id)  # without one no request is made
         ask = self._ask(request)
         self._store.check_open()
         with await self._fetcher.fetch(ask) as fetched:
@@ -110,7 +111,7 @@ class MediaClient:
             body, kind = fetched.body, fetched.kind
             if self._decoder is not None:
                 await self._decoder.check(body.open, kind)
-            key = asset_key(request.entity_type, request.platform, request.entity_id, kind.extension)
+            key = f"{stem}.{kind.extension}"
             await self._put(key, body, kind)
             return Uploaded(key, kind.content_type, body.size, fetched.etag, fetched.last_modified, not_modified=False)
 
@@ -140,11 +141,10 @@ class MediaClient:
             self._decoder.close()
 
     def _ask(self, request: MediaRequest) -> Ask:
-        """What to download; an entity that no key can be made of costs no request."""
+        """What to download."""
         limit = self._limits.get(request.asset_type)
         if limit is None:
             raise MediaRefused("BAD_ENTITY", f"asset_type {request.asset_type!r} is neither IMAGE nor VIDEO")
-        asset_key(request.entity_type, request.platform, request.entity_id, "jpg")
         known = request.known_key is not None
         etag, modified = (request.etag, request.last_modified) if known else (None, None)
         return Ask(request.url, request.asset_type, limit, etag, modified)

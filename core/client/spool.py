@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
-import tempfile
-import threading
 from collections import deque
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
+from core.client.nameless import PIECE, NamelessFile, Pieces, Slice
 from core.client.sniff import ENOUGH
 
 SMALL = 1 << 20
 """Bytes up to which a body stays in memory."""
-
-_BATCH = 256 << 10
 
 
 class DiskBudget:
@@ -74,7 +70,7 @@ class Body:
         self.size = 0
         self.head = b""
         self.memory: bytearray | None = bytearray()
-        self._file: _NamelessFile | None = None
+        self._file: NamelessFile | None = None
         self._batch: list[bytes] = []
         self._batched = 0
         self._budget: DiskBudget | None = None
@@ -96,7 +92,7 @@ class Body:
             OSError: the directory cannot be written.
         """
         assert self.memory is not None
-        self._file = _NamelessFile(folder)
+        self._file = NamelessFile(folder)
         self._batch, self._batched, self.memory = [bytes(self.memory)], self.size, None
 
     async def write(self, chunk: bytes) -> None:
@@ -113,7 +109,7 @@ class Body:
             return
         self._batch.append(chunk)
         self._batched += len(chunk)
-        if self._batched >= _BATCH:
+        if self._batched >= PIECE:
             await self.flush()
 
     async def flush(self) -> None:
@@ -130,8 +126,13 @@ class Body:
         """A part of the bytes, all by default, as a file to read, with a position of its own."""
         size = self.size - start if length is None else min(length, self.size - start)
         if self._file is not None:
-            return cast(IO[bytes], _Slice(self._file, start, size))
+            return cast(IO[bytes], Slice(self._file, start, size))
         return io.BytesIO(memoryview(self.memory or b"")[start : start + size])
+
+    def pieces(self, start: int = 0, length: int | None = None) -> Pieces:
+        """A part of the bytes of a file, all by default, to be sent."""
+        assert self._file is not None
+        return Pieces(self._file, start, self.size - start if length is None else min(length, self.size - start))
 
     def close(self) -> None:
         """Let go of file and room; again is no error."""
@@ -143,56 +144,3 @@ class Body:
         if self._budget is not None:
             self._budget.give(self._room)
             self._budget = None
-
-
-class _NamelessFile:
-    """A temporary file for several threads: one that is still reading when it is closed gets an error, and not the
-    bytes of whatever has its descriptor next."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by the body
-        self._lock = threading.Lock()
-
-    def append(self, parts: list[bytes]) -> None:
-        with self._lock:
-            for part in parts:
-                view = memoryview(part)
-                while view:
-                    view = view[self._file.write(view) :]
-
-    def read(self, size: int, at: int) -> bytes:
-        with self._lock:
-            return os.pread(self._file.fileno(), size, at)
-
-    def close(self) -> None:
-        with self._lock:
-            self._file.close()
-
-
-class _Slice(io.RawIOBase):
-    def __init__(self, file: _NamelessFile, start: int, size: int) -> None:
-        super().__init__()
-        self._file = file
-        self._start = start
-        self._size = size
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = min(max(base + offset, 0), self._size)
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        found = self._file.read(min(len(buffer), self._size - self._at), self._start + self._at)
-        buffer[: len(found)] = found
-        self._at += len(found)
-        return len(found)

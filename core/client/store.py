@@ -75,6 +75,8 @@ class Store:
 
     def check_open(self) -> None:
         """Raise StoreUnavailable while the store is known to be away: what is downloaded meanwhile is wasted."""
+        if not self.circuit.is_open:
+            return
         try:
             with self.circuit.enter():
                 pass

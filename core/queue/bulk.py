@@ -60,6 +60,10 @@ $8 expiries, $9 first starts, $10 max_retries``. Gives per row its id and whethe
 task that has its key and whether it is the same. Events and wake-ups come from the insert trigger.
 """
 
+INSERT_CALL = "select * from tasks_insert($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+"""The function of schema.sql that holds the same statement: its plan, which costs more than a few rows do, is kept by
+the server connection, a pooler's too."""
+
 KEY_OWNERS = """
 select idempotency_key as key, id, flow, params::text as params from scrape_request_log
 where idempotency_key = any($1::text[])"""
@@ -147,7 +151,8 @@ async def insert_many(
 
 async def insert_checked(on: AsyncSession | asyncpg.Connection, rows: Sequence[Checked]) -> Sequence[Any]:
     """Queue rows that need no check, in one statement; gives what INSERT_MANY says of each, in order."""
-    return await _fetch(on, INSERT_MANY, *map(list, zip(*rows, strict=True))) if rows else []
+    statement = INSERT_CALL if isinstance(on, asyncpg.Connection) else INSERT_MANY
+    return await _fetch(on, statement, *map(list, zip(*rows, strict=True))) if rows else []
 
 
 def _columns(registry: Registry, number: int, row: Any, account_id: str | None, expires_at: datetime | None) -> Checked:

@@ -16,7 +16,7 @@ import asyncpg
 from core.flows.registry import ASSET_POOL
 from scripts.bench import load, sink
 from scripts.bench.cdn import Cdn, picture_url, running_cdn
-from scripts.bench.mix import EXPIRED
+from scripts.bench.mix import EXPIRED, clean_kind
 from scripts.bench.place import ROOT, BenchError, Place
 from scripts.bench.pool import Pool, running_pool
 
@@ -79,6 +79,15 @@ class Run:
     cpu_s: float
     server_s: float = 0.0
 
+    def __add__(self, other: Run) -> Run:
+        """Both, one after the other."""
+        return Run(
+            self.uploads + other.uploads,
+            self.seconds + other.seconds,
+            self.cpu_s + other.cpu_s,
+            self.server_s + other.server_s,
+        )
+
     @property
     def per_s(self) -> float:
         """Uploads a second."""
@@ -109,6 +118,12 @@ async def asset_pool(here: Site, processes: int) -> AsyncIterator[Pool]:
     """main_assets.py with so many processes."""
     async with running_pool(here.env(processes), "", program="main_assets.py") as pool:
         yield pool
+
+
+async def warm_up(here: Site, count: int) -> None:
+    """Open connections, fill caches."""
+    await asyncio.sleep(1.0)
+    await drained(here, clean_kind, count, range(count))
 
 
 async def fill(pg: asyncpg.Connection, kind_of: Callable[[int], str], count: int) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from core.assets import statements as assets
 from core.queue import statements as sql
+from core.queue.bulk import INSERT_MANY
 from scripts.migrate import migrate
 from tests.integration.test_queue_plans import explain, rows_of, step_args
 from tests.support.scratch import scratch_database
@@ -94,3 +95,15 @@ async def test_an_insert_into_a_million_waiting_uploads_takes_no_time(backlog: a
     after = await backlog.fetchval(read)
     await transaction.rollback()
     assert after - before <= 5
+
+
+@pytest.mark.parametrize(("statement", "call"), assets.CALLS.items(), ids=["find", "record"])
+async def test_the_uploaders_functions_for_pooled_connections_hold_the_same_text(
+    backlog: asyncpg.Connection, statement: str, call: str
+) -> None:
+    name = call.removeprefix("select * from ").partition("(")[0]
+    assert statement in await backlog.fetchval("select prosrc from pg_proc where proname = $1", name)
+
+
+async def test_the_function_that_queues_tasks_holds_the_same_text(backlog: asyncpg.Connection) -> None:
+    assert INSERT_MANY in await backlog.fetchval("select prosrc from pg_proc where proname = 'tasks_insert'")

@@ -228,7 +228,7 @@ async def test_a_full_disk_puts_the_task_off(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.client.spool._NamelessFile.append", full)
+    monkeypatch.setattr("core.client.nameless.NamelessFile.append", full)
     with pytest.raises(StoreUnavailable, match=r"SPOOL_FULL: .*No space left"):
         await client.upload(video("middle"))
     assert_nothing_is_left(s3, tmp_path, client)

@@ -68,3 +68,17 @@ async def test_who_is_cancelled_withdraws_what_was_not_sent_and_nothing_else() -
     assert double.calls == [[1], [3]]
     with pytest.raises(asyncio.CancelledError):
         await sent
+
+
+async def test_calls_kept_apart_wait_their_time_unless_a_whole_batch_waits() -> None:
+    double = Double()
+    double.held.set()
+    batches: Batches[int, int] = Batches(double, most=3, apart_s=3600.0)
+    assert await batches.add(1) == 2  # at once, when there was no call before
+    early = [batches.add(number) for number in (2, 3)]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert double.calls == [[1]]
+    early.append(batches.add(4))
+    assert await asyncio.gather(*early) == [4, 6, 8]
+    assert double.calls == [[1], [2, 3, 4]]

@@ -10,7 +10,7 @@ import pytest
 
 from core.client import errors, sniff
 from core.client.errors import MediaError, MediaRefused, StoreUnavailable, UrlExpired
-from core.client.keys import asset_key
+from core.client.keys import asset_stem
 from core.client.places import checked, expires_at, redirected
 from core.client.whole import is_whole
 from tests.sandbox.media.bodies import CONTENT_TYPES, file_of
@@ -117,14 +117,14 @@ def test_a_file_of_countless_boxes_is_given_up() -> None:
     ],
 )
 def test_ids_become_keys_that_no_other_id_has(entity_id: str, name: str) -> None:
-    assert asset_key("POST", "INSTAGRAM", entity_id, "jpg") == f"assets/posts/instagram/{name}.jpg"
+    assert asset_stem("POST", "INSTAGRAM", entity_id) == f"assets/posts/instagram/{name}"
 
 
 @pytest.mark.parametrize("part", ["", ".", ".."])
 def test_no_part_of_a_key_is_empty_or_dots(part: str) -> None:
     for parts in ((part, "INSTAGRAM", "1"), ("POST", part, "1"), ("POST", "INSTAGRAM", part)):
         with pytest.raises(MediaRefused, match="BAD_ENTITY"):
-            asset_key(*parts, "jpg")
+            asset_stem(*parts)
 
 
 @pytest.mark.parametrize(

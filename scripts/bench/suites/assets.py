@@ -1,6 +1,6 @@
 """Uploads: what one costs, how long one takes at half load, and what bad sources do to the others.
 
-The limit is a raw aiohttp GET and a signed PUT of the same bytes in as many processes.
+The limit is a raw aiohttp GET and a signed PUT of the same bytes in as many processes, before and after Beat's run.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from scripts.bench.uploads import (
     site,
     url_of,
     wait_until_tried,
+    warm_up,
 )
 from utils.cores import usable_cores
 
 A_DAY = 86400.0
+WARM = 2000
 
 TOOK = """
 select extract(epoch from a.updated_at - t.created_at)::float8 * 1000 as ms
@@ -42,12 +44,13 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
     limits, mixed, took = [], [], []
     async with site(place) as here:
         for _ in range(runs):
-            limits.append(await limit_run(here, processes, count))
+            before = await limit_run(here, processes, count)
             async with asset_pool(here, processes):
-                await asyncio.sleep(1.0)
-                if not ours:
-                    await drained(here, clean_kind, min(count, 500), range(min(count, 500)))  # connections, caches
+                await warm_up(here, min(count, WARM))
                 ours.append(await drained(here, clean_kind, count, range(count)))
+            limits.append(before + await limit_run(here, processes, count))
+            async with asset_pool(here, processes):
+                await warm_up(here, min(count, WARM))
                 good = [number for number in range(count) if is_good(number)]
                 mixed.append(await drained(here, faulty_kind, count, good))
                 took.append(await at_half_load(here, ours[-1].per_s / 2, seconds))

@@ -1,0 +1,82 @@
+-- The uploader's statements as functions, and that which queues tasks, so that their plans are kept behind a pooler:
+-- to plan them cost several times what they do. core/assets/statements.py and core/queue/bulk.py hold the same texts.
+create function tasks_insert(
+    numbers integer[], flows text[], platforms text[], params text[], priorities integer[], accounts text[],
+    keys text[], expiries timestamptz[], starts timestamptz[], max_retries integer[])
+returns table ("row" integer, id bigint, created boolean, same boolean)
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_column
+begin
+    return query
+with given as materialized (
+    select nextval('crawl_dump_id_seq') as id, g.* from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::int[],
+        $6::text[], $7::text[], $8::timestamptz[], $9::timestamptz[], $10::int[])
+        g(row, flow, platform, params, priority, account_id, key, expires_at, run_after, max_retries) order by g.row),
+put as (
+    insert into scrape_request_log
+        (id, flow, platform, params, priority, account_id, idempotency_key, expires_at, run_after, max_retries)
+    select id, flow, platform, params::jsonb, priority, account_id, key, expires_at, run_after, max_retries
+    from given order by row
+    on conflict (idempotency_key) do nothing
+    returning id, flow, params, idempotency_key as key)
+select g.row, coalesce(p.id, twin.id, first.id) as id, p.id is not null as created,
+    coalesce(twin.flow, first.flow) = g.flow and coalesce(twin.params, first.params) = g.params::jsonb as same
+from given g left join put p on p.id = g.id
+    left join put twin on p.id is null and twin.key = g.key
+    left join lateral (select s.id, s.flow, s.params from scrape_request_log s
+        where p.id is null and twin.id is null and s.idempotency_key = g.key offset 0) first on true
+order by g.row;
+end
+$$;
+
+create function asset_find(
+    entities text[], entity_types text[], asset_types text[], platforms text[])
+returns table (number bigint, asset_url text, original_url text, hash text, etag text, last_modified text)
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_column
+begin
+    return query
+select g.number, a.asset_url, a.original_url, a.hash::text as hash, a.etag, a.last_modified
+from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
+        g(entity_id, entity_type, asset_type, platform, number)
+    join asset a using (entity_id, entity_type, asset_type, platform)
+where a.asset_url <> '';
+end
+$$;
+
+create function asset_record(
+    entities text[], entity_types text[], asset_types text[], platforms text[],
+    asset_urls text[], original_urls text[], hashes text[], etags text[], last_modifieds text[], content_types text[],
+    sizes bigint[])
+returns table (number bigint, before text)
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_column
+begin
+    return query
+with given as materialized (
+    select g.*, a.id as held from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+            $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[]) with ordinality
+        g(entity_id, entity_type, asset_type, platform, asset_url, original_url, hash, etag, last_modified,
+            content_type, bytes, number)
+        left join asset a using (entity_id, entity_type, asset_type, platform)),
+before as materialized (
+    select a.id, a.asset_url from asset a where a.id = any(array(select held from given where held is not null))
+    order by a.entity_id, a.entity_type, a.asset_type, a.platform for update),
+put as (
+    insert into asset as a (entity_id, entity_type, asset_type, platform, asset_url, original_url, hash, etag,
+        last_modified, content_type, bytes)
+    select entity_id, entity_type, asset_type, platform, asset_url, original_url, hash::numeric, etag, last_modified,
+        content_type, bytes
+    from given where (select count(*) from before) >= 0
+    order by entity_id, entity_type, asset_type, platform
+    on conflict on constraint asset_key do update
+    set asset_url = excluded.asset_url, original_url = excluded.original_url, hash = excluded.hash,
+        etag = excluded.etag, last_modified = excluded.last_modified,
+        content_type = coalesce(excluded.content_type, a.content_type),
+        bytes = coalesce(excluded.bytes, a.bytes), updated_at = now()
+    returning 1)
+select g.number, b.asset_url as before
+from given g left join before b on b.id = g.held
+where (select count(*) from put) >= 0 and b.asset_url <> g.asset_url;
+end
+$$;
