@@ -46,7 +46,7 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
     of idle workers beside those with none."""
     seconds = 2.0 if quick else 5.0
     whole = str(await place.pg.fetchval(TRIGGER))
-    head, _, tail = whole.partition(EVENT)
+    head, _, tail = whole.rpartition(EVENT)  # the last one: another is for flows with a priority of their own
     wake_only = head + tail[tail.index("return null") :]
     limits: list[float] = []
     wake: list[float] = []
