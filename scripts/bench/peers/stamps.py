@@ -38,8 +38,8 @@ class Stamps:
 
 
 _MAKING = threading.Lock()
-"""The first jobs of a process may begin in several threads at once. A cache alone would let each make the file anew, and
-what one had noted in it before the next truncated it would be missed for ever."""
+"""The first jobs of a process may begin in several threads at once. A cache alone would let each make the file anew,
+and what one had noted in it before the next truncated it would be missed for ever."""
 
 
 @functools.cache
