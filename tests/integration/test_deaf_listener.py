@@ -16,6 +16,7 @@ import pytest
 
 from core.queue import listener
 from core.queue.listener import QueueListener
+from core.queue.statements import SELF_CHANNEL
 from tests.support.deaf_proxy import DeafProxy, deaf_proxy
 from tests.support.relay import until
 from utils.db import connect
@@ -96,6 +97,6 @@ async def test_a_connection_that_hears_itself_is_kept(pg: asyncpg.Connection, ea
         return len(heard) >= itself
 
     heard: list[object] = []
-    await pg.add_listener(listener.SELF_CHANNEL, lambda *args: heard.append(args[3]))
+    await pg.add_listener(SELF_CHANNEL, lambda *args: heard.append(args[3]))
     await until(partial(notified, 5))  # two missing ones would have been enough to replace it
     assert (ear.proxy.opened, ear.gaps) == (1, 1)
