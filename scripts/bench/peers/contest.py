@@ -124,10 +124,11 @@ class Arena:
                     assert program.stdin is not None
                     program.stdin.write(b"go\n")
                 yield
-            except TimeoutError:
+            except TimeoutError as error:
                 errors.seek(0)
                 text = errors.read().decode(errors="replace")[-2000:]
-                raise BenchError(f"{self.peer.package}: waited in vain\n{text}") from None
+                what = str(error) or f"its processes were not ready in {READY_S:.0f} s"
+                raise BenchError(f"{self.peer.package}: waited in vain: {what}\n{text}") from None
             finally:
                 await _stop(programs)
                 await asyncio.gather(*readers)
@@ -136,13 +137,13 @@ class Arena:
         """Wait until so many jobs have begun.
 
         Raises:
-            TimeoutError: it takes too long.
+            TimeoutError: it takes too long; says how many have.
         """
         for _ in range(int(DRAIN_S / 0.02)):
             if stamps.count(self.folder) >= jobs:
                 return
             await asyncio.sleep(0.02)
-        raise TimeoutError
+        raise TimeoutError(f"{stamps.count(self.folder)} of {jobs} jobs have begun after {DRAIN_S:.0f} s")
 
 
 async def _read(program: asyncio.subprocess.Process, ready: asyncio.Event) -> None:

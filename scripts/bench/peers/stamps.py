@@ -37,6 +37,11 @@ class Stamps:
             _HEAD.pack_into(self._map, 0, self._count)
 
 
+_MAKING = threading.Lock()
+"""The first jobs of a process may begin in several threads at once. A cache alone would let each make the file anew,
+and what one had noted in it before the next truncated it would be missed for ever."""
+
+
 @functools.cache
 def _own(_pid: int) -> Stamps:
     return Stamps(Path(os.environ[VARIABLE], str(os.getpid())))
@@ -44,7 +49,9 @@ def _own(_pid: int) -> Stamps:
 
 def mark(job: int) -> None:
     """Note the beginning of a job in this process's file."""
-    _own(os.getpid()).mark(job)
+    with _MAKING:
+        own = _own(os.getpid())
+    own.mark(job)
 
 
 def count(folder: Path) -> int:

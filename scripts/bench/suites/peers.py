@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import asyncpg
+
 from scripts.bench import limit
 from scripts.bench.peers import contest
 from scripts.bench.peers.contest import PEERS, Peer
@@ -34,12 +36,21 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
         limits.append((await limit.drain(place.pg, place.url, processes=4, batch=100, jobs=jobs)).jobs_per_s)
         for label, shape in BEAT.items():
             drains[label].append((await drain(place, shape, jobs)).jobs_per_s)
+        await at_rest(place.pg)
         picks["Beat"].append(await pickups(place, probes))
         for peer, label in labels.items():
             rate, times = await contest.run(place, python, peer, best[peer], peer.jobs // part, probes)
             drains[label].append(rate)
             picks[label].append(times)
     return _rows(labels, limits, drains, picks)
+
+
+async def at_rest(pg: asyncpg.Connection) -> None:
+    """Nothing is left to do but the jobs to come: a drain keeps its events back, and the relay of the next pool would
+    be sending tens of thousands of them beside the pick-ups."""
+    await pg.execute("truncate event_outbox")
+    await pg.execute("vacuum analyze")
+    await pg.execute("checkpoint")
 
 
 async def best_setting(place: Place, python: Path, peer: Peer, *, quick: bool) -> str:
