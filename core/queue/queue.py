@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
@@ -27,8 +29,20 @@ LOST = (
 """What a restarted or overloaded server, or a pooler that lost its server, looks like from here."""
 
 
+FUNCTIONS = {sql.STEP: "queue_step", sql.STEP_OLDEST_FIRST: "queue_step_oldest_first", sql.FAIL: "queue_fail"}
+"""The functions of schema.sql that hold the same statements, for connections through a pooler: there a statement cannot
+stay prepared, but a function's plan is kept by each of the pooler's server connections."""
+
 NO_DATA = "None"
 """The legacy text of a flow that returned nothing; the statement writes it when it is sent null."""
+
+
+@cache
+def called(statement: str) -> str:
+    """The statement as a call of its function; itself when it has none."""
+    name = FUNCTIONS.get(statement)
+    most = max(map(int, re.findall(r"\$(\d+)", statement)))
+    return f"select * from {name}({', '.join(f'${n}' for n in range(1, most + 1))})" if name else statement
 
 
 class QueueUnavailable(Exception):
@@ -97,7 +111,7 @@ class WorkerQueue:
             QueueUnavailable: the report may or may not have been stored; ``held`` tells what is still claimed.
         """
         text = sql.STEP_OLDEST_FIRST if oldest_first else sql.STEP
-        statement = text if self._direct else sql.called(text)
+        statement = self._kept(text)
         claims = [report.claim for report in done]
         data = [None if report.data == NO_DATA else report.data for report in done]
         results = [report.result for report in done]
@@ -120,7 +134,7 @@ class WorkerQueue:
         """End or postpone tasks; gives the new status of those that were still held."""
         rows = await self._run(
             lambda conn: conn.fetch(
-                sql.FAIL,
+                self._kept(sql.FAIL),
                 self._worker,
                 [f.claim.id for f in failed],
                 [f.claim.token for f in failed],
@@ -148,6 +162,10 @@ class WorkerQueue:
         if self._conn is not None:
             conn, self._conn = self._conn, None
             conn.terminate()
+
+    def _kept(self, statement: str) -> str:
+        """The statement in the form whose plan is kept on this connection."""
+        return statement if self._direct else called(statement)
 
     async def _run(self, statement: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         try:

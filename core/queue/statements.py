@@ -62,17 +62,6 @@ STEP_OLDEST_FIRST = _step("s.id + 0")
 """Every tenth step: a tenth of the capacity goes by age alone, so that no priority starves the tail. ``+ 0`` as in srl_fifo: the
 primary key has the same order and holds every finished row."""
 
-FUNCTIONS = {STEP: "queue_step", STEP_OLDEST_FIRST: "queue_step_oldest_first"}
-"""The functions of schema.sql that hold the same statements, for connections through a pooler: there a statement cannot
-stay prepared, but a function's plan is kept by each of the pooler's server connections."""
-
-
-def called(statement: str) -> str:
-    """The statement as a call of its function; itself when it has none."""
-    name = FUNCTIONS.get(statement)
-    return f"select * from {name}($1, $2, $3, $4, $5, $6, $7)" if name else statement
-
-
 FAIL = f"""
 with failed as (
     update scrape_request_log t

@@ -13,6 +13,7 @@ import pytest
 
 from core.queue import retention
 from core.queue import statements as sql
+from core.queue.queue import called
 from scripts.migrate import migrate
 from tests.support.scratch import scratch_database
 from utils.db import connect
@@ -221,7 +222,7 @@ async def test_the_plan_that_workers_keep_reads_few_rows(
     transaction = worker.transaction()
     await transaction.start()
     try:
-        text, claimed = sql.called(statement) if pooled else statement, 0
+        text, claimed = called(statement) if pooled else statement, 0
         for _ in range(3):
             claimed += len([row for row in await worker.fetch(text, *step_args(flows, free)) if row["id"]])
         read = await worker.fetchrow(READ)

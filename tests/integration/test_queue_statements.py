@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from core.queue import statements as sql
-from core.queue.queue import Claim, Done, Failed, WorkerQueue
+from core.queue.queue import FUNCTIONS, Claim, Done, Failed, WorkerQueue
 from utils.db import connect
 
 RETRIES = (["flow_a"], [3])
@@ -285,7 +285,7 @@ async def test_a_wedged_workers_overdue_tasks_fail_as_timed_out(pg: asyncpg.Conn
     assert not await pg.fetchval(sql.OVERDUE, 1, ["flow_a"], [30.0])
 
 
-@pytest.mark.parametrize(("statement", "name"), sql.FUNCTIONS.items(), ids=list(sql.FUNCTIONS.values()))
+@pytest.mark.parametrize(("statement", "name"), FUNCTIONS.items(), ids=list(FUNCTIONS.values()))
 async def test_the_functions_for_pooled_connections_hold_the_same_text(
     pg: asyncpg.Connection, statement: str, name: str
 ) -> None:
