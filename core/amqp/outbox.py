@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def adding(first: int, condition: str = "true") -> str:
     """SQL that adds events: parameters from ``$first`` on are those of ``columns_of``.
 
-    ``condition`` may name other steps of the same statement, which have to lock first what the events speak of.
+    ``condition`` may name other steps of the same statement, which have to lock first what the events speak of. jsonb
+    refuses what the relay could not read back (NUL, half surrogate pairs): here, and not there.
     """
     return f"""
 insert into event_outbox (exchange, routing_key, entity_key, payload)

@@ -6,11 +6,14 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
 from sqlalchemy import BigInteger, DateTime, Double, Identity, Integer, Interval, Text, func
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 Json = Annotated[Any, "jsonb"]
 """A decoded JSON value; None is stored as SQL NULL, never as the JSON word null."""
+
+JsonText = Annotated[Any, "json"]
+"""A decoded JSON value that is stored as its text."""
 
 Small = Annotated[int, "integer"]
 """A 32-bit integer; a plain ``int`` is a bigint."""
@@ -33,5 +36,6 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         timedelta: Interval,
         Json: JSONB(none_as_null=True),
+        JsonText: JSON(none_as_null=True),
         list[str]: ARRAY(Text),
     }

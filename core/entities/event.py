@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Identity, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.entities.base import Base, Json, Stamp
+from core.entities.base import Base, JsonText, Stamp
 
 
 class EventOutbox(Base):
@@ -19,7 +19,7 @@ class EventOutbox(Base):
     exchange: Mapped[str] = mapped_column(server_default="beat.dx")
     routing_key: Mapped[str]
     entity_key: Mapped[str]
-    payload: Mapped[Json]
+    payload: Mapped[JsonText]
     created_at: Mapped[Stamp]
 
 
