@@ -9,6 +9,7 @@ import http.client
 import os
 import pwd
 import secrets
+import time
 from email.utils import formatdate
 from functools import cached_property
 from pathlib import Path
@@ -121,7 +122,18 @@ class S3(Service):
         return all(healthy(self.ports[name]) for name in self.port_names)
 
     def complete(self) -> None:
-        """Create the bucket (signature version 2: short, and good enough to make one bucket)."""
+        """Create the bucket. A proxy that came up before its storage servers were ready says 503 for a while."""
+        deadline = time.monotonic() + self.patience_s
+        while True:
+            status, body = self._put_bucket()
+            if status == 200 or "BucketAlreadyOwnedByYou" in body:
+                return
+            if status < 500 or time.monotonic() > deadline:
+                raise StackError(f"s3: bucket {BUCKET} was not created ({status})\n{body}")
+            time.sleep(0.5)
+
+    def _put_bucket(self) -> tuple[int, str]:
+        """Ask for it once (signature version 2: short, and good enough to make one bucket)."""
         date = formatdate(usegmt=True)
         text = f"PUT\n\n\n{date}\n/{BUCKET}"
         digest = hmac.new(self.secret.encode(), text.encode(), hashlib.sha1).digest()
@@ -131,8 +143,7 @@ class S3(Service):
         answer = connection.getresponse()
         body = answer.read().decode(errors="replace")
         connection.close()
-        if answer.status != 200 and "BucketAlreadyOwnedByYou" not in body:
-            raise StackError(f"s3: bucket {BUCKET} was not created ({answer.status})\n{body}")
+        return answer.status, body
 
 
 SWIFT_CONF = """\
