@@ -96,9 +96,9 @@ class RunningTasks:
     def start(self, claims: Sequence[Claim]) -> None:
         """Run claimed tasks in slots; ``limits`` hold for tasks that start from now on."""
         now = self._loop.time()
-        by_flow: dict[str, list[Claim]] = {}
+        by_flow: defaultdict[str, list[Claim]] = defaultdict(list)
         for claim in claims:
-            by_flow.setdefault(claim.flow, []).append(claim)
+            by_flow[claim.flow].append(claim)
         for name, ours in by_flow.items():
             flow = self._registry.get(name)
             limit_s = self.limits.get(name) or (flow.time_limit_s if flow else None) or self.default_limit_s
@@ -177,7 +177,7 @@ class RunningTasks:
             while self._due:
                 running = self._due.popleft()
                 running.slot, claim, flow = me, running.claim, running.flow
-                if self._due:
+                if self._due and not self._next_is_ready:
                     self._ready_one()
                 _claim_of_log.set(claim)
                 try:

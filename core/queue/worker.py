@@ -127,8 +127,8 @@ class Worker:
         self._offers.cool(free)  # before the statement: a wake-up during it must count
         claims, accepted = await self._queue.step(free, reported, oldest_first=self._steps % FAIRNESS == 0)
         del self._tasks.done[: len(reported)]
-        count_done(reported, accepted)
         self._tasks.start(claims)
+        count_done(reported, accepted)
         if claims and self._hurry:  # claimed by a statement that was in flight when time was up
             self._loop.call_later(0, self._hand_back)
         got = Counter(claim.flow for claim in claims)
