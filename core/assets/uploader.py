@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -25,10 +24,6 @@ from core.flows.registry import build_registry
 from core.models.params import AssetParams
 from core.queue.bulk import REFUSED
 from utils.times import utc_now
-
-YOUNG_OBJECTS = 10_000
-"""New objects between two looks for cycles. A hundred uploads under way are some thousands that live for a moment: with
-Python's 700 the collector took a tenth of the time to find that none was to be freed."""
 
 
 @dataclass(slots=True)
@@ -148,6 +143,5 @@ async def open_uploader(settings: Settings) -> Uploader:
     """The uploader of this process. No connection is opened yet."""
     database = settings.database
     registry = build_registry(settings.workers.beat_extra_flows)
-    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
     store = AssetStore(database.pooled_url, registry, direct=database.pgbouncer_url is None)
     return Uploader(await MediaClient.open(settings), store)
