@@ -36,8 +36,8 @@ MODULES = (
 )
 
 YOUNG_OBJECTS = 10_000
-"""New objects between two looks of the collector, in every child. A hundred tasks under way are some thousands that live for a
-moment: with Python's 700 it took a tenth of an uploader's time to find that none was to be freed."""
+"""New objects between two looks of the collector, in every child. A hundred tasks under way are some thousands that
+live for a moment: with Python's 700 it took a tenth of an uploader's time to find that none was to be freed."""
 
 
 def preload() -> None:
