@@ -200,8 +200,13 @@ class RunningTasks:
         if self._running.get(claim.id) is not running:
             return
         del self._running[claim.id]
-        outcome = why.name.lower() if why else "done" if isinstance(report, Done) else "failed"
-        self._ran[claim.flow, outcome].append(self._loop.time() - running.started_at)
+        ran_s = self._loop.time() - running.started_at
+        if why is None and isinstance(report, Done):  # as most do
+            self._ran[claim.flow, "done"].append(ran_s)
+            self.done.append(report)
+            self._on_end()
+            return
+        self._ran[claim.flow, why.name.lower() if why else "failed"].append(ran_s)
         if why is Why.TIME_LIMIT:
             self.failed.append(scraper.timed_out(claim, running.limit_s))
         elif report is None and why is Why.DRAIN:
