@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,17 @@ async def connect(
         timeout=10,
         server_settings=settings,
     )
+
+
+def call_of(function: str, statement: str) -> str:
+    """The call of the function of schema.sql that holds this statement, with as many parameters.
+
+    For connections through a pooler: there a statement cannot stay prepared, but a function's plan is kept by each of
+    the pooler's server connections.
+    """
+    most = max(map(int, re.findall(r"\$(\d+)", statement)))
+    parameters = ", ".join(f"${number}" for number in range(1, most + 1))
+    return f"select * from {function}({parameters})"  # noqa: S608 - a constant of the caller
 
 
 FAILED = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)

@@ -4,6 +4,8 @@ session state, so that it goes through a transaction pooler.
 
 from __future__ import annotations
 
+from utils.db import call_of
+
 FIND = """
 select g.number, a.asset_url, a.original_url, a.hash::text as hash, a.etag, a.last_modified
 from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
@@ -50,9 +52,5 @@ from unnest($1::text[]) with ordinality g(shortcode, number) join instagram_post
 where p.publish_time > now() - interval '24 hours' and p.profile_id <> '' and p.handle <> ''"""
 """Whose stories ``$1 shortcodes`` are, of those that can still be seen and have an owner."""
 
-CALLS = {
-    FIND: "select * from asset_find($1, $2, $3, $4)",
-    RECORD: "select * from asset_record($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-}
-"""The functions of schema.sql that hold the same statements, as they are called through a pooler: there a
-statement cannot stay prepared, but a function's plan is kept by each of the pooler's server connections."""
+CALLS = {FIND: call_of("asset_find", FIND), RECORD: call_of("asset_record", RECORD)}
+"""The functions of schema.sql that hold the same statements, as they are called through a pooler."""

@@ -85,7 +85,8 @@ def claimed_params(flow: Flow, claim: Claim) -> Params:
     platform, text = claim.platform, claim.params or ""
     if platform != flow.platform and (platform or "").upper() != flow.platform and flow.name not in ASSET_FLOWS:
         raise BadTask(f"platform: {flow.name} is a flow of {flow.platform}")
-    if not 0 < len(text) <= MAX_PARAMS_BYTES // 4 and not 0 < (size := len(text.encode())) <= MAX_PARAMS_BYTES:
+    size = len(text) if text.isascii() else len(text.encode())
+    if not 0 < size <= MAX_PARAMS_BYTES:
         raise BadTask(f"params: at most {MAX_PARAMS_BYTES} bytes of JSON, got {size}")
     try:
         raw = from_json(text)

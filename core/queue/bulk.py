@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.flows.registry import ASSET_FLOWS, Flow, Registry
 from core.flows.scraper import BadTask, built_flow
 from core.models.params import MAX_PARAMS_BYTES
+from utils.db import call_of
 from utils.json_safe import storable
 from utils.times import utc_now
 
@@ -60,9 +61,8 @@ $8 expiries, $9 first starts, $10 max_retries``. Gives per row its id and whethe
 task that has its key and whether it is the same. Events and wake-ups come from the insert trigger.
 """
 
-INSERT_CALL = "select * from tasks_insert($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-"""The function of schema.sql that holds the same statement: its plan, which costs more than a few rows do, is kept by
-the server connection, a pooler's too."""
+INSERT_CALL = call_of("tasks_insert", INSERT_MANY)
+"""The function of schema.sql that holds the same statement: to plan it costs more than a few rows do."""
 
 KEY_OWNERS = """
 select idempotency_key as key, id, flow, params::text as params from scrape_request_log

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cache
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 import asyncpg
 
 from core.queue import statements as sql
-from utils.db import connect
+from utils.db import call_of, connect
 
 T = TypeVar("T")
 
@@ -30,19 +28,17 @@ LOST = (
 
 
 FUNCTIONS = {sql.STEP: "queue_step", sql.STEP_OLDEST_FIRST: "queue_step_oldest_first", sql.FAIL: "queue_fail"}
-"""The functions of schema.sql that hold the same statements, for connections through a pooler: there a statement cannot
-stay prepared, but a function's plan is kept by each of the pooler's server connections."""
+"""The functions of schema.sql that hold the same statements."""
+
+_CALLS = {statement: call_of(name, statement) for statement, name in FUNCTIONS.items()}
 
 NO_DATA = "None"
 """The legacy text of a flow that returned nothing; the statement writes it when it is sent null."""
 
 
-@cache
 def called(statement: str) -> str:
     """The statement as a call of its function; itself when it has none."""
-    name = FUNCTIONS.get(statement)
-    most = max(map(int, re.findall(r"\$(\d+)", statement)))
-    return f"select * from {name}({', '.join(f'${n}' for n in range(1, most + 1))})" if name else statement
+    return _CALLS.get(statement, statement)
 
 
 class QueueUnavailable(Exception):
