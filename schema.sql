@@ -225,20 +225,21 @@ create trigger srl_before_insert before insert on scrape_request_log for each ro
     execute function srl_before_insert();
 
 -- Wakes the supervisors only when a flow's backlog goes from empty to not empty (a NOTIFY takes a lock that all commits share),
--- and announces every row, whoever inserts it. Rows with the usual priority get their flow's. Sequential scans are off because the plan may be made while the table is empty.
-create function srl_after_insert() returns trigger language plpgsql set enable_seqscan = off as $$
+-- and announces every row, whoever inserts it. Rows with the usual priority get their flow's. Neither scans nor sorts, because
+-- the plan may be made while the table is empty and outlives that: one look at srl_fifo per flow, one at the key per row.
+create function srl_after_insert() returns trigger language plpgsql set enable_seqscan = off set enable_sort = off as $$
 begin
-    perform pg_notify('beat', i.flow) from inserted i
-    where i.status = 'PENDING' and i.run_after is null
-        and i.id = (select s.id from scrape_request_log s
-                    where s.flow = i.flow and s.status = 'PENDING' and s.run_after is null order by s.id + 0 limit 1);
+    perform pg_notify('beat', i.flow)
+    from (select flow, min(id) as id from inserted where status = 'PENDING' and run_after is null group by flow) i
+    where i.id = (select s.id from scrape_request_log s
+                  where s.flow = i.flow and s.status = 'PENDING' and s.run_after is null order by s.id + 0 limit 1);
     if exists (select from beat_flow where priority is not null) then
         update scrape_request_log t set priority = b.priority
         from inserted i join beat_flow b on b.flow = i.flow
-        where t.id = i.id and i.status = 'PENDING' and i.priority = 1 and b.priority <> 1;
+        where t.id = any(array[i.id]) and i.status = 'PENDING' and i.priority = 1 and b.priority <> 1;
         insert into event_outbox (routing_key, entity_key, payload)
         select 'scrape_request_log_events', t.id::text, task_event(t) from inserted i
-            join scrape_request_log t on t.id = i.id order by t.id;
+            join scrape_request_log t on t.id = any(array[i.id]);
         return null;
     end if;
     insert into event_outbox (routing_key, entity_key, payload)
@@ -255,7 +256,7 @@ create function queue_step(
     flows text[], free integer[], worker bigint, ids bigint[], tokens timestamptz[], data text[], results jsonb[])
 returns table (done bigint[], id bigint, flow text, platform text, params jsonb, retry_count integer,
                picked_at timestamptz, created_at timestamptz)
-language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off as $$
 #variable_conflict use_column
 begin
     return query
@@ -264,7 +265,7 @@ with done as (
     set status = 'COMPLETE', scraped_at = now(), worker = null, data = coalesce(d.data, 'None'), result = d.result,
         error_code = null
     from unnest($4::bigint[], $5::timestamptz[], $6::text[], $7::jsonb[]) d(id, token, data, result)
-    where t.id = d.id and t.picked_at = d.token and t.worker = $3
+    where t.id = any(array[d.id]) and t.picked_at = d.token and t.worker = $3
     returning t.*),
 pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
@@ -292,7 +293,7 @@ create function queue_step_oldest_first(
     flows text[], free integer[], worker bigint, ids bigint[], tokens timestamptz[], data text[], results jsonb[])
 returns table (done bigint[], id bigint, flow text, platform text, params jsonb, retry_count integer,
                picked_at timestamptz, created_at timestamptz)
-language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off as $$
 #variable_conflict use_column
 begin
     return query
@@ -301,7 +302,7 @@ with done as (
     set status = 'COMPLETE', scraped_at = now(), worker = null, data = coalesce(d.data, 'None'), result = d.result,
         error_code = null
     from unnest($4::bigint[], $5::timestamptz[], $6::text[], $7::jsonb[]) d(id, token, data, result)
-    where t.id = d.id and t.picked_at = d.token and t.worker = $3
+    where t.id = any(array[d.id]) and t.picked_at = d.token and t.worker = $3
     returning t.*),
 pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
@@ -329,7 +330,7 @@ create function queue_fail(
     worker bigint, ids bigint[], tokens timestamptz[], data text[], results jsonb[], codes text[], rules text[],
     delays double precision[], max_retries integer[])
 returns table (id bigint, flow text, status text)
-language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off as $$
 #variable_conflict use_column
 begin
     return query
@@ -343,7 +344,7 @@ with failed as (
         result = f.result, error_code = f.code
     from unnest($2::bigint[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::text[], $8::float8[], $9::int[])
             f(id, token, data, result, code, rule, delay_s, max_retries)
-        join scrape_request_log o on o.id = f.id
+        join scrape_request_log o on o.id = any(array[f.id])
         left join beat_flow b on b.flow = o.flow
         cross join lateral (select case f.rule
             when 'LATER' then now() + f.delay_s * (1 + random() / 4) * interval '1 second'
@@ -357,7 +358,7 @@ with failed as (
                 when 'BACKOFF' then o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
                     and (o.expires_at is null or w.due < o.expires_at)
                 else false end as again) n
-    where t.id = f.id and t.picked_at = f.token and t.worker = $1
+    where t.id = any(array[f.id]) and t.picked_at = f.token and t.worker = $1
     returning t.*),
 said as (insert into event_outbox (routing_key, entity_key, payload)
     select 'scrape_request_log_events', e.id::text, task_event(row(e.*)::scrape_request_log) from failed e)
@@ -723,7 +724,8 @@ begin
 select g.number, a.asset_url, a.original_url, a.hash::text as hash, a.etag, a.last_modified
 from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
         g(entity_id, entity_type, asset_type, platform, number)
-    join asset a using (entity_id, entity_type, asset_type, platform)
+    join asset a on a.entity_id = any(array[g.entity_id])
+        and (a.entity_type, a.asset_type, a.platform) = (g.entity_type, g.asset_type, g.platform)
 where a.asset_url <> '';
 end
 $$;
@@ -742,10 +744,11 @@ with given as materialized (
             $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[]) with ordinality
         g(entity_id, entity_type, asset_type, platform, asset_url, original_url, hash, etag, last_modified,
             content_type, bytes, number)
-        left join asset a using (entity_id, entity_type, asset_type, platform)),
+        left join asset a on a.entity_id = any(array[g.entity_id])
+            and (a.entity_type, a.asset_type, a.platform) = (g.entity_type, g.asset_type, g.platform)),
 before as materialized (
     select a.id, a.asset_url from asset a where a.id = any(array(select held from given where held is not null))
-    order by a.entity_id, a.entity_type, a.asset_type, a.platform for update),
+    order by a.id for update),
 put as (
     insert into asset as a (entity_id, entity_type, asset_type, platform, asset_url, original_url, hash, etag,
         last_modified, content_type, bytes)

@@ -16,7 +16,10 @@ from utils.statement_pool import StatementPool
 POOLED_ARGS = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "command_timeout": 30}
 """What keeps asyncpg clear of named statements, which a transaction pooler cannot carry."""
 
-KEPT_PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
+KEPT_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    **dict.fromkeys(("enable_seqscan", "enable_sort", "enable_incremental_sort", "jit"), "off"),
+}
 _AWAY_STATES = ("08", "53", "57P")
 """SQLSTATE prefixes: connection lost, too many connections, shutting down or starting."""
 
@@ -45,8 +48,8 @@ async def connect(
     """One connection without named statements, so that it works through a pooler as well as direct.
 
     ``name`` shows in pg_stat_activity as application_name. ``prepared`` keeps statements and their plans, which only a
-    direct connection can. No plan of such a connection reads a whole table: one made while the table is empty would
-    outlive its emptiness.
+    direct connection can. No plan of such a connection reads a whole table or sorts it: one made while the table
+    is empty would outlive its emptiness.
     """
     settings = {"application_name": name} | (KEPT_PLANS if prepared else {})
     return await asyncpg.connect(

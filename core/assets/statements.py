@@ -1,5 +1,6 @@
 """Every statement of the uploader, as SQL to read and to paste into psql. Each is a transaction of its own, without
-session state, so that it goes through a transaction pooler.
+session state, so that it goes through a transaction pooler. ``= any(array[...])`` keeps the planner from joining by
+reading all of an index that is small now, with a plan that outlives its smallness.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ FIND = """
 select g.number, a.asset_url, a.original_url, a.hash::text as hash, a.etag, a.last_modified
 from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
         g(entity_id, entity_type, asset_type, platform, number)
-    join asset a using (entity_id, entity_type, asset_type, platform)
+    join asset a on a.entity_id = any(array[g.entity_id])
+        and (a.entity_type, a.asset_type, a.platform) = (g.entity_type, g.asset_type, g.platform)
 where a.asset_url <> ''"""
 """Copies that are there: ``$1 entities, $2 entity types, $3 asset types, $4 platforms``. Reads asset_key."""
 
@@ -20,10 +22,11 @@ with given as materialized (
             $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[]) with ordinality
         g(entity_id, entity_type, asset_type, platform, asset_url, original_url, hash, etag, last_modified,
             content_type, bytes, number)
-        left join asset a using (entity_id, entity_type, asset_type, platform)),
+        left join asset a on a.entity_id = any(array[g.entity_id])
+            and (a.entity_type, a.asset_type, a.platform) = (g.entity_type, g.asset_type, g.platform)),
 before as materialized (
     select a.id, a.asset_url from asset a where a.id = any(array(select held from given where held is not null))
-    order by a.entity_id, a.entity_type, a.asset_type, a.platform for update),
+    order by a.id for update),
 put as (
     insert into asset as a (entity_id, entity_type, asset_type, platform, asset_url, original_url, hash, etag,
         last_modified, content_type, bytes)
@@ -43,7 +46,8 @@ where (select count(*) from put) >= 0 and b.asset_url <> g.asset_url"""
 """Record finished copies, each key once: ``$1-$4`` as in FIND, ``$5 asset_url, $6 original_url, $7 hash, $8 etag,
 $9 last_modified, $10 content_type, $11 bytes``. Gives, for those whose object has another name now, the old name.
 
-Rows are locked in the order of their keys, so that two processes which record the same ones cannot deadlock.
+Known rows are locked in the order of their ids and new ones in the order of their keys, so that two processes which
+record the same ones cannot deadlock.
 """
 
 YOUNG_STORY = """

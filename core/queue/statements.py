@@ -25,7 +25,8 @@ def _step(order: str) -> str:
     empty, for nothing but nulls. Gives a row with the ids of the accepted
     reports (a reported id that is missing lost its claim), then one per claimed task. ``done`` must run before
     ``pick``: claiming first could lock a row that another process completes while it waits for ours. The dependency
-    stands in WHERE because in LIMIT it would make the planner sort the backlog. ``took`` asks for an array of ids because
+    stands in WHERE because in LIMIT it would make the planner sort the backlog. ``any(array[...])`` stands for ``=`` because
+    that could become a join that reads all of the index, planned while the table is small and kept. ``took`` asks for an array of ids because
     a join with ``pick``, whose size the planner cannot know, reads the whole table. Reads srl_claim or srl_fifo, which hold
     the expiry too, so that expired rows are passed over in the index.
     """
@@ -35,7 +36,7 @@ with done as (
     set status = 'COMPLETE', scraped_at = now(), worker = null, data = coalesce(d.data, 'None'), result = d.result,
         error_code = null
     from unnest($4::bigint[], $5::timestamptz[], $6::text[], $7::jsonb[]) d(id, token, data, result)
-    where t.id = d.id and t.picked_at = d.token and t.worker = $3
+    where t.id = any(array[d.id]) and t.picked_at = d.token and t.worker = $3
     returning t.*),
 pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
@@ -73,7 +74,7 @@ with failed as (
         result = f.result, error_code = f.code
     from unnest($2::bigint[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::text[], $8::float8[], $9::int[])
             f(id, token, data, result, code, rule, delay_s, max_retries)
-        join scrape_request_log o on o.id = f.id
+        join scrape_request_log o on o.id = any(array[f.id])
         left join beat_flow b on b.flow = o.flow
         cross join lateral (select case f.rule
             when 'LATER' then now() + f.delay_s * (1 + random() / 4) * interval '1 second'
@@ -87,7 +88,7 @@ with failed as (
                 when 'BACKOFF' then o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
                     and (o.expires_at is null or w.due < o.expires_at)
                 else false end as again) n
-    where t.id = f.id and t.picked_at = f.token and t.worker = $1
+    where t.id = any(array[f.id]) and t.picked_at = f.token and t.worker = $1
     returning t.*),
 said as ({_SAY.format(rows="failed")})
 select id, flow, status from failed"""
@@ -104,7 +105,7 @@ RELEASE = f"""
 with freed as (
     update scrape_request_log t set status = 'PENDING', worker = null, picked_at = null
     from unnest($2::bigint[], $3::timestamptz[]) h(id, token)
-    where t.id = h.id and t.picked_at = h.token and t.worker = $1
+    where t.id = any(array[h.id]) and t.picked_at = h.token and t.worker = $1
     returning t.*),
 said as ({_SAY.format(rows="freed")})
 select pg_notify('beat', flow) from (select distinct flow from freed) f"""

@@ -51,7 +51,8 @@ class Schedule:
     def key(self, candidate: Mapping[str, Any], params: Any, due: datetime) -> str:
         """The idempotency key of a candidate's task: the same within a de-dup window.
 
-        Windows follow each other from 1970-01-01 on, in UTC. Without one each run has its own. What makes two
+        Windows follow each other from 1970-01-01 on, in UTC. Without one each run has its own, which tells one by hand from
+        one by the clock in the same second. What makes two
         candidates the same is their column ``dedup_key``, or without it all their params.
         """
         start = due
@@ -61,7 +62,8 @@ class Schedule:
         identity = candidate.get("dedup_key", params)
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(f"{self.flow}\n{text}".encode()).hexdigest()[:32]
-        return f"schedule:{self.name}:{start:%Y%m%dT%H%M%SZ}:{digest}"
+        fraction = f".{start.microsecond:06}" if start.microsecond else ""
+        return f"schedule:{self.name}:{start:%Y%m%dT%H%M%S}{fraction}Z:{digest}"
 
 
 @dataclass(slots=True)

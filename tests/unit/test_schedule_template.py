@@ -54,6 +54,7 @@ def test_one_key_per_window_candidate_schedule_and_flow() -> None:
         schedule(flow="g", dedup_window=timedelta(hours=1)).key({}, {"handle": "a", "b": 1}, DUE),
         schedule().key({}, {"handle": "a", "b": 1}, DUE),
         schedule().key({}, {"handle": "a", "b": 1}, DUE + timedelta(minutes=1)),
+        schedule().key({}, {"handle": "a", "b": 1}, DUE + timedelta(microseconds=1)),
     ]
     assert len({key, *others}) == 7
 

@@ -1,0 +1,147 @@
+"""Plans that a session made while a table was small, and keeps: they touch few rows once it has grown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from core.assets import statements as assets
+from core.queue import statements as sql
+from core.queue.queue import called
+from utils.db import connect
+
+FLOW = "test_nap"
+FEW, MANY = 100, 30_000
+MOST = 5_000
+"""Entries that any of them may read for a hundred or a thousand rows: some for each, not all there are."""
+TOKEN = datetime(2026, 1, 1, tzinfo=UTC)
+IDS, TOKENS, TEXTS, NULLS = [*range(1, FEW + 1)], [TOKEN] * FEW, ["x"] * FEW, [None] * FEW
+
+INSERT = """
+insert into scrape_request_log (flow, platform, params) select $1, 'INSTAGRAM', '{}' from generate_series(1, $2::int)"""
+# Too fast for autovacuum, and without triggers: nothing tells the session's plans of these rows.
+GROW = f"""
+insert into scrape_request_log (id, flow, platform, params, status, worker, picked_at)
+select i, $1, 'INSTAGRAM', '{{}}', case when i <= $2 then 'PROCESSING' else 'PENDING' end,
+    case when i <= $2 then 1 end, $3
+from generate_series(1, {MANY}) i"""
+GROW_ASSETS = f"""
+insert into asset (entity_id, entity_type, asset_type, platform, asset_url, hash)
+select i::text, 'POST', 'IMAGE', 'INSTAGRAM', 'assets/posts/instagram/' || i || '.jpg', i
+from generate_series(1, {MANY}) i"""
+ONE_ASSET = f"{GROW_ASSETS} limit 1"
+TOUCHED = """
+select sum(pg_stat_get_xact_tuples_returned(relation))::bigint from (
+    select $1::regclass::oid as relation union all select indexrelid from pg_index where indrelid = $1::regclass) r"""
+
+QUEUE, ASSET = "scrape_request_log", "asset"
+STATES = {
+    "never analysed": [],
+    "analysed when empty": ["analyze {table}"],
+    "vacuumed with one row": ["{one row}", "vacuum analyze {table}"],
+    "vacuumed when emptied": ["{one row}", "delete from {table}", "vacuum analyze {table}"],
+}
+REPORT = (IDS, TOKENS, TEXTS, NULLS)
+ENTITIES = [*map(str, IDS)]
+KEYS = (ENTITIES, ["POST"] * FEW, ["IMAGE"] * FEW, ["INSTAGRAM"] * FEW)
+STATEMENTS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
+    "step": (QUEUE, sql.STEP, ([FLOW], [FEW], 1, *REPORT)),
+    "step by age": (QUEUE, sql.STEP_OLDEST_FIRST, ([FLOW], [FEW], 1, *REPORT)),
+    "failing": (QUEUE, sql.FAIL, (1, *REPORT, TEXTS, ["NEVER"] * FEW, [1.0] * FEW, [3] * FEW)),
+    "handing back": (QUEUE, sql.RELEASE, (1, IDS, TOKENS)),
+    "look": (QUEUE, sql.TICK, ([FLOW], 15.0)),
+    "search for unknown flows": (QUEUE, sql.FAIL_UNKNOWN, ([FLOW], [])),
+    "finding copies": (ASSET, assets.FIND, KEYS),
+    "recording copies": (ASSET, assets.RECORD, (*KEYS, TEXTS, TEXTS, ["1"] * FEW, NULLS, NULLS, NULLS, NULLS)),
+}
+FUNCTIONS = {
+    f"function of {name}": (table, assets.CALLS.get(text, called(text)), args)
+    for name, (table, text, args) in STATEMENTS.items()
+    if assets.CALLS.get(text, called(text)) != text
+}
+
+
+async def prepare(pg: asyncpg.Connection, table: str, state: str) -> None:
+    for statement in STATES[state]:
+        if statement != "{one row}":
+            await pg.execute(statement.format(table=table))
+        elif table == QUEUE:
+            await pg.execute(INSERT, FLOW, 1)
+        else:
+            await pg.execute(ONE_ASSET)
+
+
+async def grow(pg: asyncpg.Connection, table: str) -> None:
+    async with pg.transaction():
+        await pg.execute("set local session_replication_role = replica")
+        await pg.execute(f"delete from {table}")
+        await pg.execute(*((GROW, FLOW, FEW, TOKEN) if table == QUEUE else (GROW_ASSETS,)))
+
+
+async def touched(session: asyncpg.Connection, table: str, statement: str, *args: Any) -> int:
+    """Entries of a table and of its indexes that a statement reads; it is rolled back."""
+    transaction = session.transaction()
+    await transaction.start()
+    try:
+        await session.fetch(statement, *args)
+        return int(await session.fetchval(TOUCHED, table))
+    finally:
+        await transaction.rollback()
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", [*STATEMENTS, *FUNCTIONS])
+async def test_a_statement(database: str, pg: asyncpg.Connection, state: str, name: str) -> None:
+    """Prepared, as on direct connections; those that also run through a pooler as a call of their function too."""
+    table, statement, args = (STATEMENTS | FUNCTIONS)[name]
+    await prepare(pg, table, state)
+    session = await connect(database, name="worker", prepared=name in STATEMENTS)
+    try:
+        for _ in range(6):  # more often than PostgreSQL tries plans for the very values
+            await touched(session, table, statement, *args)
+        await grow(pg, table)
+        assert 0 < await touched(session, table, statement, *args) <= MOST
+    finally:
+        await session.close()
+
+
+async def read_by_an_insert_of_many(database: str, pg: asyncpg.Connection, state: str) -> int:
+    """Entries read for 1,000 rows, in a session that has inserted some while the table was small."""
+    await prepare(pg, QUEUE, state)
+    session = await connect(database, name="producer")
+    try:
+        for _ in range(6):
+            await touched(session, QUEUE, INSERT, FLOW, 1)
+        await grow(pg, QUEUE)
+        await pg.execute(f"select setval('crawl_dump_id_seq', {MANY})")
+        return await touched(session, QUEUE, INSERT, FLOW, 10 * FEW)
+    finally:
+        await session.close()
+
+
+SET_PRIORITY = "insert into beat_flow (flow, priority) values ($1, 7)"
+
+
+@pytest.mark.parametrize("priority", [False, True], ids=["usual priority", "flow's priority"])
+@pytest.mark.parametrize("state", STATES)
+async def test_an_insert_of_many(database: str, pg: asyncpg.Connection, state: str, priority: bool) -> None:
+    """It looks once for the first waiting row of a flow, not once per row."""
+    if priority:
+        await pg.execute(SET_PRIORITY, FLOW)
+    assert await read_by_an_insert_of_many(database, pg, state) <= MOST
+
+
+@pytest.mark.parametrize("setting", ["enable_sort", "enable_seqscan"])
+async def test_an_insert_would_read_all_without_the_settings(
+    database: str, pg: asyncpg.Connection, setting: str
+) -> None:
+    """So the test above can fail, and the settings of the trigger's function are worth their microseconds."""
+    await pg.execute(SET_PRIORITY, FLOW)
+    await pg.execute(f"alter function srl_after_insert() reset {setting}")
+    try:
+        assert await read_by_an_insert_of_many(database, pg, "vacuumed with one row") > MOST
+    finally:
+        await pg.execute(f"alter function srl_after_insert() set {setting} = off")
