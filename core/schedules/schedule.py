@@ -51,9 +51,9 @@ class Schedule:
     def key(self, candidate: Mapping[str, Any], params: Any, due: datetime) -> str:
         """The idempotency key of a candidate's task: the same within a de-dup window.
 
-        Windows follow each other from 1970-01-01 on, in UTC. Without one each run has its own, which tells one by hand from
-        one by the clock in the same second. What makes two
-        candidates the same is their column ``dedup_key``, or without it all their params.
+        Windows follow each other from 1970-01-01 on, in UTC. Without one each run has its own, which tells one by hand
+        from one by the clock in the same second. What makes two candidates the same is their column ``dedup_key``, or
+        without it all their params.
         """
         start = due
         if self.dedup_window is not None:
