@@ -27,6 +27,9 @@ ECHO_S = (2.0, 10.0, 40.0)
 FULL_AGAIN_S = 0.05
 """How often a process that finds more work than it can take says so, for another one to be woken."""
 
+EVENTS_PACE_S = 0.02
+"""Least time from one word about new events to the next: the relay is not woken more often than that."""
+
 
 class Worker:
     """Runs the tasks of one process, from its first ``control`` on. ``tell`` sends words to the supervisor,
@@ -47,6 +50,7 @@ class Worker:
         self._steps = 0
         self._said: str | None = None
         self._said_at = 0.0
+        self._events_at = 0.0
 
     # -- what the supervisor says -------------------------------------------------------------------------------------
 
@@ -136,7 +140,7 @@ class Worker:
         self._offers.heat(full)
         self._say_state(full)
         if reported or claims:
-            self._tell("events")
+            self._say_events()
         if self._offers.hot:
             self._wake.set()
 
@@ -146,7 +150,7 @@ class Worker:
         del self._tasks.failed[: len(reported)]
         for failed in reported:
             count_failed(failed, stored.get(failed.claim.id))
-        self._tell("events")
+        self._say_events()
 
     def _doubt(self) -> None:
         """Look again at what the database thinks this process is running."""
@@ -171,6 +175,12 @@ class Worker:
         if state != self._said or (full and now - self._said_at > FULL_AGAIN_S):
             self._tell(state, *full)
             self._said, self._said_at = state, now
+
+    def _say_events(self) -> None:
+        now = self._loop.time()
+        if self._events_at <= now:  # no word is on its way
+            self._events_at = max(now, self._events_at + EVENTS_PACE_S)
+            self._loop.call_at(self._events_at, self._tell, "events")
 
     def _hand_back(self) -> None:
         self._hurry = True
