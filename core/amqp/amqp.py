@@ -30,21 +30,30 @@ from utils.waiting import wait_any
 if TYPE_CHECKING:
     from core.runtime import Runtime
 
+ABANDON_S = 5.0
+"""Longest wait for handlers that were cancelled."""
+
 RETRIES = 2
 RETRIES_HEADER, REASON_HEADER = "x-retries", "x-reason"
 
 
 async def run_listener(listener: AmqpListener, url: str, runtime: Runtime, *, stopping: asyncio.Event) -> None:
-    """Handle the queue's messages until ``stopping`` is set; outlives the absence of broker and database."""
+    """Handle the queue's messages until ``stopping`` is set; outlives the absence of broker and database.
+
+    Cancelled, it cancels what is being handled and waits for the roll-back; the broker delivers that again.
+    """
     consumer = Consumer(listener, runtime, stopping)
     failures = 0
-    while not stopping.is_set():
-        try:
-            await consumer.serve(url)
-        except Exception as error:  # noqa: BLE001 - the listener outlives whatever happens to its connection
-            failures = 1 if consumer.started else failures + 1
-            logger.warning("listener lost the broker: {error}", error=_reason(error), queue=listener.queue)
-            await wait_any(stopping, timeout_s=pause_s(failures))
+    try:
+        while not stopping.is_set():
+            try:
+                await consumer.serve(url)
+            except Exception as error:  # noqa: BLE001 - the listener outlives whatever happens to its connection
+                failures = 1 if consumer.started else failures + 1
+                logger.warning("listener lost the broker: {error}", error=_reason(error), queue=listener.queue)
+                await wait_any(stopping, timeout_s=pause_s(failures))
+    finally:
+        await consumer.abandon()
 
 
 class Consumer:
@@ -82,6 +91,13 @@ class Consumer:
             await queue.cancel(tag)
             if self._running:
                 await asyncio.wait(self._running)
+
+    async def abandon(self) -> None:
+        """Give up what is still being handled, within a few seconds."""
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=ABANDON_S)
 
     async def _receive(self, channel: AbstractChannel, message: AbstractIncomingMessage) -> None:
         task = asyncio.current_task()
