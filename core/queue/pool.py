@@ -25,6 +25,7 @@ from core.queue.plan import RELAY, ProcessSpec
 from core.queue.queue import QueueUnavailable
 from core.queue.roster import Roster
 from core.queue.upkeep import Upkeep
+from utils.paced import Paced
 
 RELAY_PACE_S = 0.025  # a relay woken for every step would take a core from the workers
 
@@ -48,7 +49,7 @@ class Pool:
         self._stopping = False
         self._stopped = asyncio.Event()
         self._ready_logged = False
-        self._relay_at = 0.0
+        self._relay = Paced(self._tell_relay, every_s=RELAY_PACE_S, delay_s=0.005)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -131,7 +132,7 @@ class Pool:
             case ["full", *flows]:
                 self._roster.full(child, flows)
             case ["events"]:
-                self._wake_relay()
+                self._relay.ask()
             case ["counts", text]:
                 self._upkeep.count(text)
             case ["slots", flow, slots]:
@@ -155,19 +156,13 @@ class Pool:
 
     # -- wake-ups -----------------------------------------------------------------------------------------------------
 
-    def _wake_relay(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._relay_at <= loop.time():  # no word to it is on its way
-            self._relay_at = max(loop.time() + 0.005, self._relay_at + RELAY_PACE_S)
-            loop.call_at(self._relay_at, self._tell_relay)
-
     def _tell_relay(self) -> None:
         for child in self.children.values():
             if child.spec.name == RELAY:
                 child.link.tell("wake")
 
     def _on_work(self, flow: str) -> None:
-        self._wake_relay()
+        self._relay.ask()
         if flow in self._roster.flows:
             self._roster.wake(flow)
         elif flow not in self._registry or not self._registry[flow].target:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from loguru import logger
 
@@ -17,6 +18,7 @@ from core.queue.offers import Offers
 from core.queue.plan import ProcessSpec
 from core.queue.queue import QueueUnavailable, WorkerQueue
 from core.queue.running import Run, RunningTasks, Why, count_done, count_failed
+from utils.paced import Paced
 
 FAIRNESS = 10
 """Every so many steps claims go by age alone."""
@@ -50,7 +52,7 @@ class Worker:
         self._steps = 0
         self._said: str | None = None
         self._said_at = 0.0
-        self._events_at = 0.0
+        self._events = Paced(partial(tell, "events"), every_s=EVENTS_PACE_S)
 
     # -- what the supervisor says -------------------------------------------------------------------------------------
 
@@ -140,7 +142,7 @@ class Worker:
         self._offers.heat(full)
         self._say_state(full)
         if reported or claims:
-            self._say_events()
+            self._events.ask()
         if self._offers.hot:
             self._wake.set()
 
@@ -150,7 +152,7 @@ class Worker:
         del self._tasks.failed[: len(reported)]
         for failed in reported:
             count_failed(failed, stored.get(failed.claim.id))
-        self._say_events()
+        self._events.ask()
 
     def _doubt(self) -> None:
         """Look again at what the database thinks this process is running."""
@@ -175,12 +177,6 @@ class Worker:
         if state != self._said or (full and now - self._said_at > FULL_AGAIN_S):
             self._tell(state, *full)
             self._said, self._said_at = state, now
-
-    def _say_events(self) -> None:
-        now = self._loop.time()
-        if self._events_at <= now:  # no word is on its way
-            self._events_at = max(now, self._events_at + EVENTS_PACE_S)
-            self._loop.call_at(self._events_at, self._tell, "events")
 
     def _hand_back(self) -> None:
         self._hurry = True
