@@ -40,7 +40,6 @@ async def test_nothing_is_called_unasked_and_a_delay_gathers() -> None:
     await asyncio.sleep(0.03)
     assert not calls
     paced.ask()
-    await asyncio.sleep(0)
     paced.ask()
     assert not calls
     await asyncio.sleep(0.1)
