@@ -94,9 +94,9 @@ class Consumer:
 
     async def abandon(self) -> None:
         """Give up what is still being handled, within a few seconds."""
-        for task in self._running:
-            task.cancel()
         if self._running:
+            for task in self._running:
+                task.cancel()
             await asyncio.wait(self._running, timeout=ABANDON_S)
 
     async def _receive(self, channel: AbstractChannel, message: AbstractIncomingMessage) -> None:

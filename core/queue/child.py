@@ -11,7 +11,6 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import uvloop
@@ -31,6 +30,7 @@ from core.queue.running import name_task
 from core.queue.worker import Worker
 from core.runtime import FlowContext, Runtime
 from utils.logging import configure_child
+from utils.times import utc_now
 
 WEDGED = 70
 """Exit code of a process that had to be given up."""
@@ -65,7 +65,7 @@ async def _work(order: Order, end: socket.socket) -> None:
     clients = _Clients(order)
 
     def run_flow(flow: Flow, params: Params, claim: Claim) -> Awaitable[Any]:
-        context = FlowContext(clients.runtime, claim.id, datetime.now(UTC), claim.attempt)
+        context = FlowContext(clients.runtime, claim.id, utc_now(), claim.attempt)
         return scraper.resolve(str(flow.target))(params, context)
 
     database = settings.database

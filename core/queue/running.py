@@ -177,7 +177,7 @@ class RunningTasks:
             while self._due:
                 running = self._due.popleft()
                 running.slot, claim, flow = me, running.claim, running.flow
-                if self._due and not self._next_is_ready:
+                if self._due:
                     self._ready_one()
                 _claim_of_log.set(claim)
                 try:
@@ -200,13 +200,8 @@ class RunningTasks:
         if self._running.get(claim.id) is not running:
             return
         del self._running[claim.id]
-        ran_s = self._loop.time() - running.started_at
-        if why is None and isinstance(report, Done):  # as most do
-            self._ran[claim.flow, "done"].append(ran_s)
-            self.done.append(report)
-            self._on_end()
-            return
-        self._ran[claim.flow, why.name.lower() if why else "failed"].append(ran_s)
+        outcome = why.name.lower() if why else "done" if isinstance(report, Done) else "failed"
+        self._ran[claim.flow, outcome].append(self._loop.time() - running.started_at)
         if why is Why.TIME_LIMIT:
             self.failed.append(scraper.timed_out(claim, running.limit_s))
         elif report is None and why is Why.DRAIN:

@@ -22,13 +22,13 @@ def _step(order: str) -> str:
     """Complete what finished and claim what fits, in one statement and one commit.
 
     ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data (null: the text None), $7 results``; the last two may be
-    empty, for nothing but nulls. Gives a row with the ids of the accepted
-    reports (a reported id that is missing lost its claim), then one per claimed task. ``done`` must run before
-    ``pick``: claiming first could lock a row that another process completes while it waits for ours. The dependency
-    stands in WHERE because in LIMIT it would make the planner sort the backlog. ``any(array[...])`` stands for ``=`` because
-    that could become a join that reads all of the index, planned while the table is small and kept. ``took`` asks for an array of ids because
-    a join with ``pick``, whose size the planner cannot know, reads the whole table. Reads srl_claim or srl_fifo, which hold
-    the expiry too, so that expired rows are passed over in the index.
+    empty, for nothing but nulls. Gives a row with the ids of the accepted reports (a reported id that is missing lost
+    its claim), then one per claimed task. ``done`` must run before ``pick``: claiming first could lock a row that
+    another process completes while it waits for ours. The dependency stands in WHERE because in LIMIT it would make the
+    planner sort the backlog. ``any(array[...])`` stands for ``=`` because that could become a join that reads all of the
+    index, planned while the table is small and kept. ``took`` asks for an array of ids because a join with ``pick``,
+    whose size the planner cannot know, reads the whole table. Reads srl_claim or srl_fifo, which hold the expiry too, so
+    that expired rows are passed over in the index.
     """
     return f"""
 with done as (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -32,18 +33,24 @@ GROW_ASSETS = f"""
 insert into asset (entity_id, entity_type, asset_type, platform, asset_url, hash)
 select i::text, 'POST', 'IMAGE', 'INSTAGRAM', 'assets/posts/instagram/' || i || '.jpg', i
 from generate_series(1, {MANY}) i"""
-ONE_ASSET = f"{GROW_ASSETS} limit 1"
 TOUCHED = """
 select sum(pg_stat_get_xact_tuples_returned(relation))::bigint from (
     select $1::regclass::oid as relation union all select indexrelid from pg_index where indrelid = $1::regclass) r"""
 
+SCANS = "select pg_stat_get_xact_numscans('scrape_request_log'::regclass)"
+
 QUEUE, ASSET = "scrape_request_log", "asset"
+FULL = "analysed when full"
 STATES = {
     "never analysed": [],
     "analysed when empty": ["analyze {table}"],
+    "analysed with one row": ["{one row}", "analyze {table}"],
     "vacuumed with one row": ["{one row}", "vacuum analyze {table}"],
     "vacuumed when emptied": ["{one row}", "delete from {table}", "vacuum analyze {table}"],
+    FULL: [],
 }
+ONE_ROW: dict[str, tuple[Any, ...]] = {QUEUE: (INSERT, FLOW, 1), ASSET: (f"{GROW_ASSETS} limit 1",)}
+MANY_ROWS: dict[str, tuple[Any, ...]] = {QUEUE: (GROW, FLOW, FEW, TOKEN), ASSET: (GROW_ASSETS,)}
 REPORT = (IDS, TOKENS, TEXTS, NULLS)
 ENTITIES = [*map(str, IDS)]
 KEYS = (ENTITIES, ["POST"] * FEW, ["IMAGE"] * FEW, ["INSTAGRAM"] * FEW)
@@ -58,36 +65,33 @@ STATEMENTS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
     "recording copies": (ASSET, assets.RECORD, (*KEYS, TEXTS, TEXTS, ["1"] * FEW, NULLS, NULLS, NULLS, NULLS)),
 }
 FUNCTIONS = {
-    f"function of {name}": (table, assets.CALLS.get(text, called(text)), args)
+    f"function of {name}": (table, call, args)
     for name, (table, text, args) in STATEMENTS.items()
-    if assets.CALLS.get(text, called(text)) != text
+    if (call := assets.CALLS.get(text, called(text))) != text
 }
 
 
 async def prepare(pg: asyncpg.Connection, table: str, state: str) -> None:
     for statement in STATES[state]:
-        if statement != "{one row}":
-            await pg.execute(statement.format(table=table))
-        elif table == QUEUE:
-            await pg.execute(INSERT, FLOW, 1)
-        else:
-            await pg.execute(ONE_ASSET)
+        await pg.execute(*(ONE_ROW[table] if statement == "{one row}" else (statement.format(table=table),)))
 
 
-async def grow(pg: asyncpg.Connection, table: str) -> None:
+async def grow(pg: asyncpg.Connection, table: str, state: str) -> None:
     async with pg.transaction():
         await pg.execute("set local session_replication_role = replica")
         await pg.execute(f"delete from {table}")
-        await pg.execute(*((GROW, FLOW, FEW, TOKEN) if table == QUEUE else (GROW_ASSETS,)))
+        await pg.execute(*MANY_ROWS[table])
+    if state == FULL:
+        await pg.execute(f"analyze {table}")
 
 
-async def touched(session: asyncpg.Connection, table: str, statement: str, *args: Any) -> int:
-    """Entries of a table and of its indexes that a statement reads; it is rolled back."""
+async def counted(session: asyncpg.Connection, count: tuple[str, ...], statement: str, *args: Any) -> int:
+    """What ``count`` gives after a statement, which is rolled back."""
     transaction = session.transaction()
     await transaction.start()
     try:
         await session.fetch(statement, *args)
-        return int(await session.fetchval(TOUCHED, table))
+        return int(await session.fetchval(*count))
     finally:
         await transaction.rollback()
 
@@ -99,27 +103,33 @@ async def test_a_statement(database: str, pg: asyncpg.Connection, state: str, na
     table, statement, args = (STATEMENTS | FUNCTIONS)[name]
     await prepare(pg, table, state)
     session = await connect(database, name="worker", prepared=name in STATEMENTS)
+    reads = partial(counted, session, (TOUCHED, table))
     try:
         for _ in range(6):  # more often than PostgreSQL tries plans for the very values
-            await touched(session, table, statement, *args)
-        await grow(pg, table)
-        assert 0 < await touched(session, table, statement, *args) <= MOST
+            await reads(statement, *args)
+        await grow(pg, table, state)
+        assert 0 < await reads(statement, *args) <= MOST
     finally:
         await session.close()
 
 
-async def read_by_an_insert_of_many(database: str, pg: asyncpg.Connection, state: str) -> int:
-    """Entries read for 1,000 rows, in a session that has inserted some while the table was small."""
+async def counted_of_an_insert(database: str, pg: asyncpg.Connection, state: str, rows: int, *count: str) -> int:
+    """What ``count`` gives after an INSERT, in a session that has inserted some while the table was small."""
     await prepare(pg, QUEUE, state)
     session = await connect(database, name="producer")
     try:
-        for _ in range(6):
-            await touched(session, QUEUE, INSERT, FLOW, 1)
-        await grow(pg, QUEUE)
+        for _ in range(8):
+            await counted(session, count, INSERT, FLOW, 1)
+        await grow(pg, QUEUE, state)
         await pg.execute(f"select setval('crawl_dump_id_seq', {MANY})")
-        return await touched(session, QUEUE, INSERT, FLOW, 10 * FEW)
+        return await counted(session, count, INSERT, FLOW, rows)
     finally:
         await session.close()
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_an_insert_never_reads_the_whole_table(database: str, pg: asyncpg.Connection, state: str) -> None:
+    assert await counted_of_an_insert(database, pg, state, 1, SCANS) == 0
 
 
 SET_PRIORITY = "insert into beat_flow (flow, priority) values ($1, 7)"
@@ -131,7 +141,7 @@ async def test_an_insert_of_many(database: str, pg: asyncpg.Connection, state: s
     """It looks once for the first waiting row of a flow, not once per row."""
     if priority:
         await pg.execute(SET_PRIORITY, FLOW)
-    assert await read_by_an_insert_of_many(database, pg, state) <= MOST
+    assert await counted_of_an_insert(database, pg, state, 10 * FEW, TOUCHED, QUEUE) <= MOST
 
 
 @pytest.mark.parametrize("setting", ["enable_sort", "enable_seqscan"])
@@ -142,6 +152,6 @@ async def test_an_insert_would_read_all_without_the_settings(
     await pg.execute(SET_PRIORITY, FLOW)
     await pg.execute(f"alter function srl_after_insert() reset {setting}")
     try:
-        assert await read_by_an_insert_of_many(database, pg, "vacuumed with one row") > MOST
+        assert await counted_of_an_insert(database, pg, "vacuumed with one row", 10 * FEW, TOUCHED, QUEUE) > MOST
     finally:
         await pg.execute(f"alter function srl_after_insert() set {setting} = off")
