@@ -11,9 +11,9 @@ import asyncpg
 from loguru import logger
 
 from core.queue.queue import LOST
-from core.queue.statements import SELF_CHANNEL
 from utils.db import connect
 
+SELF_CHANNEL = "beat_health"
 SELF_S = 10.0
 """Seconds between notifications to itself; two missing ones reopen the connection."""
 

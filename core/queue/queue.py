@@ -27,18 +27,11 @@ LOST = (
 """What a restarted or overloaded server, or a pooler that lost its server, looks like from here."""
 
 
-FUNCTIONS = {sql.STEP: "queue_step", sql.STEP_OLDEST_FIRST: "queue_step_oldest_first", sql.FAIL: "queue_fail"}
-"""The functions of schema.sql that hold the same statements."""
-
-_CALLS = {statement: call_of(name, statement) for statement, name in FUNCTIONS.items()}
+STEP, FAIL = call_of("worker_step", sql.STEP), call_of("queue_fail", sql.FAIL)
+"""Calls of the functions of schema.sql that hold the statements."""
 
 NO_DATA = "None"
 """The legacy text of a flow that returned nothing; the statement writes it when it is sent null."""
-
-
-def called(statement: str) -> str:
-    """The statement as a call of its function; itself when it has none."""
-    return _CALLS.get(statement, statement)
 
 
 class QueueUnavailable(Exception):
@@ -85,9 +78,8 @@ class Failed(NamedTuple):
 class WorkerQueue:
     """The queue as one worker process sees it. Not for concurrent use: one statement is in flight at a time.
 
-    ``direct``: ``url`` leads to no pooler, so the connection keeps its statements prepared. Through a pooler the same
-    statement is called as a function, whose plan each server connection of the pooler keeps: half the cost of a small
-    step.
+    What runs often is called as a function, whose plans each server connection keeps, a pooler's too. ``direct``:
+    ``url`` leads to no pooler, so that the connection keeps the calls prepared as well.
     """
 
     def __init__(self, url: str, worker: int, *, direct: bool = False) -> None:
@@ -106,14 +98,12 @@ class WorkerQueue:
         Raises:
             QueueUnavailable: the report may or may not have been stored; ``held`` tells what is still claimed.
         """
-        text = sql.STEP_OLDEST_FIRST if oldest_first else sql.STEP
-        statement = self._kept(text)
         claims = [report.claim for report in done]
         data = [None if report.data == NO_DATA else report.data for report in done]
         results = [report.result for report in done]
         rows = await self._run(
             lambda conn: conn.fetch(
-                statement,
+                STEP,
                 list(free),
                 list(free.values()),
                 self._worker,
@@ -121,16 +111,16 @@ class WorkerQueue:
                 [claim.token for claim in claims],
                 data if data.count(None) < len(data) else [],
                 results if results.count(None) < len(results) else [],
+                oldest_first,
             )
         )
-        accepted = next(row[0] for row in rows if row[1] is None)
-        return [Claim._make(row[1:]) for row in rows if row[1] is not None], set(accepted or ())
+        return [Claim._make(row[1:]) for row in rows[1:]], set(rows[0][0] or ())
 
     async def fail(self, failed: Sequence[Failed]) -> dict[int, str]:
         """End or postpone tasks; gives the new status of those that were still held."""
         rows = await self._run(
             lambda conn: conn.fetch(
-                self._kept(sql.FAIL),
+                FAIL,
                 self._worker,
                 [f.claim.id for f in failed],
                 [f.claim.token for f in failed],
@@ -158,10 +148,6 @@ class WorkerQueue:
         if self._conn is not None:
             conn, self._conn = self._conn, None
             conn.terminate()
-
-    def _kept(self, statement: str) -> str:
-        """The statement in the form whose plan is kept on this connection."""
-        return statement if self._direct else called(statement)
 
     async def _run(self, statement: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         try:

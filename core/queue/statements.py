@@ -17,20 +17,7 @@ _SAY = f"""insert into event_outbox (routing_key, entity_key, payload)
 _ASSET_FLOWS = ", ".join(f"'{flow}'" for flow in sorted(ASSET_FLOWS))
 _BACKOFF = "least(300, 2 * 2 ^ least(t.retry_count, 10)) * (0.5 + random() / 2) * interval '1 second'"
 
-
-def _step(order: str) -> str:
-    """Complete what finished and claim what fits, in one statement and one commit.
-
-    ``$1 flows, $2 free slots, $3 worker, $4 ids, $5 tokens, $6 data (null: the text None), $7 results``; the last two may be
-    empty, for nothing but nulls. Gives a row with the ids of the accepted reports (a reported id that is missing lost
-    its claim), then one per claimed task. ``done`` must run before ``pick``: claiming first could lock a row that
-    another process completes while it waits for ours. The dependency stands in WHERE because in LIMIT it would make the
-    planner sort the backlog. ``any(array[...])`` stands for ``=`` because that could become a join that reads all of the
-    index, planned while the table is small and kept. ``took`` asks for an array of ids because a join with ``pick``,
-    whose size the planner cannot know, reads the whole table. Reads srl_claim or srl_fifo, which hold the expiry too, so
-    that expired rows are passed over in the index.
-    """
-    return f"""
+COMPLETE = f"""
 with done as (
     update scrape_request_log t
     set status = 'COMPLETE', scraped_at = now(), worker = null, data = coalesce(d.data, 'None'), result = d.result,
@@ -38,30 +25,52 @@ with done as (
     from unnest($4::bigint[], $5::timestamptz[], $6::text[], $7::jsonb[]) d(id, token, data, result)
     where t.id = any(array[d.id]) and t.picked_at = d.token and t.worker = $3
     returning t.*),
-pick as materialized (
+said as ({_SAY.format(rows="done")})
+select array_agg(id) from done"""
+"""Store what finished: ``$3 worker, $4 ids, $5 tokens, $6 data (null: the text None), $7 results``; the last two may be
+empty, for nothing but nulls. A reported id that is missing from the answer had lost its claim. ``any(array[...])`` stands
+for ``=`` because that could become a join that reads all of the index, planned while the table is small and kept."""
+
+
+def _claim(order: str) -> str:
+    """Claim what fits: ``$1 flows, $2 free slots, $3 worker``. Reads srl_claim or srl_fifo, which hold the expiry too, so that
+    expired rows are passed over in the index. ``took`` asks for an array of ids because a join with ``pick``, whose size
+    the planner cannot know, reads the whole table."""
+    return f"""
+with pick as materialized (
     select p.id from unnest($1::text[], $2::int[]) w(flow, free) cross join lateral (
         select s.id from scrape_request_log s
         where s.flow = w.flow and s.status = 'PENDING' and s.run_after is null
             and coalesce(s.expires_at, 'infinity') > now()
-        order by {order} limit w.free for update skip locked) p
-    where (select count(*) from done) >= 0),
+        order by {order} limit w.free for update skip locked) p),
 took as (
     update scrape_request_log t set status = 'PROCESSING', picked_at = clock_timestamp(), worker = $3
     where t.id = any(array(select id from pick))
     returning t.*),
-said as (
-    {_SAY.format(rows="(select * from done union all select * from took)")})
-select (select array_agg(id) from done) as done,
-    null::bigint as id, null as flow, null as platform, null::jsonb as params, null::int as retry_count,
-    null::timestamptz as picked_at, null::timestamptz as created_at
-union all
-select null, id, flow, platform, params, retry_count, picked_at, created_at from took"""
+said as ({_SAY.format(rows="took")})
+select null::bigint[] as done, id, flow, platform, params, retry_count, picked_at, created_at from took"""
 
 
-STEP = _step("s.priority desc, s.id")
-STEP_OLDEST_FIRST = _step("s.id + 0")
+CLAIM = _claim("s.priority desc, s.id")
+CLAIM_OLDEST_FIRST = _claim("s.id + 0")
 """Every tenth step: a tenth of the capacity goes by age alone, so that no priority starves the tail. ``+ 0`` as in srl_fifo: the
 primary key has the same order and holds every finished row."""
+
+STEP = f"""
+#variable_conflict use_column
+begin
+    if cardinality($4) > 0 then{COMPLETE} into done;
+    end if;
+    return next;
+    if $8 then return query{CLAIM_OLDEST_FIRST};
+    else return query{CLAIM};
+    end if;
+end
+"""
+"""Function worker_step: one call, one commit. Parameters as above, ``$8`` whether to go by age; gives one row with the
+ids of the accepted reports, then one per claimed task. Completing comes first: claiming first could lock a row that another
+process completes while it waits for ours. It is a statement of its own, so that the claim sees the queue as it is then:
+rows that others had claimed since a common statement began would be locked, found taken, and stay locked until the commit."""
 
 FAIL = f"""
 with failed as (
@@ -285,4 +294,3 @@ Walks the distinct flows of the claim index (a skip scan), so it costs a look-up
 """
 
 MAKE_PARTITIONS = "select make_log_partitions()"
-SELF_CHANNEL = "beat_health"

@@ -12,6 +12,7 @@ from functools import partial
 import asyncpg
 import pytest
 
+from tests.support import fence
 from tests.support.consume import assert_completed_once, completions
 from tests.support.pool import (
     Host,
@@ -141,7 +142,7 @@ async def test_without_the_fence_the_same_run_completes_tasks_twice(
     marks: asyncpg.Connection, program_env: dict[str, str], rmq_url: str
 ) -> None:
     flows = "tests.support.flows_without_fence"
-    async with hosts(program_env, flows, CALM) as (_, taker):
+    async with fence.taken_away(marks), hosts(program_env, flows, CALM) as (_, taker):
         trials = await one_round(marks, program_env, flows, CALM, children_first=True)
         told = await completions(marks, rmq_url)
         assert await taker.stop() == 0

@@ -11,7 +11,7 @@ from core.assets import statements as assets
 from core.queue import statements as sql
 from core.queue.bulk import INSERT_MANY
 from scripts.migrate import migrate
-from tests.integration.test_queue_plans import explain, rows_of, step_args
+from tests.integration.test_queue_plans import claim_args, explain, rows_of
 from tests.support.scratch import scratch_database
 from utils.db import connect
 
@@ -45,11 +45,11 @@ async def backlog(stack_env: dict[str, str]) -> AsyncIterator[asyncpg.Connection
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("statement", "index"), [(sql.STEP, "srl_claim"), (sql.STEP_OLDEST_FIRST, "srl_fifo")])
+@pytest.mark.parametrize(("statement", "index"), [(sql.CLAIM, "srl_claim"), (sql.CLAIM_OLDEST_FIRST, "srl_fifo")])
 async def test_a_claim_before_a_million_uploads_reads_those_it_takes(
     backlog: asyncpg.Connection, statement: str, index: str
 ) -> None:
-    plan = await explain(backlog, statement, *step_args(["asset_upload_flow", "asset_upload_flow_stories"], 100))
+    plan = await explain(backlog, statement, *claim_args(["asset_upload_flow", "asset_upload_flow_stories"], 100))
     assert index in plan.indexes
     assert plan.indexes <= {index, "crawl_dump_pkey"}
     assert plan.rows <= 2 * 200 + 2

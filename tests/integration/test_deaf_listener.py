@@ -15,8 +15,7 @@ import asyncpg
 import pytest
 
 from core.queue import listener
-from core.queue.listener import QueueListener
-from core.queue.statements import SELF_CHANNEL
+from core.queue.listener import SELF_CHANNEL, QueueListener
 from tests.support.deaf_proxy import DeafProxy, deaf_proxy
 from tests.support.relay import until
 from utils.db import connect

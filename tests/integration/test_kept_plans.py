@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from core.assets import statements as assets
+from core.queue import queue
 from core.queue import statements as sql
-from core.queue.queue import called
 from utils.db import connect
 
 FLOW = "test_nap"
@@ -55,19 +55,20 @@ REPORT = (IDS, TOKENS, TEXTS, NULLS)
 ENTITIES = [*map(str, IDS)]
 KEYS = (ENTITIES, ["POST"] * FEW, ["IMAGE"] * FEW, ["INSTAGRAM"] * FEW)
 STATEMENTS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
-    "step": (QUEUE, sql.STEP, ([FLOW], [FEW], 1, *REPORT)),
-    "step by age": (QUEUE, sql.STEP_OLDEST_FIRST, ([FLOW], [FEW], 1, *REPORT)),
-    "failing": (QUEUE, sql.FAIL, (1, *REPORT, TEXTS, ["NEVER"] * FEW, [1.0] * FEW, [3] * FEW)),
     "handing back": (QUEUE, sql.RELEASE, (1, IDS, TOKENS)),
     "look": (QUEUE, sql.TICK, ([FLOW], 15.0)),
     "search for unknown flows": (QUEUE, sql.FAIL_UNKNOWN, ([FLOW], [])),
     "finding copies": (ASSET, assets.FIND, KEYS),
     "recording copies": (ASSET, assets.RECORD, (*KEYS, TEXTS, TEXTS, ["1"] * FEW, NULLS, NULLS, NULLS, NULLS)),
 }
-FUNCTIONS = {
+FUNCTIONS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
+    "step": (QUEUE, queue.STEP, ([FLOW], [FEW], 1, *REPORT, False)),
+    "step by age": (QUEUE, queue.STEP, ([FLOW], [FEW], 1, *REPORT, True)),
+    "failing": (QUEUE, queue.FAIL, (1, *REPORT, TEXTS, ["NEVER"] * FEW, [1.0] * FEW, [3] * FEW)),
+} | {
     f"function of {name}": (table, call, args)
     for name, (table, text, args) in STATEMENTS.items()
-    if (call := assets.CALLS.get(text, called(text))) != text
+    if (call := assets.CALLS.get(text)) is not None
 }
 
 
@@ -99,7 +100,7 @@ async def counted(session: asyncpg.Connection, count: tuple[str, ...], statement
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("name", [*STATEMENTS, *FUNCTIONS])
 async def test_a_statement(database: str, pg: asyncpg.Connection, state: str, name: str) -> None:
-    """Prepared, as on direct connections; those that also run through a pooler as a call of their function too."""
+    """Prepared, as on direct connections, or as a call of its function, as through a pooler; some are run both ways."""
     table, statement, args = (STATEMENTS | FUNCTIONS)[name]
     await prepare(pg, table, state)
     session = await connect(database, name="worker", prepared=name in STATEMENTS)

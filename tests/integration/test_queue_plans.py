@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +14,7 @@ import pytest
 
 from core.queue import retention
 from core.queue import statements as sql
-from core.queue.queue import called
+from core.queue.queue import STEP
 from scripts.migrate import migrate
 from tests.support.scratch import scratch_database
 from utils.db import connect
@@ -98,8 +99,8 @@ async def explain(pg: asyncpg.Connection, statement: str, *args: Any, at: str = 
     return Plan(json.loads(text)[0]["Plan"])
 
 
-def step_args(flows: list[str], free: int) -> tuple[Any, ...]:
-    return flows, [free] * len(flows), 1, [], [], [], []
+def claim_args(flows: list[str], free: int) -> tuple[Any, ...]:
+    return flows, [free] * len(flows), 1
 
 
 LATER = "now() + interval '2 hours'"
@@ -132,9 +133,10 @@ def reading(name: str, statement: str, *args: Any, by: str, rows: int | str, alo
 
 
 CLAIMS = [
-    reading(f"{word} of {len(flows)} flows, {free} slots", sql_text, *step_args(flows, free), by=index,
+    reading(f"{word} of {len(flows)} flows, {free} slots", sql_text, *claim_args(flows, free), by=index,
             rows=2 * free * len(flows))
-    for word, sql_text, index in (("claim", sql.STEP, "srl_claim"), ("claim by age", sql.STEP_OLDEST_FIRST, "srl_fifo"))
+    for word, sql_text, index in (
+        ("claim", sql.CLAIM, "srl_claim"), ("claim by age", sql.CLAIM_OLDEST_FIRST, "srl_fifo"))
     for flows, free in ((MANY[:1], 1), (MANY[:1], 100), (MANY, 5))
 ]  # fmt: skip
 STATEMENTS = [
@@ -189,6 +191,11 @@ async def test_a_missing_index_is_noticed(million: asyncpg.Connection, statement
     assert plan.indexes != look_reads(statement)
 
 
+def alone(complete: str) -> str:
+    """Its parameters follow those of the claim: as a statement of its own it begins with $1."""
+    return re.sub(r"\$(\d)", lambda found: f"${int(found[1]) - 2}", complete)
+
+
 async def test_reports_find_their_rows_by_the_primary_key(million: asyncpg.Connection) -> None:
     """Completing, failing and handing back 100 tasks, whatever stands in the table."""
     rows = await million.fetch(
@@ -197,7 +204,7 @@ async def test_reports_find_their_rows_by_the_primary_key(million: asyncpg.Conne
     ids, tokens, some = [row["id"] for row in rows], [row["picked_at"] for row in rows], [""] * len(rows)
     nothing = [None] * len(rows)
     for statement, args in (
-        (sql.STEP, ([], [], 1, ids, tokens, some, nothing)),
+        (alone(sql.COMPLETE), (1, ids, tokens, some, nothing)),
         (sql.FAIL, (1, ids, tokens, some, nothing, some, ["BACKOFF"] * len(rows), [1.0] * len(rows), [3] * len(rows))),
         (sql.RELEASE, (1, ids, tokens)),
     ):
@@ -212,19 +219,20 @@ select seq_tup_read, idx_tup_fetch from pg_stat_xact_user_tables where relname =
 
 
 @pytest.mark.parametrize("pooled", [False, True], ids=["direct", "pooled"])
-@pytest.mark.parametrize("statement", [sql.STEP, sql.STEP_OLDEST_FIRST], ids=["priority", "age"])
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["priority", "age"])
 @pytest.mark.parametrize(("flows", "free"), [(MANY[:1], 1), (MANY[:1], 100), (MANY, 5)])
 async def test_the_plan_that_workers_keep_reads_few_rows(
-    million: asyncpg.Connection, million_url: str, statement: str, flows: list[str], free: int, pooled: bool
+    million: asyncpg.Connection, million_url: str, oldest_first: bool, flows: list[str], free: int, pooled: bool
 ) -> None:
-    """As they run it: prepared on a connection of their own, or as a function behind a pooler; planned once for all."""
+    """As they run it: a function whose call is prepared on a connection of their own, or not; planned once for all."""
     worker = await connect(million_url, name="plans", prepared=not pooled)
     transaction = worker.transaction()
     await transaction.start()
     try:
-        text, claimed = called(statement) if pooled else statement, 0
+        claimed = 0
         for _ in range(3):
-            claimed += len([row for row in await worker.fetch(text, *step_args(flows, free)) if row["id"]])
+            rows = await worker.fetch(STEP, *claim_args(flows, free), [], [], [], [], oldest_first)
+            claimed += len(rows) - 1
         read = await worker.fetchrow(READ)
     finally:
         await transaction.rollback()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
 import pytest
 
 from core.queue import statements as sql
-from core.queue.queue import FUNCTIONS, Claim, Done, Failed, WorkerQueue
+from core.queue.queue import STEP, Claim, Done, Failed, WorkerQueue
+from tests.support.relay import until
 from utils.db import connect
 
 RETRIES = (["flow_a"], [3])
@@ -285,15 +288,50 @@ async def test_a_wedged_workers_overdue_tasks_fail_as_timed_out(pg: asyncpg.Conn
     assert not await pg.fetchval(sql.OVERDUE, 1, ["flow_a"], [30.0])
 
 
-@pytest.mark.parametrize(("statement", "name"), FUNCTIONS.items(), ids=list(FUNCTIONS.values()))
-async def test_the_functions_for_pooled_connections_hold_the_same_text(
+LOCKED = """
+with unlocked as materialized (select id from scrape_request_log for update skip locked)
+select id from scrape_request_log where id not in (select id from unlocked) order by id"""
+
+
+async def test_a_step_that_waited_with_its_report_locks_nothing_that_others_claimed_meanwhile(
+    clean_db: str, pg: asyncpg.Connection, queue: WorkerQueue, other: WorkerQueue
+) -> None:
+    """Their reports would have to wait for its commit."""
+    mine, *_, last = await insert(pg, 4)
+    (held,) = await claim(queue, 1)
+    token = await pg.fetchval("select picked_at from scrape_request_log where id = $1", mine)
+    stranger, session = [await connect(clean_db, name="test") for _ in range(2)]
+    try:
+        stranger_holds, step_runs = stranger.transaction(), session.transaction()
+        await stranger_holds.start()
+        await stranger.execute("select from scrape_request_log where id = $1 for update", mine)
+        await step_runs.start()
+        step = asyncio.create_task(session.fetch(STEP, ["flow_a"], [5], 1, [mine], [token], [], [], False))
+        await until(partial(_waits_for_a_lock, pg))
+        assert len(await claim(other, 2)) == 2
+        await stranger_holds.rollback()
+        accepted, *claimed = await step
+        assert (held.id, accepted["done"], [one["id"] for one in claimed]) == (mine, [mine], [last])
+        assert [one["id"] for one in await pg.fetch(LOCKED)] == [mine, last]
+        await step_runs.rollback()
+    finally:
+        await session.close()
+        await stranger.close()
+
+
+async def _waits_for_a_lock(pg: asyncpg.Connection) -> bool:
+    return bool(await pg.fetchval("select exists (select from pg_locks where not granted)"))
+
+
+@pytest.mark.parametrize(("statement", "name"), [(sql.STEP, "worker_step"), (sql.FAIL, "queue_fail")])
+async def test_the_functions_that_workers_call_hold_the_statements(
     pg: asyncpg.Connection, statement: str, name: str
 ) -> None:
     assert await pg.fetchval("select strpos(prosrc, $1) > 0 from pg_proc where proname = $2", statement, name)
 
 
 @pytest.mark.parametrize(
-    ("statement", "index"), [(sql.STEP, "srl_claim"), (sql.STEP_OLDEST_FIRST, "srl_fifo")], ids=["priority", "age"]
+    ("statement", "index"), [(sql.CLAIM, "srl_claim"), (sql.CLAIM_OLDEST_FIRST, "srl_fifo")], ids=["priority", "age"]
 )
 async def test_a_kept_plan_made_when_every_row_waits_still_reads_the_queues_own_index(
     clean_db: str, pg: asyncpg.Connection, statement: str, index: str
@@ -301,8 +339,8 @@ async def test_a_kept_plan_made_when_every_row_waits_still_reads_the_queues_own_
     await insert(pg, 2000)
     await pg.execute("analyze scrape_request_log")
     kept = await connect(clean_db, name="test", prepared=True)
-    await kept.execute(f"prepare step as {statement}")
-    lines = await kept.fetch("explain execute step(array['flow_a'], array[5], 1, '{}', '{}', '{}', '{}')")
+    await kept.execute(f"prepare claim as {statement}")
+    lines = await kept.fetch("explain execute claim(array['flow_a'], array[5], 1)")
     plan = "\n".join(line[0] for line in lines)
     await kept.close()
     assert f"Index Scan using {index} on scrape_request_log s" in plan

@@ -22,7 +22,7 @@ from core.amqp.listeners import LISTENERS
 from core.flows.registry import FLOWS as REGISTERED
 from core.queue import statements
 from scripts.bench import __main__ as bench
-from scripts.bench import comparison, flows_all, place, proc
+from scripts.bench import comparison, core_step, flows_all, place, proc
 from scripts.bench.__main__ import BENCHES, DRAIN_NUMBERS, PARTS, chosen
 from scripts.bench.peers import contest, stamps
 from scripts.bench.place import BenchError, Place, stack_environment, with_path
@@ -101,8 +101,14 @@ def test_rows_are_written_as_a_list_of_flat_objects(tmp_path: Path) -> None:
     write_json([row_of(RATE, [90.0], [100.0])], tmp_path / "rows.json")
     (row,) = json.loads((tmp_path / "rows.json").read_text())
     assert row == {
-        "suite": "drain", "metric": "core", "value": 90.0, "unit": "jobs/s",
-        "limit": 100.0, "ratio": 0.9, "target": "ratio >= 0.85", "met": True,
+        "suite": "drain",
+        "metric": "core",
+        "value": 90.0,
+        "unit": "jobs/s",
+        "limit": 100.0,
+        "ratio": 0.9,
+        "target": "ratio >= 0.85",
+        "met": True,
     }
 
 
@@ -263,16 +269,25 @@ def test_the_full_pool_has_a_process_for_each_of_the_table_and_the_listeners() -
     assert sum(flow.workers for flow in (*built, *flows_all.FLOWS)) + listening == 136 + 25
 
 
-def test_the_core_alone_is_the_workers_statement_without_its_events() -> None:
+def test_the_core_alone_is_the_workers_step_without_its_events() -> None:
     step = statements.STEP
-    code = "from scripts.bench import flows_core; from core.queue import statements; print(statements.STEP)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=place.ROOT, capture_output=True, text=True, check=True)
-    core = done.stdout
+    core = core_step.without_events(step)
     assert "event_outbox" in step
     assert "event_outbox" not in core
     whole = re.sub(r"returning t\.[^)]*", "returning t.*", core)
-    assert core.count("returning t.") == whole.count("returning t.*") == 2
+    assert core.count("returning t.") == whole.count("returning t.*") == 3
     assert set(whole.replace(",", "").split()) < set(step.replace(",", "").split())
+
+
+def test_a_step_that_is_written_otherwise_is_refused() -> None:
+    with pytest.raises(ValueError, match="core_step"):
+        core_step.without_events(statements.STEP.replace("said as", "told as"))
+
+
+def test_workers_of_the_core_alone_call_the_step_without_events() -> None:
+    code = "from scripts.bench import flows_core; from core.queue import queue; print(queue.STEP)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=place.ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"select * from {core_step.NAME}($1, ")
 
 
 def _sleep(end: Connection) -> None:

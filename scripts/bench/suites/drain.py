@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.bench import counting, limit, load
+from scripts.bench import core_step, counting, limit, load
 from scripts.bench.limit import Drained
 from scripts.bench.place import BenchError, Place
 from scripts.bench.pool import held_relay, running_pool
@@ -48,6 +48,7 @@ async def drain(place: Place, shape: Shape, jobs: int) -> Drained:
         if not shape.relay:
             await stack.enter_async_context(held_relay(place.url))
         await place.pg.execute("truncate scrape_request_log, event_outbox, beat_flow")
+        await core_step.make(place.pg)
         env = place.direct_env(**{counting.VARIABLE: str(counts)})
         size = str(shape.processes / 4)
         async with running_pool(env, shape.module, WORKER_FLOWS=shape.flow, WORKER_SCALE=size) as pool:
