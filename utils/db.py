@@ -13,7 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from utils.json_safe import stored_json
 from utils.statement_pool import StatementPool
 
-POOLED_ARGS = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "command_timeout": 30}
+POOLED_NAME = "beat"
+UTF8 = {"client_encoding": "UTF8"}
+SAME_SETTINGS = {"application_name": POOLED_NAME, **UTF8}
+"""What each connection through a pooler says of itself, in the server's own words (asyncpg would say 'utf-8'). Before
+every transaction the pooler sets what its client has said otherwise than the one before: a round trip more."""
+
+POOLED_ARGS = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "command_timeout": 30,
+    "server_settings": SAME_SETTINGS,
+}
 """What keeps asyncpg clear of named statements, which a transaction pooler cannot carry."""
 
 KEPT_PLANS = {
@@ -23,7 +34,7 @@ KEPT_PLANS = {
 _AWAY_STATES = ("08", "53", "57P")
 """SQLSTATE prefixes: connection lost, too many connections, shutting down or starting."""
 
-SINGLE_ARGS = {"statement_cache_size": 0, "command_timeout": 30, "timeout": 10}
+SINGLE_ARGS = {"statement_cache_size": 0, "command_timeout": 30, "timeout": 10, "server_settings": SAME_SETTINGS}
 
 
 def plain_url(url: str) -> str:
@@ -51,7 +62,7 @@ async def connect(
     direct connection can. No plan of such a connection reads a whole table or sorts it: one made while the table
     is empty would outlive its emptiness.
     """
-    settings = {"application_name": name} | (KEPT_PLANS if prepared else {})
+    settings = {"application_name": name, **UTF8} | (KEPT_PLANS if prepared else {})
     return await asyncpg.connect(
         plain_url(url),
         statement_cache_size=100 if prepared else 0,
@@ -59,6 +70,12 @@ async def connect(
         timeout=10,
         server_settings=settings,
     )
+
+
+async def connect_kept(url: str, *, name: str, direct: bool) -> asyncpg.Connection:
+    """A connection that runs the same few statements for as long as it lives: ``direct`` it keeps them prepared and has
+    a name of its own, through a pooler neither."""
+    return await connect(url, name=name if direct else POOLED_NAME, prepared=direct)
 
 
 def call_of(function: str, statement: str) -> str:

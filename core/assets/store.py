@@ -16,7 +16,7 @@ from core.flows.registry import Registry
 from core.queue.bulk import RowResult, insert_many
 from core.queue.queue import LOST
 from utils.batches import Batches
-from utils.db import connect
+from utils.db import connect_kept
 
 T = TypeVar("T")
 
@@ -118,7 +118,7 @@ class AssetStore:
             while True:
                 try:
                     if self._conn is None or self._conn.is_closed():
-                        self._conn = await connect(self._url, name="beat assets", prepared=self._direct)
+                        self._conn = await connect_kept(self._url, name="beat assets", direct=self._direct)
                     return await body(self._conn)
                 except _PASSING as error:
                     await self.aclose()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 import asyncpg
 
 from core.queue import statements as sql
-from utils.db import call_of, connect
+from utils.db import call_of, connect_kept
 
 T = TypeVar("T")
 
@@ -152,9 +151,9 @@ class WorkerQueue:
     async def _run(self, statement: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         try:
             if self._conn is None or self._conn.is_closed():
-                self._conn = await connect(self._url, name=f"beat worker {self._worker}", prepared=self._direct)
-                await self._conn.set_type_codec(
-                    "timestamptz", schema="pg_catalog", format="tuple", encoder=lambda at: (at,), decoder=itemgetter(0)
+                self._conn = await connect_kept(self._url, name=f"beat worker {self._worker}", direct=self._direct)
+                await self._conn.set_builtin_type_codec(
+                    "timestamptz", schema="pg_catalog", codec_name="int8", format="binary"
                 )
             return await statement(self._conn)
         except LOST as error:

@@ -13,6 +13,7 @@ import pytest
 from core.assets.rows import AssetKey, NewAsset, StoredAsset
 from core.assets.store import AssetStore
 from core.flows.registry import build_registry
+from utils.db import POOLED_NAME
 
 BIGGEST = 2**64 - 1
 PICTURE = NewAsset(
@@ -141,7 +142,9 @@ async def test_processes_that_record_the_same_assets_never_deadlock(pg: asyncpg.
 async def test_a_lost_connection_costs_nothing(store: AssetStore, pg: asyncpg.Connection) -> None:
     await store.record(PICTURE)
     lost = await pg.fetchval(
-        "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'beat assets'"
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+        " where datname = current_database() and application_name = $1",
+        POOLED_NAME,
     )
     assert lost > 0
     assert await store.find(PICTURE.key) is not None
