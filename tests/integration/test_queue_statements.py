@@ -323,6 +323,21 @@ async def _waits_for_a_lock(pg: asyncpg.Connection) -> bool:
     return bool(await pg.fetchval("select exists (select from pg_locks where not granted)"))
 
 
+@pytest.mark.parametrize(("name", "place"), [("queue_step", 1), ("queue_step_oldest_first", 0)])
+async def test_workers_of_the_version_before_find_their_functions(
+    pg: asyncpg.Connection, name: str, place: int
+) -> None:
+    """They run on while the schema is there already, and take the row without a task for their reports."""
+    ids = [*await insert(pg), *await insert(pg, priority=9)]
+    step = f"select * from {name}($1, $2, $3, $4, $5, $6, $7)"
+    none, claimed = await pg.fetch(step, ["flow_a"], [1], 1, [], [], [], [])
+    assert (none["done"], none["id"], claimed["id"]) == (None, None, ids[place])
+    report = ([claimed["id"]], [claimed["picked_at"]], ["None"], ['{"a": 1}'])
+    accepted, _ = await pg.fetch(step, ["flow_a"], [1], 1, *report)
+    assert (accepted["done"], accepted["id"]) == ([claimed["id"]], None)
+    assert (await row(pg, claimed["id"]))["status"] == "COMPLETE"
+
+
 @pytest.mark.parametrize(("statement", "name"), [(sql.STEP, "worker_step"), (sql.FAIL, "queue_fail")])
 async def test_the_functions_that_workers_call_hold_the_statements(
     pg: asyncpg.Connection, statement: str, name: str
