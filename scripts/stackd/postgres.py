@@ -32,6 +32,7 @@ autodb_idle_timeout = 60
 ignore_startup_parameters = extra_float_digits,jit
 log_connections = 0
 log_disconnections = 0
+log_stats = 0
 """
 
 
@@ -116,7 +117,7 @@ class PgBouncer(Service):
     port_names = ("pgbouncer",)
 
     def programs(self) -> dict[str, Program]:
-        argv: list[str | Path] = ["pgbouncer", "-q", self.data / "pgbouncer.ini"]
+        argv: list[str | Path] = ["pgbouncer", self.data / "pgbouncer.ini"]
         account = self.context.layout.server_account()
         # SIGINT waits for pools to drain, SIGTERM does not.
         return {self.name: Program(argv, self.data, self.context.environ, account)}
