@@ -135,8 +135,10 @@ async def test_silence_is_a_read_timeout_and_chunks_in_time_are_none() -> None:
 
 async def test_waiting_for_a_free_connection_counts_into_the_total() -> None:
     async with raw_server(always(b"")) as server:
-        client = HttpClient(HttpOptions(connections=1, timeouts=Timeouts(total=0.2)))
-        ends = await asyncio.gather(*(client.request("GET", server.url) for _ in range(5)), return_exceptions=True)
+        client = HttpClient(HttpOptions(connections=1))
+        limits = [1.0, *[0.2] * 4]  # the first one holds the connection for as long as the others wait
+        asked = (client.request("GET", server.url, timeouts=Timeouts(total=total)) for total in limits)
+        ends = await asyncio.gather(*asked, return_exceptions=True)
         assert [end.phase for end in ends if isinstance(end, RequestTimeout)] == ["total"] * 5
         assert len(server.seen) == 1
         await client.aclose()

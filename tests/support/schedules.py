@@ -48,8 +48,9 @@ async def run_due(url: str, *, timeout_s: float = 10.0) -> None:
 
 
 async def row(pg: asyncpg.Connection, name: str = "s") -> asyncpg.Record:
-    """The schedule as it stands."""
-    found = await pg.fetchrow("select *, next_run_at > now() as later from scrape_schedule where name = $1", name)
+    """The schedule as it stands; ``later``: its next time comes after the last one (which may be over by now)."""
+    later = "next_run_at > coalesce(last_run_at, now()) as later"
+    found = await pg.fetchrow(f"select *, {later} from scrape_schedule where name = $1", name)
     assert found is not None
     return found
 
