@@ -81,8 +81,7 @@ async def connect_kept(url: str, *, name: str, direct: bool) -> asyncpg.Connecti
 def call_of(function: str, statement: str) -> str:
     """The call of the function of schema.sql that holds this statement, with as many parameters.
 
-    For connections through a pooler: there a statement cannot stay prepared, but a function's plan is kept by each of
-    the pooler's server connections.
+    A statement cannot stay prepared behind a pooler, but a function's plan is kept by each of its server connections.
     """
     most = max(map(int, re.findall(r"\$(\d+)", statement)))
     parameters = ", ".join(f"${number}" for number in range(1, most + 1))

@@ -57,4 +57,4 @@ where p.publish_time > now() - interval '24 hours' and p.profile_id <> '' and p.
 """Whose stories ``$1 shortcodes`` are, of those that can still be seen and have an owner."""
 
 CALLS = {FIND: call_of("asset_find", FIND), RECORD: call_of("asset_record", RECORD)}
-"""The functions of schema.sql that hold the same statements, as they are called through a pooler."""
+"""Calls of the functions of schema.sql that hold the same statements."""

@@ -42,8 +42,6 @@ class AssetStore:
         self._url = url
         self._registry = registry
         self._direct = direct
-        self._find_sql = sql.FIND if direct else sql.CALLS[sql.FIND]
-        self._record_sql = sql.RECORD if direct else sql.CALLS[sql.RECORD]
         self._conn: asyncpg.Connection | None = None
         self._turn = asyncio.Lock()
         how: dict[str, Any] = {"apart_s": APART_S, "shared": (Unavailable,)}
@@ -76,7 +74,7 @@ class AssetStore:
 
     async def _find(self, keys: list[AssetKey]) -> list[StoredAsset | None]:
         columns = [list(column) for column in zip(*keys, strict=True)]
-        rows = await self._with_connection(lambda conn: conn.fetch(self._find_sql, *columns))
+        rows = await self._with_connection(lambda conn: conn.fetch(sql.CALLS[sql.FIND], *columns))
         found: list[StoredAsset | None] = [None] * len(keys)
         for row in rows:
             known = None if row["hash"] is None else int(row["hash"])
@@ -98,7 +96,7 @@ class AssetStore:
     async def _record_once(self, assets: list[NewAsset]) -> list[str | None]:
         columns = [list(column) for column in zip(*map(_columns, assets), strict=True)]
         before: list[str | None] = [None] * len(assets)
-        for row in await self._with_connection(lambda conn: conn.fetch(self._record_sql, *columns)):
+        for row in await self._with_connection(lambda conn: conn.fetch(sql.CALLS[sql.RECORD], *columns)):
             before[row["number"] - 1] = row["before"]
         return before
 

@@ -7,12 +7,8 @@ import asyncpg
 NAME = "bench_step"
 
 _SAID = ",\nsaid as ("
-# Whole rows are handed on for the sake of their events.
-_ALL, _ID, _CLAIM = (
-    "returning t.*",
-    "t.id",
-    "t.id, t.flow, t.platform, t.params, t.retry_count, t.picked_at, t.created_at",
-)
+_WHOLE = "returning t.*"  # rows are handed on whole for the sake of their events
+_ID, _CLAIM = "returning t.id", "returning t.id, t.flow, t.platform, t.params, t.retry_count, t.picked_at, t.created_at"
 
 
 async def make(pg: asyncpg.Connection) -> None:
@@ -28,6 +24,6 @@ def without_events(definition: str) -> str:
     """
     head, *rest = definition.split(_SAID)
     text = head + "".join(part.partition(" e)\n")[2].join(("\n", "")) for part in rest)
-    if len(rest) != 3 or text.count(_ALL) != 3 or "event_outbox" in text:
+    if len(rest) != 3 or text.count(_WHOLE) != 3 or "event_outbox" in text:
         raise ValueError("the worker's step has changed: mend scripts/bench/core_step.py")
-    return text.replace(_ALL, f"returning {_ID}", 1).replace(_ALL, f"returning {_CLAIM}").replace("worker_step", NAME)
+    return text.replace(_WHOLE, _ID, 1).replace(_WHOLE, _CLAIM).replace("worker_step", NAME)

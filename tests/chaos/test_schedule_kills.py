@@ -11,12 +11,11 @@ import asyncpg
 from core.schedules.cron import latest
 from core.schedules.schedule import Schedule
 from tests.support.pool import kill, running_pool
-from tests.support.schedules import MANY, counted, plant, row
+from tests.support.schedules import MANY, YEARLY, counted, plant, row
 from utils.db import connect
 from utils.times import utc_now
 
 TOTAL, STOPS_AT = 9000, 5000
-YEARLY = "0 0 1 1 *"
 WAITS = """
 select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'transactionid')"""
 INSERT = """
@@ -43,7 +42,7 @@ def key_of(ms: int, due: datetime) -> str:
 async def test_a_supervisor_killed_in_mid_run_leaves_a_run_that_the_next_one_completes(
     pg: asyncpg.Connection, clean_db: str, program_env: dict[str, str]
 ) -> None:
-    await plant(pg, cron=YEARLY, candidates=MANY.format(TOTAL))
+    await plant(pg, candidates=MANY.format(TOTAL))
     other = await connect(clean_db, name="another producer")
     transaction = other.transaction()
     await transaction.start()
@@ -79,7 +78,7 @@ async def test_of_two_supervisors_one_makes_each_run(pg: asyncpg.Connection, pro
         await a.wait_for_line("pool is ready")
         await b.wait_for_line("pool is ready")
         for one in names:
-            await plant(pg, one, cron=YEARLY, candidates=MANY.format(200))
+            await plant(pg, one, candidates=MANY.format(200))
         await until(pg, "select count(last_outcome) = 12 from scrape_schedule")
         await asyncio.sleep(2.5)  # two more looks of both
         lines = [json.loads(line) for line in (*a.lines, *b.lines) if '"schedule was run"' in line]

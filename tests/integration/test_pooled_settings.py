@@ -13,7 +13,7 @@ from core.assets.rows import AssetKey
 from core.assets.store import AssetStore
 from core.flows.registry import build_registry
 from core.queue.queue import WorkerQueue
-from utils.db import connect, open_database
+from utils.db import POOLED_NAME, connect, open_database
 
 Ask = Callable[[], Awaitable[object]]
 ROUNDS = 30
@@ -41,7 +41,7 @@ async def commits(pg: asyncpg.Connection, pgbouncer_url: str, asks: Sequence[Ask
     """Transactions of the database while these are asked one after the other."""
 
     async def so_far() -> int:
-        flusher = await connect(pgbouncer_url, name="beat")
+        flusher = await connect(pgbouncer_url, name=POOLED_NAME)
         await flusher.execute("select pg_stat_force_next_flush()")
         await flusher.close()
         await pg.execute("select pg_stat_clear_snapshot()")
@@ -53,7 +53,7 @@ async def commits(pg: asyncpg.Connection, pgbouncer_url: str, asks: Sequence[Ask
     return await so_far() - before
 
 
-@pytest.mark.parametrize("named", ["beat", "otherwise"])
+@pytest.mark.parametrize("named", [POOLED_NAME, "otherwise"])
 async def test_clients_that_take_turns_cost_no_settings(
     pg: asyncpg.Connection, pgbouncer_url: str, clients: list[Ask], named: str
 ) -> None:
@@ -66,4 +66,4 @@ async def test_clients_that_take_turns_cost_no_settings(
     finally:
         await other.close()
     one_each = in_turns < (len(asks) + 0.5) * ROUNDS
-    assert one_each is (named == "beat"), in_turns
+    assert one_each is (named == POOLED_NAME), in_turns

@@ -14,6 +14,7 @@ import pytest
 
 from core.queue import statements as sql
 from core.queue.queue import STEP, Claim, Done, Failed, WorkerQueue
+from tests.support.postgres import SOMEONE_WAITS
 from tests.support.relay import until
 from utils.db import connect
 
@@ -307,7 +308,7 @@ async def test_a_step_that_waited_with_its_report_locks_nothing_that_others_clai
         await stranger.execute("select from scrape_request_log where id = $1 for update", mine)
         await step_runs.start()
         step = asyncio.create_task(session.fetch(STEP, ["flow_a"], [5], 1, [mine], [token], [], [], False))
-        await until(partial(_waits_for_a_lock, pg))
+        await until(partial(pg.fetchval, SOMEONE_WAITS))
         assert len(await claim(other, 2)) == 2
         await stranger_holds.rollback()
         accepted, *claimed = await step
@@ -317,10 +318,6 @@ async def test_a_step_that_waited_with_its_report_locks_nothing_that_others_clai
     finally:
         await session.close()
         await stranger.close()
-
-
-async def _waits_for_a_lock(pg: asyncpg.Connection) -> bool:
-    return bool(await pg.fetchval("select exists (select from pg_locks where not granted)"))
 
 
 @pytest.mark.parametrize(("name", "place"), [("queue_step", 1), ("queue_step_oldest_first", 0)])

@@ -101,14 +101,8 @@ def test_rows_are_written_as_a_list_of_flat_objects(tmp_path: Path) -> None:
     write_json([row_of(RATE, [90.0], [100.0])], tmp_path / "rows.json")
     (row,) = json.loads((tmp_path / "rows.json").read_text())
     assert row == {
-        "suite": "drain",
-        "metric": "core",
-        "value": 90.0,
-        "unit": "jobs/s",
-        "limit": 100.0,
-        "ratio": 0.9,
-        "target": "ratio >= 0.85",
-        "met": True,
+        "suite": "drain", "metric": "core", "value": 90.0, "unit": "jobs/s",
+        "limit": 100.0, "ratio": 0.9, "target": "ratio >= 0.85", "met": True,
     }
 
 
