@@ -13,6 +13,9 @@ from utils.urls import DEFAULT_PORTS
 PORTS = frozenset(DEFAULT_PORTS.values())
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _PLAIN = re.compile(r"[!-~]+")
+_USUAL = re.compile(r"https?://([a-z0-9.-]+)/[!-\"$-\[\]-~]*")
+"""What nearly all URLs look like: a host in lower case, and nothing that readers of URLs understand in several ways."""
+
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}\.?", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
@@ -29,6 +32,9 @@ def checked(url: str) -> str:
         MediaRefused: BAD_URL: not an http(s) URL with a plain host and port 80 or 443; REFUSED_ADDRESS: its host is an
             address that is not public, a number that some systems read as one, or a name of the local network.
     """
+    if (usual := _USUAL.fullmatch(url)) and len(url) <= _LONGEST:
+        _check_host(usual[1])
+        return url
     url = url.strip(" \t\r\n").partition("#")[0]
     if not _PLAIN.fullmatch(url):
         url = quote(url, safe=_PRINTABLE, errors="replace")
@@ -43,10 +49,13 @@ def checked(url: str) -> str:
         raise MediaRefused("BAD_URL", f"it has a user part, a backslash, or more than {_LONGEST} characters")
     if port is not None and port not in PORTS:
         raise MediaRefused("BAD_URL", f"port {port}: only 80 and 443 are dialled")
-    fault = _fault_of(host)
-    if fault is not None:
-        raise MediaRefused(*fault)
+    _check_host(host)
     return url
+
+
+def _check_host(host: str) -> None:
+    if (fault := _fault_of(host)) is not None:
+        raise MediaRefused(*fault)
 
 
 @lru_cache(maxsize=1024)
@@ -90,4 +99,5 @@ def expires_at(url: str) -> int | None:
 
 def host_of(url: str) -> str:
     """The host, which is all of a URL that messages and logs show."""
-    return urlsplit(url).hostname or "?"
+    usual = _USUAL.fullmatch(url)
+    return usual[1] if usual else urlsplit(url).hostname or "?"

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from core.enums import TaskStatus
+from core.queue.child import COLLECT
 from core.queue.tasks import update
 from tests.support.flows import MARKS
 from tests.support.pool import (
@@ -72,6 +73,15 @@ async def test_each_way_a_task_can_end_is_told_in_its_row(
     failed = await task(pg, bug)
     assert (failed["error_code"], failed["retry_count"], failed["status"]) == ("KeyError", 2, "PENDING")
     assert "secret" not in failed["data"]
+
+
+async def test_what_children_inherit_is_no_garbage(pg: asyncpg.Connection, program_env: dict[str, str]) -> None:
+    async with running_pool(program_env, WORKER_FLOWS="test_heap"):
+        (asked,) = await queue_tasks(pg, "test_heap", 1)
+        await wait_for_statuses(pg, {"COMPLETE": 1})
+    heap = json.loads((await task(pg, asked))["result"])
+    assert heap["every"] == list(COLLECT)
+    assert heap["frozen"] > 50_000
 
 
 async def test_a_paused_flow_claims_nothing_and_loses_nothing(

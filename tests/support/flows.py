@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -89,6 +90,11 @@ async def broken(params: SleepParams, ctx: FlowContext) -> None:
     raise KeyError("access_token=EAABsecretsecretsecretsecretsecretsecret")
 
 
+async def heap(params: SleepParams, ctx: FlowContext) -> dict[str, object]:
+    """How garbage is looked for here."""
+    return {"every": gc.get_threshold(), "frozen": gc.get_freeze_count()}
+
+
 IG = Platform.INSTAGRAM
 HERE = "tests.support.flows"
 FLOWS = (
@@ -102,5 +108,6 @@ FLOWS = (
     Flow("test_limited", IG, SleepParams, 1, 5, f"{HERE}:limited"),
     Flow("test_missing", IG, SleepParams, 1, 5, f"{HERE}:missing"),
     Flow("test_broken", IG, SleepParams, 1, 5, f"{HERE}:broken"),
+    Flow("test_heap", IG, SleepParams, 1, 5, f"{HERE}:heap"),
     Flow("test_unbuilt", IG, SleepParams, 1, 5),
 )

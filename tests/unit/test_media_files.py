@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import struct
 
 import pytest
 
-from core.client import errors, sniff
+from core.client import errors, places, sniff
 from core.client.errors import MediaError, MediaRefused, StoreUnavailable, UrlExpired
 from core.client.keys import asset_stem
-from core.client.places import checked, expires_at, redirected
+from core.client.places import checked, expires_at, host_of, redirected
 from core.client.whole import is_whole
 from tests.sandbox.media.bodies import CONTENT_TYPES, file_of
 
@@ -167,6 +168,32 @@ def test_what_is_not_printable_is_encoded_and_the_fragment_dropped() -> None:
     assert checked(" https://cdn.example/a b\r\nX: é?q=\N{DEVANAGARI LETTER A}#f\n") == (
         "https://cdn.example/a%20b%0D%0AX:%20%C3%A9?q=%E0%A4%85"
     )
+
+
+HOSTS = (
+    "cdn.example", "cdn.example.", "CDN.example", "sub_domain.example", "a..b", "-a.example", "localhost",
+    ".", "..", "", "xn--bcher-kva.example", "127.0.0.1", "8.8.8.8", "0x7f.1", "2130706433", "1.2.3", "x" * 300 + ".y",
+    "cdn.example:80", "cdn.example:81", "me@cdn.example", "cdn.example\\@127.0.0.1", "[::1]", "[2606:4700::1]", "%2e",
+)  # fmt: skip
+LONG = "/" + "a" * 9000
+PATHS = ("", "/", "/a.jpg?b=c", "/@b", "/[x]", "/a\\b", "/a#b", "/#", "?x", LONG, "/a b", " ", "/\N{SNOWMAN}")
+
+
+def read_of(url: str) -> tuple[str, ...]:
+    """What becomes of a URL: how it is sent and to whom, or why not."""
+    try:
+        return checked(url), host_of(checked(url))
+    except MediaRefused as error:
+        return error.code, error.message
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("path", PATHS)
+def test_usual_urls_are_read_as_all_others(host: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = [f"{scheme}://{host}{path}" for scheme in ("https", "http", "HTTPS", "ftp")]
+    short = [read_of(url) for url in urls]
+    monkeypatch.setattr(places, "_USUAL", re.compile("(?!)"))
+    assert short == [read_of(url) for url in urls]
 
 
 def test_a_relative_redirect_keeps_the_host() -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from core.client import decode, sniff
 from core.client.decode import Decoder
 from core.client.errors import MediaRefused
+from core.client.nameless import PIECE
 from core.client.spool import SMALL, Body, DiskBudget
 from tests.sandbox.media.bodies import file_of
 
@@ -96,6 +97,30 @@ def picture(size: tuple[int, int], form: str = "PNG") -> io.BytesIO:
     file = io.BytesIO()
     Image.new("1", size).save(file, form)
     return file
+
+
+async def test_a_part_of_a_file_is_read_as_a_file_and_in_pieces(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 6000
+    body = Body()
+    body.spill(tmp_path)
+    await body.write(content)
+    await body.flush()
+    part, told = body.pieces(1000, PIECE + 2000), content[1000 : PIECE + 3000]
+
+    assert len(part) == len(told)
+    assert part.read(10) + part.read() == told
+    assert (part.tell(), part.read(1)) == (len(told), b"")
+    assert [part.seek(5), part.read(3), part.tell()] == [5, told[5:8], 8]
+    assert [part.seek(-4, io.SEEK_CUR), part.seek(-3, io.SEEK_END), part.read(), part.seek(-1)] == [
+        4, len(told) - 3, told[-3:], 0,
+    ]  # fmt: skip
+    part.seek(7)
+    assert b"".join([piece async for piece in part]) == told
+    assert part.tell() == 7
+
+    body.close()
+    with pytest.raises(ValueError, match="closed"):
+        part.read(1)
 
 
 async def test_pictures_are_decoded(tmp_path: Path) -> None:
