@@ -12,7 +12,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from loguru import logger
@@ -78,17 +78,18 @@ async def _elected(conn: asyncpg.Connection, stopping: asyncio.Event) -> bool:
 
 
 class Relay:
-    """Rows in hand: one lane per key, sent by a task of its own while it has rows."""
+    """Rows in hand: one lane per key. Senders, a few tasks, send one lane after the other while there are any."""
 
     def __init__(self, settings: Settings, publisher: Publisher, woken: asyncio.Event, stopping: asyncio.Event) -> None:
         self._window = settings.broker.relay_batch
         self._poll_s = settings.broker.relay_poll_s
         self._publisher = publisher
         self._woken, self._stopping, self._progress = woken, stopping, asyncio.Event()
-        self._slots = asyncio.Semaphore(settings.broker.relay_in_flight)
+        self._most_senders = settings.broker.relay_in_flight
         self._holds = Holds()
         self._lanes: dict[Scope, deque[Row]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: deque[Scope] = deque()  # lanes that no sender has begun
+        self._senders: set[asyncio.Task[Any]] = set()
         self._in_hand: set[int] = set()  # read and not yet deleted
         self._confirmed: list[int] = []
         self._dropped: set[Scope] = set()  # keys whose lane broke off since the last read began
@@ -145,11 +146,19 @@ class Relay:
             lane = self._lanes.get(key)
             if lane is None:
                 self._lanes[key] = deque([row])
-                task = asyncio.create_task(self._send_lane(key))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._waiting.append(key)
             else:
                 lane.append(row)
+        for _ in range(min(len(self._waiting), self._most_senders - len(self._senders))):
+            self._senders.add(asyncio.create_task(self._send_waiting()))
+
+    async def _send_waiting(self) -> None:
+        try:
+            while self._waiting:
+                await self._send_lane(self._waiting.popleft())
+        finally:
+            if (me := asyncio.current_task()) is not None:
+                self._senders.discard(me)  # at once: the next rows may need another one
 
     async def _send_lane(self, key: Scope) -> None:
         """Send the rows of a key one by one; a failure gives back the rest, to be read again from the oldest on."""
@@ -157,10 +166,9 @@ class Relay:
         try:
             while lane and not self._halted:
                 row = lane[0]
-                async with self._slots:
-                    if self._halted or not self._publisher.up or self._holds.covers(row):
-                        break
-                    await self._publisher.publish(row)
+                if not self._publisher.up or self._holds.covers(row):
+                    break
+                await self._publisher.publish(row)
                 self._holds.clear(row)
                 self._confirmed.append(row.id)
                 lane.popleft()
@@ -187,8 +195,8 @@ class Relay:
 
     async def _reopen(self, conn: asyncpg.Connection, failures: int) -> int:
         """One attempt to reach the broker; returns the failures in a row."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._senders:
+            await asyncio.wait(self._senders)
         await self._flush(conn)
         started = time.monotonic()
         pause = pause_s(failures + 1)
@@ -204,11 +212,12 @@ class Relay:
     async def _halt(self) -> None:
         """Let the messages in flight be confirmed, for a while, and send no further ones."""
         self._halted = True
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=STOP_S)
-            for task in late:
-                task.cancel()
+        if self._senders:
+            _, late = await asyncio.wait(self._senders, timeout=STOP_S)
+            for sender in late:
+                sender.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._send_waiting()  # which gives back what the cancelled had not begun
 
     async def _watch_lag(self, conn: asyncpg.Connection) -> None:
         if time.monotonic() < self._lag_due:
