@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -85,3 +87,31 @@ def test_what_is_not_json_is_named_and_not_quoted(body: bytes, look: str) -> Non
 
 def test_json_is_read_with_a_byte_order_mark_and_big_ids() -> None:
     assert read_json(b'\xef\xbb\xbf{"pk": 3776832898280228145}') == {"pk": 3776832898280228145}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(value=JSON, spaced=st.booleans(), ascii_only=st.booleans(), wide=st.booleans())
+def test_any_json_is_read_as_it_was_written(value: object, spaced: bool, ascii_only: bool, wide: bool) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=1 if spaced else None)
+    found = read_json(text.encode("utf-16" if wide else "utf-8"))
+    assert json.dumps(found) == json.dumps(value)
+
+
+@given(parts=st.lists(st.sampled_from([*b'{}[],:"\\0123456789eE+-. \n', *b"nulltruefalse"]), max_size=12).map(bytes))
+def test_what_one_reader_of_json_accepts_the_other_reads_alike(parts: bytes) -> None:
+    with suppress(UnreadableError):
+        assert json.dumps(read_json(parts)) == json.dumps(json.loads(parts))
+
+
+def test_half_characters_endless_numbers_and_deep_nesting_are_json() -> None:
+    assert read_json(b'["\\ud83d", 1e400]') == ["\ud83d", float("inf")]
+    deep = read_json(b"[" * 500 + b"7" + b"]" * 500)
+    for _ in range(500):
+        (deep,) = deep
+    assert deep == 7
