@@ -68,6 +68,9 @@ _TEXT = re.compile(
 _KINDS = ("escaped", "double", "single", "mixed", "quoted", "pair", "line", "scheme", "known")
 _QUERY_PAIR = re.compile(r"(?<=[?&;#])([^=&;#?]+)=([^&;#]*)")
 _ROUNDS = 50
+_SHORT, _MOST_CLEAN = 200, 1000
+_clean: set[str] = set()
+"""Short texts that hold no secret: most log lines say what others said. None that had one is kept."""
 
 
 def redact_url(url: str) -> str:
@@ -83,7 +86,14 @@ def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 def redact_text(text: str) -> str:
     """Free text without tokens: pairs, JSON pairs, header lines, Bearer values, DSN users, and known token shapes."""
-    return _until_stable(lambda current: _TEXT.sub(_mask_match, current), text)
+    if text in _clean:
+        return text
+    found = _until_stable(lambda current: _TEXT.sub(_mask_match, current), text)
+    if found == text and len(text) <= _SHORT:
+        if len(_clean) >= _MOST_CLEAN:
+            _clean.clear()
+        _clean.add(text)
+    return found
 
 
 def is_secret_header(name: str) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utils import redact
 from utils.redact import MASK, SECRET_PARAMS, redact_headers, redact_text, redact_url
 
 URL_SECRETS = st.text(alphabet="abcdefXYZ0123456789-._~%|+/=:", min_size=1, max_size=60).map(
@@ -149,6 +150,17 @@ FRAGMENTS = st.lists(
 
 @given(text=NOISE | FRAGMENTS)
 def test_redaction_takes_any_text_and_changes_nothing_the_second_time(text: str) -> None:
-    for redact in (redact_text, redact_url):
-        once = redact(text)
-        assert redact(once) == once
+    for function in (redact_text, redact_url):
+        once = function(text)
+        assert function(once) == once
+
+
+def test_only_short_texts_without_secrets_are_remembered_and_not_too_many() -> None:
+    secret, plain, long = "access_token=5ecr3t5ecr3t", "refused: no such profile", "a line of text " * 50
+    for text in (secret, plain, long, *(f"text {number}" for number in range(2 * redact._MOST_CLEAN))):
+        assert redact_text(text) == redact_text(text)
+        assert len(redact._clean) <= redact._MOST_CLEAN
+    for text in (plain, secret, long):
+        redact_text(text)
+    assert plain in redact._clean
+    assert not {secret, long} & redact._clean
