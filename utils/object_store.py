@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from utils.urls import USER_AGENT
+
 _CONNECT_S = 3
 
 
@@ -102,7 +104,7 @@ class ObjectStore:
             aws_secret_access_key=access.secret_key,
             region_name=access.region,
             config=Config(
-                user_agent="beat/1",  # the SDK's own is put together anew for every request: a tenth of a call's time
+                user_agent=USER_AGENT,  # the SDK's own is put together anew for every request: a tenth of a call's time
                 s3={"addressing_style": "path" if access.endpoint_url else "auto"},
                 retries={"mode": "standard", "max_attempts": 2},
                 connect_timeout=_CONNECT_S,

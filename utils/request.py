@@ -30,7 +30,7 @@ from utils.request_errors import (
     where,
 )
 from utils.transport import Incoming, Outgoing, Timeouts, send
-from utils.urls import clean, encode_pairs, host_and_port, target, with_params
+from utils.urls import USER_AGENT, clean, encode_pairs, host_and_port, target, with_params
 
 __all__ = [
     "BadRedirect",
@@ -107,7 +107,7 @@ class HttpOptions:
     max_body_bytes: int = 32 * 1024 * 1024
     max_redirects: int = 5
     sandbox_url: str | None = None
-    user_agent: str = "beat/1"
+    user_agent: str = USER_AGENT
     ca_file: str | None = None
     on_exchange: Callable[[Exchange], None] | None = None
 

@@ -11,6 +11,9 @@ from urllib.parse import quote, unquote_plus, urljoin, urlsplit, urlunsplit
 from utils.redact import is_secret_param, redact_url
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+USER_AGENT = "beat/1"
+"""What Beat calls itself to the servers that it asks."""
+
 _KEPT_IN_PATH = "/%:@!$&'()*+,;=~"
 _KEPT_IN_QUERY = _KEPT_IN_PATH + "?[]"
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")

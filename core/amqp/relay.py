@@ -153,6 +153,7 @@ class Relay:
             self._senders.add(asyncio.create_task(self._send_waiting()))
 
     async def _send_waiting(self) -> None:
+        """Send lanes until all are begun."""
         try:
             while self._waiting:
                 await self._send_lane(self._waiting.popleft())

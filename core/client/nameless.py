@@ -56,12 +56,6 @@ def _skip(parts: list[memoryview], count: int) -> None:
         parts[0] = parts[0][count:]
 
 
-def _place(offset: int, whence: int, at: int, size: int) -> int:
-    """The position in a part of this size after such a seek."""
-    base = {io.SEEK_SET: 0, io.SEEK_CUR: at, io.SEEK_END: size}[whence]
-    return min(max(base + offset, 0), size)
-
-
 class Slice(io.RawIOBase):
     """A part of a file as a file, with a position of its own."""
 
@@ -86,14 +80,21 @@ class Slice(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a position within the part."""
-        self._at = _place(offset, whence, self._at, self._size)
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = min(max(base + offset, 0), self._size)
         return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Up to ``size`` bytes from the position on, all by default; ``RawIOBase`` would copy them twice."""
+        left = self._size - self._at
+        found = self._file.read(left if size is None or size < 0 else min(size, left), self._start + self._at)
+        self._at += len(found)
+        return found
 
     def readinto(self, buffer: Any) -> int:
         """Fill the buffer, as far as the part goes."""
-        found = self._file.read(min(len(buffer), self._size - self._at), self._start + self._at)
+        found = self.read(len(buffer))
         buffer[: len(found)] = found
-        self._at += len(found)
         return len(found)
 
 
@@ -104,29 +105,25 @@ class Pieces:
     """
 
     def __init__(self, file: NamelessFile, start: int, size: int) -> None:
+        self._part = Slice(file, start, size)
         self._file = file
         self._start = start
         self._size = size
-        self._at = 0
 
     def __len__(self) -> int:
         return self._size
 
     def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes from the position on, all by default."""
-        left = self._size - self._at
-        found = self._file.read(left if size < 0 else min(size, left), self._start + self._at)
-        self._at += len(found)
-        return found
+        return self._part.read(size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a position within the part."""
-        self._at = _place(offset, whence, self._at, self._size)
-        return self._at
+        return self._part.seek(offset, whence)
 
     def tell(self) -> int:
         """The position, from the start of the part."""
-        return self._at
+        return self._part.tell()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """All of it, whatever the position."""
