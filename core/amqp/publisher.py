@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import struct
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 import aio_pika
@@ -140,7 +142,7 @@ class Publisher:
             body,
             exchange=row.exchange,
             routing_key=row.routing_key,
-            properties=properties_of(row),
+            properties=EventProperties(row.message_id, row.created_at),
             mandatory=True,
             wait=False,
         )
@@ -178,15 +180,33 @@ class Publisher:
                     await connection.close()
 
 
-def properties_of(row: Row) -> Basic.Properties:
-    """Persistent JSON with an id; the body beside it is the stored text, byte for byte."""
-    return Basic.Properties(
-        content_type="application/json",
-        content_encoding="utf-8",
-        delivery_mode=DeliveryMode.PERSISTENT,
-        message_id=row.message_id,
-        timestamp=row.created_at,
-    )
+class EventProperties(Basic.Properties):
+    """Persistent JSON with an id and a time; the body beside it is the stored text, byte for byte.
+
+    Writes its bytes in one go: the library asks for each of the fourteen properties that a message may have.
+    """
+
+    def __init__(self, message_id: str, timestamp: datetime) -> None:
+        super().__init__(
+            content_type="application/json",
+            content_encoding="utf-8",
+            delivery_mode=DeliveryMode.PERSISTENT,
+            message_id=message_id,
+            timestamp=timestamp,
+        )
+
+    def marshal(self) -> bytes:
+        """As the library's, for these five properties."""
+        message_id, timestamp = self.message_id, self.timestamp
+        assert message_id is not None
+        assert timestamp is not None
+        name = message_id.encode()
+        return _BEGINNING + bytes((len(name),)) + name + _SECONDS.pack(int(timestamp.timestamp()))
+
+
+_SECONDS = struct.Struct(">Q")
+_BEGINNING = Basic.Properties.marshal(EventProperties("i", datetime.now(UTC)))[: -len(b"\x01i") - _SECONDS.size]
+"""Flags and the three properties that are the same for all messages."""
 
 
 def _said(error: BaseException) -> str:
