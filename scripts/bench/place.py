@@ -24,6 +24,9 @@ STACK = ROOT / "scripts" / "stack"
 KEYS = "bench:" + base64.b64encode(bytes(32)).decode()
 """A key ring that seals nothing but made-up credentials."""
 
+EVENTS_POLICY = ("events", "_q$", '{"queue-mode":"lazy"}', "--apply-to", "queues")
+"""Nobody reads the events of a bench: they stay on the disk, as docs/operations.md advises."""
+
 PROGRAM = {"ENVIRONMENT": "test", "LOG_FORMAT": "json"}
 
 
