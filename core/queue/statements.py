@@ -105,10 +105,8 @@ select id, flow, status from failed"""
 in seconds, $9 the registry's max_retries``.
 
 Rule NEVER fails at once. LATER waits for a source without using up attempts, until expiry or for a day; what fails then
-says 429, which its readers take for passing. BACKOFF uses up
-an attempt and waits longer each time; one that could only start after its expiry is EXPIRED. Ids missing from the answer
-had lost their claim.
-"""
+says 429, which its readers take for passing. BACKOFF uses up an attempt and waits longer each time; one that could only
+start after its expiry is EXPIRED. Ids missing from the answer had lost their claim."""
 
 RELEASE = f"""
 with freed as (
@@ -128,8 +126,7 @@ def _rescue(dead: str) -> str:
     """Take the tasks of dead workers away: ``$1`` says which (see callers), ``$2 flows, $3 their max_retries``.
 
     The loss counts as an attempt. The first one runs again at once, later ones back off, and the cap fails the task, so
-    that a task which kills its process does not kill workers for ever. Forgets the workers too.
-    """
+    that a task which kills its process does not kill workers for ever. Forgets the workers too."""
     return f"""
 with dead as ({dead}),
 lost as (
@@ -154,20 +151,15 @@ forgotten as (delete from beat_worker w using dead where w.id = dead.id),
 woken as (select pg_notify('beat', flow) from (select distinct flow from lost where status = 'PENDING' and run_after is null) f)
 select (select count(*) from lost) as tasks, (select count(*) from dead) as workers, (select count(*) from woken) as flows"""
 
-
 RESCUE_WORKERS = _rescue("select unnest($1::bigint[]) as id")
 """``$1 ids of workers`` known to be dead."""
 
-RESCUE_HOSTS = _rescue(
-    """select w.id from beat_worker w where w.beat_at < now() - $1::float8 * interval '1 second'
-        order by w.id limit 1000 for update skip locked"""
-)
+RESCUE_HOSTS = _rescue("""select w.id from beat_worker w where w.beat_at < now() - $1::float8 * interval '1 second'
+        order by w.id limit 1000 for update skip locked""")
 """``$1 lease in seconds``: workers whose host has not been heard of for longer."""
 
-RESCUE_ORPHANS = _rescue(
-    """select distinct s.worker as id from scrape_request_log s
-        where s.status = 'PROCESSING' and $1::bool and not exists (select from beat_worker w where w.id = s.worker)"""
-)
+RESCUE_ORPHANS = _rescue("""select distinct s.worker as id from scrape_request_log s
+        where s.status = 'PROCESSING' and $1::bool and not exists (select from beat_worker w where w.id = s.worker)""")
 """``$1 true``: claims of workers that were declared dead and did not know it yet."""
 
 TIME_OUT = f"""
@@ -262,9 +254,16 @@ gone as (
         data = coalesce(t.data, 'expired: not started before expires_at')
     from due where t.id = due.id
     returning t.*),
-said as ({_SAY.format(rows="gone")})
-select count(*) from gone"""
-"""Tasks that nobody started in time, five thousand at a time."""
+said as ({_SAY.format(rows="gone")}),
+head as (
+    select c.id, o.id as oldest from (select distinct flow from gone) f
+        cross join lateral (select s.id from scrape_request_log s where s.flow = f.flow
+            and s.status = 'PENDING' and s.run_after is null order by s.priority desc, s.id limit 1) c
+        cross join lateral (select s.id from scrape_request_log s where s.flow = f.flow
+            and s.status = 'PENDING' and s.run_after is null order by s.id + 0 limit 1) o)
+select (select count(*) from gone) as tasks, (select count(id) + count(oldest) from head) as heads"""
+"""Tasks that nobody started in time, five thousand at a time. ``head`` reads past what went before, row by row, which marks
+its index entries dead: a claim tells expired rows by the index alone, and would read those until the next vacuum."""
 
 FAIL_UNKNOWN = f"""
 with recursive pending(flow) as (
@@ -288,9 +287,7 @@ refused as (
     returning t.*),
 said as ({_SAY.format(rows="refused")})
 select count(*) from refused"""
-"""Fail rows that no worker will ever take: ``$1 flows that run, $2 flows that are known but not built``.
-
-Walks the distinct flows of the claim index (a skip scan), so it costs a look-up per flow, not per row.
-"""
+"""Fail rows that no worker will ever take: ``$1 flows that run, $2 flows that are known but not built``. Walks the
+distinct flows of the index (a skip scan), so it costs a look-up per flow, not per row."""
 
 MAKE_PARTITIONS = "select make_log_partitions()"

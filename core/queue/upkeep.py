@@ -127,7 +127,7 @@ class Upkeep:
             await self._fetch(sql.PROMOTE)
         if look.expired:
             for _ in range(EXPIRE_ROUNDS):
-                if not (await self._fetch(sql.EXPIRE))[0][0]:
+                if not (await self._fetch(sql.EXPIRE))[0]["tasks"]:
                     break
         if look.lost and self._beaten_for_a_lease():
             self._log_rescue(await self._fetch(sql.RESCUE_HOSTS, self._settings.workers.worker_lease_s, *self._retries))

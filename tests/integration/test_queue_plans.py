@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -126,9 +126,11 @@ class Statement:
         return self.name
 
 
-def reading(name: str, statement: str, *args: Any, by: str, rows: int | str, alone: bool = False) -> Statement:
+def reading(
+    name: str, statement: str, *args: Any, by: str, rows: int | str, alone: bool = False, also: Sequence[str] = ()
+) -> Statement:
     """One that finds rows by an index, and writes them (unless ``alone``) by the primary key."""
-    indexes = {by} if alone else {by, PKEY}
+    indexes = {by, *also} if alone else {by, PKEY, *also}
     return Statement(name, statement, args, frozenset(indexes), rows, by)
 
 
@@ -144,7 +146,8 @@ STATEMENTS = [
     reading("rescue of three", sql.RESCUE_WORKERS, [1, 2, 3], *KNOWN, by="srl_running", rows=f"2 * {HELD_BY_THREE}"),
     reading("rescue of hosts", sql.RESCUE_HOSTS, 15.0, *KNOWN, by="srl_running", rows=f"2 * {RUNNING}"),
     reading("rescue of orphans", sql.RESCUE_ORPHANS, True, *KNOWN, by="srl_running", rows=f"3 * {RUNNING}"),
-    reading("expiry", sql.EXPIRE.replace("now()", LATER), by="srl_expiry", rows=2 * 5000),
+    reading("expiry", sql.EXPIRE.replace("now()", LATER), by="srl_expiry", rows=2 * 5000,
+            also=("srl_claim", "srl_fifo")),
     reading("promotion", sql.PROMOTE.replace("now()", LATER), by="srl_later", rows=2 * 1000),
     reading("held", sql.HELD, 1, by="srl_running", rows=HELD_BY_THREE, alone=True),
     reading("overdue", sql.OVERDUE, 1, MANY, [1.0] * FLOWS, by="srl_running", rows=HELD_BY_THREE, alone=True),

@@ -259,6 +259,23 @@ async def test_expired_tasks_are_marked_and_announced_as_failed(pg: asyncpg.Conn
     assert (payload["status"], payload["reason"]) == ("FAILED", "EXPIRED")
 
 
+@pytest.mark.parametrize("index", ["srl_claim", "srl_fifo"])
+async def test_claims_need_not_read_past_what_expired_before(pg: asyncpg.Connection, index: str) -> None:
+    """Index entries of moved rows are marked dead by the next five thousand; else only a vacuum would remove them."""
+    await insert(pg, 12_000, expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert [await pg.fetchval(sql.EXPIRE) for _ in range(4)] == [5000, 5000, 2000, 0]
+    await pg.execute("create extension pageinspect")
+    try:
+        left = await pg.fetchval(
+            """select count(*) from generate_series(1, pg_relation_size($1::text) / 8192 - 1) page,
+                bt_page_items($1::text, page) where not dead""",
+            index,
+        )
+    finally:
+        await pg.execute("drop extension pageinspect")
+    assert left < 3000, "the last two thousand, and an entry or two that each page needs"
+
+
 async def test_tasks_of_flows_that_nobody_runs_fail_with_the_name(pg: asyncpg.Connection) -> None:
     known = await insert(pg)
     typo = await insert(pg, flow="refresh_profil")
