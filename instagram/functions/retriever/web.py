@@ -113,7 +113,16 @@ def _post_type(node: Reader) -> PostType | None:
     name = (node.word("__typename") or "").removeprefix("XDT")
     if name in _POST_TYPES:
         return _POST_TYPES[name]
-    return PostType.REELS if node.flag("is_video") else None
+    if node.flag("is_video"):
+        return PostType.REELS
+    return None if name else _unnamed_type(node)
+
+
+def _unnamed_type(node: Reader) -> PostType | None:
+    """Of a post that is no video and does not say what it is: only carousels have children."""
+    if node.raw("edge_sidecar_to_children") is not None:
+        return PostType.CAROUSEL
+    return None if node.flag("is_video") is None else PostType.IMAGE
 
 
 def _first_count(node: Reader, paths: tuple[str, ...]) -> int | None:
