@@ -123,6 +123,7 @@ FAIL = {"status": "fail"}
     [
         (400, {"message": "Not authorized to view user", **FAIL}, Private),
         (403, {"message": "This account is private"}, Private),
+        (200, {"message": "Profile should be public", **FAIL}, Private),
         (200, {"message": "User not found", **FAIL}, NotFound),
         (400, {"message": "Media not found or unavailable", **FAIL}, NotFound),
         (400, {"message": "Please wait a few minutes before you try again.", **FAIL}, RateLimited),
@@ -134,6 +135,11 @@ FAIL = {"status": "fail"}
         (200, {"message": "You have exceeded the rate limit per minute for your plan, BASIC"}, RateLimited),
         (404, {"message": "Endpoint '/x' does not exist"}, Unsupported),
         (404, {"message": "Something else"}, NotFoundHere),
+        (404, {"message": "Not Found"}, NotFoundHere),
+        (404, {"detail": "Not found."}, NotFoundHere),
+        (404, {"message": "Page Not Found"}, NotFoundHere),
+        (200, {"message": "The API is temporarily unavailable"}, NotFoundHere),
+        (400, {"message": "Media unavailable", **FAIL}, NotFoundHere),
         (404, None, NotFoundHere),
         (401, {}, CredentialInvalid),
         (402, None, QuotaExhausted),
@@ -176,9 +182,9 @@ def test_words_inside_data_are_no_error(data: Any) -> None:
     assert judge(200, data) is None
 
 
-@pytest.mark.parametrize("code", [100, 110])
-def test_an_unknown_handle_in_discovery_is_not_covered(code: int) -> None:
-    data = {"error": {"code": code, "message": "Invalid user id"}}
+@pytest.mark.parametrize(("code", "subcode"), [(100, None), (100, 33), (100, 2207013), (110, 2207013)])
+def test_an_unknown_handle_in_discovery_is_not_covered(code: int, subcode: int | None) -> None:
+    data = {"error": {"code": code, "error_subcode": subcode, "message": "Invalid user id"}}
     assert type(found("graphapi", "fetch_profile_by_handle", 400, data)) is NotCovered
     assert type(found("graphapi", "fetch_profile_posts_by_handle", 400, data)) is NotCovered
 

@@ -49,13 +49,14 @@ _GRAPH_MISSING = (100, 33)
 _TOO_FEW = ("not enough viewers", "not enough followers")
 
 _WORDS: tuple[tuple[type[ProviderError], tuple[str, ...]], ...] = (
-    (Private, ("not authorized", "is private")),
+    (Private, ("not authorized", "is private", "should be public")),
     (NotFound, ("not found", "unavailable")),
     (RateLimited, ("please wait", "exceeded the rate limit", "too many requests")),
     (QuotaExhausted, ("monthly quota",)),
     (Unavailable, ("challenge_required", "login_required", "feedback_required")),
     (CredentialInvalid, ("invalid api key", "not subscribed")),
 )
+_NAMELESS = ("not found", "404 not found", "page not found")
 _LONGEST = 300
 
 
@@ -125,9 +126,17 @@ def _by_words(status: int, message: str) -> type[ProviderError] | None:
     text = message.casefold()
     for kind, phrases in _WORDS:
         if any(phrase in text for phrase in phrases):
-            out_of_order = kind is NotFound and status >= 500 and "not found" not in text
-            return Unavailable if out_of_order else kind
+            return _what_is_missing(status, text) if kind is NotFound else kind
     return None
+
+
+def _what_is_missing(status: int, text: str) -> type[ProviderError]:
+    """Only words that name what was not found are final: servers say "Not Found" of paths, and "unavailable" of
+    themselves.
+    """
+    if "not found" not in text:
+        return Unavailable if status >= 500 else NotFoundHere
+    return NotFoundHere if text.strip(" .!") in _NAMELESS else NotFound
 
 
 def _by_status(
