@@ -167,7 +167,13 @@ def feed(items: list[Reader], payload: Payload, cursor: str | None, more: bool |
 def _feed(items: list[Reader], payload: Payload, cursor: str | None, *, more: bool | None) -> PostsPage:
     posts = [media(item, payload) for item in items]
     check_named(posts, "code")
-    return posts_page(posts, cursor, more=more)
+    pinned = (log.dimensions[k.MEDIA_PK] for item, log in zip(items, posts, strict=True) if _is_pinned(item))
+    return replace(posts_page(posts, cursor, more=more), pinned=frozenset(pinned))
+
+
+def _is_pinned(item: Reader) -> bool:
+    """Whether somebody keeps the post on top of the posts or of the reels."""
+    return any(item.raw(f"{tab}_pinned_user_ids") for tab in ("timeline", "clips_tab"))
 
 
 def bare(item: Reader) -> Reader:
