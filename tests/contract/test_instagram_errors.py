@@ -189,6 +189,14 @@ def test_an_unknown_handle_in_discovery_is_not_covered(code: int, subcode: int |
     assert type(found("graphapi", "fetch_profile_posts_by_handle", 400, data)) is NotCovered
 
 
+@pytest.mark.parametrize(
+    ("status", "data"),
+    [(404, None), (400, {"error": {"code": 9, "message": "User not found"}}), (400, {"error": {"code": 24}})],
+)
+def test_discovery_never_says_that_an_account_does_not_exist(status: int, data: Any) -> None:
+    assert type(found("graphapi", "fetch_profile_by_handle", status, data)) is NotCovered
+
+
 def test_code_100_elsewhere_is_unsupported() -> None:
     data = {"error": {"code": 100, "message": "(#100) metric[0] must be one of the following values"}}
     assert type(found("graphapi", "fetch_post_insights", 400, data)) is Unsupported
