@@ -138,6 +138,8 @@ FAIL = {"status": "fail"}
         (404, {"message": "Not Found"}, NotFoundHere),
         (404, {"detail": "Not found."}, NotFoundHere),
         (404, {"message": "Page Not Found"}, NotFoundHere),
+        (404, {"status": "error", "message": "Method not found"}, NotFoundHere),
+        (404, {"message": "Hashtag not found"}, NotFound),
         (200, {"message": "The API is temporarily unavailable"}, NotFoundHere),
         (400, {"message": "Media unavailable", **FAIL}, NotFoundHere),
         (404, None, NotFoundHere),

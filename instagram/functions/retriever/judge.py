@@ -56,7 +56,8 @@ _WORDS: tuple[tuple[type[ProviderError], tuple[str, ...]], ...] = (
     (Unavailable, ("challenge_required", "login_required", "feedback_required")),
     (CredentialInvalid, ("invalid api key", "not subscribed")),
 )
-_NAMELESS = ("not found", "404 not found", "page not found")
+_NAMES = ("user", "account", "profile", "media", "post", "reel", "story", "stories", "hashtag", "comment")
+"""What an account, or something of it, is called where it is not found."""
 _LONGEST = 300
 
 
@@ -136,7 +137,7 @@ def _what_is_missing(status: int, text: str) -> type[ProviderError]:
     """
     if "not found" not in text:
         return Unavailable if status >= 500 else NotFoundHere
-    return NotFoundHere if text.strip(" .!") in _NAMELESS else NotFound
+    return NotFound if any(name in text for name in _NAMES) else NotFoundHere
 
 
 def _by_status(
