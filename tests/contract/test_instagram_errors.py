@@ -123,6 +123,10 @@ FAIL = {"status": "fail"}
     [
         (400, {"message": "Not authorized to view user", **FAIL}, Private),
         (403, {"message": "This account is private"}, Private),
+        (401, {"message": "Not authorized to view user", **FAIL}, Private),
+        (401, {"message": "This account is private", **FAIL}, Private),
+        (401, {"message": "Not authorized"}, CredentialInvalid),
+        (401, {"detail": "You are not authorized, check your key"}, CredentialInvalid),
         (200, {"message": "Profile should be public", **FAIL}, Private),
         (200, {"message": "User not found", **FAIL}, NotFound),
         (400, {"message": "Media not found or unavailable", **FAIL}, NotFound),

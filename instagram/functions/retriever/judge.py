@@ -126,9 +126,14 @@ def _message(status: int, data: Any) -> str:
 def _by_words(status: int, message: str) -> type[ProviderError] | None:
     text = message.casefold()
     for kind, phrases in _WORDS:
-        if any(phrase in text for phrase in phrases):
+        if any(phrase in text for phrase in phrases) and not (kind is Private and _is_about_the_key(status, text)):
             return _what_is_missing(status, text) if kind is NotFound else kind
     return None
+
+
+def _is_about_the_key(status: int, text: str) -> bool:
+    """Whether "not authorized" says who asks, not what is asked for."""
+    return status == 401 and "is private" not in text and "to view" not in text
 
 
 def _what_is_missing(status: int, text: str) -> type[ProviderError]:
