@@ -24,7 +24,7 @@ from core.crawler.errors import (
 from core.crawler.provider import Asked, Credential
 from instagram.functions.retriever.crawler import INSTAGRAM, instagram_sources
 from instagram.functions.retriever.graphapi.graphapi import GraphApi
-from instagram.functions.retriever.judge import judge
+from instagram.functions.retriever.judge import RefusedInside, judge
 from tests.support.instagram import SAMPLES, data_cases, recorded_status
 from utils.request import HttpClient, HttpOptions
 
@@ -126,6 +126,10 @@ FAIL = {"status": "fail"}
         (401, {"message": "Not authorized to view user", **FAIL}, Private),
         (401, {"message": "This account is private", **FAIL}, Private),
         (401, {"message": "Not authorized"}, CredentialInvalid),
+        (401, {"message": "Unauthorized", **FAIL}, RefusedInside),
+        (403, {"message": "", **FAIL}, RefusedInside),
+        (403, {"message": "You are not subscribed to this API.", **FAIL}, CredentialInvalid),
+        (401, {"message": "wrong key", "success": False}, CredentialInvalid),
         (401, {"detail": "You are not authorized, check your key"}, CredentialInvalid),
         (200, {"message": "Profile should be public", **FAIL}, Private),
         (200, {"message": "User not found", **FAIL}, NotFound),

@@ -15,10 +15,18 @@ from core.crawler.errors import (
     ProviderError,
     QuotaExhausted,
     RateLimited,
+    Rest,
     Unavailable,
     Unsupported,
 )
 from utils.redact import redact_text
+
+
+class RefusedInside(CredentialInvalid):
+    """Instagram refused the source's own session: the credential is in order, so it rests and is kept."""
+
+    rest = Rest.RESTING
+
 
 STATUS_ERRORS: Mapping[int, type[ProviderError]] = {
     401: CredentialInvalid,
@@ -72,6 +80,8 @@ def judge(
     kind = _by_words(status, message) or _by_status(status, message, status_errors)
     if kind is None and _says_failed(data):
         kind = NotFoundHere
+    if kind is CredentialInvalid and _is_handed_on(data) and _by_words(status, message) is None:
+        kind = RefusedInside
     return None if kind is None else make(kind, message or f"answered with status {status}", status)
 
 
@@ -158,4 +168,9 @@ def _by_status(
 
 
 def _says_failed(data: Any) -> bool:
-    return isinstance(data, dict) and (data.get("status") == "fail" or data.get("success") is False)
+    return _is_handed_on(data) or (isinstance(data, dict) and data.get("success") is False)
+
+
+def _is_handed_on(data: Any) -> bool:
+    """Whether a refusal is Instagram's own, which knows nothing of the source's keys."""
+    return isinstance(data, dict) and data.get("status") == "fail"
