@@ -137,6 +137,13 @@ def test_a_single_post_names_its_account_as_owner() -> None:
         IGAPI.read("fetch_post_by_shortcode", shortcode="CnOAG9Tl0uh")
 
 
+@pytest.mark.parametrize("name", ["pk", "pk_id", "id"])
+def test_the_account_of_a_single_post_may_say_its_number_under_any_of_its_names(name: str) -> None:
+    body = IGAPI.body("fetch_post_by_shortcode")
+    body["owner"] = {"username": "aurora.kitchen", name: "5820113374"}
+    assert flat(IGAPI.parse("fetch_post_by_shortcode", body)) == V1_REEL
+
+
 COLLECTED = [("fetch_followers", 4, "QVFkZTAy"), ("fetch_following", 2, None)]
 
 
