@@ -147,6 +147,7 @@ FAIL = {"status": "fail"}
         (404, {"detail": "Not found."}, NotFoundHere),
         (404, {"message": "Page Not Found"}, NotFoundHere),
         (404, {"status": "error", "message": "Method not found"}, NotFoundHere),
+        (404, {"message": "Route POST:/instagram/user/get_info not found"}, NotFoundHere),
         (404, {"message": "Hashtag not found"}, NotFound),
         (200, {"message": "The API is temporarily unavailable"}, NotFoundHere),
         (400, {"message": "Media unavailable", **FAIL}, NotFoundHere),

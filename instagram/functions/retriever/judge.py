@@ -152,7 +152,8 @@ def _what_is_missing(status: int, text: str) -> type[ProviderError]:
     """
     if "not found" not in text:
         return Unavailable if status >= 500 else NotFoundHere
-    return NotFound if any(name in text for name in _NAMES) else NotFoundHere
+    is_path = "/" in text
+    return NotFound if not is_path and any(name in text for name in _NAMES) else NotFoundHere
 
 
 def _by_status(
