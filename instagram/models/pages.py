@@ -24,7 +24,8 @@ class PostsPage:
     """Posts or stories in the order of the answer. Without a next page ``cursor`` is null, and the other way round.
 
     ``beside`` is what a source wants back together with the cursor. ``steady_cursor``: the source gives the same cursor
-    on every page, so that a repeated one is no sign of a circle.
+    on every page, so that a repeated one is no sign of a circle. ``pinned``: media pks of the posts that their account
+    keeps on top, whatever their age.
     """
 
     posts: list[PostLog]
@@ -32,6 +33,7 @@ class PostsPage:
     cursor: str | None = None
     beside: Mapping[str, Any] = field(default_factory=dict)
     steady_cursor: bool = False
+    pinned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from instagram.models.functions import (
     FETCH_PROFILE_POSTS_BY_ID,
     FETCH_REELS_POSTS,
 )
-from instagram.models.keys import TAKEN_AT
+from instagram.models.keys import MEDIA_PK, TAKEN_AT
 from instagram.models.pages import PostsPage, ProfilePage
 from instagram.tasks.hashtag_budget import hashtag_budget
 
@@ -37,7 +37,10 @@ class Fetches(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StopRule:
-    """When enough pages were read: a post older than ``days``, or more than ``posts`` collected."""
+    """When enough pages were read: a post older than ``days``, or more than ``posts`` collected.
+
+    Pinned posts stand on the first page however old they are, and say nothing about the others.
+    """
 
     days: int
     posts: int
@@ -46,7 +49,8 @@ class StopRule:
     def reached(self, page: PostsPage, collected: int, now: datetime) -> bool:
         """Whether the page just read was the last one wanted."""
         since = int((now - timedelta(days=self.days)).timestamp())
-        times = [taken for log in page.posts if (taken := log.dimensions.get(TAKEN_AT)) is not None]
+        said = [log.dimensions for log in page.posts if log.dimensions.get(MEDIA_PK) not in page.pinned]
+        times = [taken for one in said if (taken := one.get(TAKEN_AT)) is not None]
         return collected > self.posts or (bool(times) and min(times) < since)
 
 

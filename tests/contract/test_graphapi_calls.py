@@ -191,7 +191,8 @@ async def test_an_unknown_hashtag_is_not_found(answer: Any, kind: type[Exception
         ("reels", "FEED", [VIDEO], [FEED, VIDEO]),
         ("reels", "igtv", [VIDEO], [FEED, VIDEO]),
         ("reels", None, [REELS, VIDEO], [REELS, FEED, VIDEO]),
-        (None, None, [REELS, VIDEO], [REELS, FEED, VIDEO]),
+        (None, None, [REELS, VIDEO, IMAGE, CAROUSEL], [REELS, FEED, VIDEO, IMAGE, CAROUSEL]),
+        ("", "FEED", [REELS, VIDEO, IMAGE, CAROUSEL], [REELS, FEED, VIDEO, IMAGE, CAROUSEL]),
     ],
 )
 async def test_each_kind_of_post_has_its_metrics(

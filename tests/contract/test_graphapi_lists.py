@@ -173,6 +173,7 @@ def test_the_handle_decides_where_ids_of_two_kinds_do_not_meet() -> None:
     ("changes", "key", "expected"),
     [
         ({"shortcode": ..., "permalink": "https://www.instagram.com/stories/aurora.kitchen/3013/"}, "shortcode", None),
+        ({"shortcode": ..., "permalink": "https://www.instagram.com/stories/tv/3013/"}, "shortcode", None),
         (
             {"shortcode": ..., "permalink": "https://www.instagram.com/stories/a/3013?x=1"},
             "media_pk",

@@ -24,7 +24,7 @@ from core.crawler.errors import (
 from core.crawler.provider import Asked, Credential
 from instagram.functions.retriever.crawler import INSTAGRAM, instagram_sources
 from instagram.functions.retriever.graphapi.graphapi import GraphApi
-from instagram.functions.retriever.judge import judge
+from instagram.functions.retriever.judge import RefusedInside, judge
 from tests.support.instagram import SAMPLES, data_cases, recorded_status
 from utils.request import HttpClient, HttpOptions
 
@@ -123,6 +123,14 @@ FAIL = {"status": "fail"}
     [
         (400, {"message": "Not authorized to view user", **FAIL}, Private),
         (403, {"message": "This account is private"}, Private),
+        (401, {"message": "Not authorized to view user", **FAIL}, Private),
+        (401, {"message": "This account is private", **FAIL}, Private),
+        (401, {"message": "Not authorized"}, Private),
+        (401, {"message": "Unauthorized", **FAIL}, RefusedInside),
+        (403, {"message": "", **FAIL}, RefusedInside),
+        (403, {"message": "You are not subscribed to this API.", **FAIL}, CredentialInvalid),
+        (401, {"message": "wrong key", "success": False}, CredentialInvalid),
+        (200, {"message": "Profile should be public", **FAIL}, Private),
         (200, {"message": "User not found", **FAIL}, NotFound),
         (400, {"message": "Media not found or unavailable", **FAIL}, NotFound),
         (400, {"message": "Please wait a few minutes before you try again.", **FAIL}, RateLimited),
@@ -134,6 +142,14 @@ FAIL = {"status": "fail"}
         (200, {"message": "You have exceeded the rate limit per minute for your plan, BASIC"}, RateLimited),
         (404, {"message": "Endpoint '/x' does not exist"}, Unsupported),
         (404, {"message": "Something else"}, NotFoundHere),
+        (404, {"message": "Not Found"}, NotFoundHere),
+        (404, {"detail": "Not found."}, NotFoundHere),
+        (404, {"message": "Page Not Found"}, NotFoundHere),
+        (404, {"status": "error", "message": "Method not found"}, NotFoundHere),
+        (404, {"message": "Route POST:/instagram/user/get_info not found"}, NotFoundHere),
+        (404, {"message": "Hashtag not found"}, NotFound),
+        (200, {"message": "The API is temporarily unavailable"}, NotFoundHere),
+        (400, {"message": "Media unavailable", **FAIL}, NotFoundHere),
         (404, None, NotFoundHere),
         (401, {}, CredentialInvalid),
         (402, None, QuotaExhausted),
@@ -176,11 +192,19 @@ def test_words_inside_data_are_no_error(data: Any) -> None:
     assert judge(200, data) is None
 
 
-@pytest.mark.parametrize("code", [100, 110])
-def test_an_unknown_handle_in_discovery_is_not_covered(code: int) -> None:
-    data = {"error": {"code": code, "message": "Invalid user id"}}
+@pytest.mark.parametrize(("code", "subcode"), [(100, None), (100, 33), (100, 2207013), (110, 2207013)])
+def test_an_unknown_handle_in_discovery_is_not_covered(code: int, subcode: int | None) -> None:
+    data = {"error": {"code": code, "error_subcode": subcode, "message": "Invalid user id"}}
     assert type(found("graphapi", "fetch_profile_by_handle", 400, data)) is NotCovered
     assert type(found("graphapi", "fetch_profile_posts_by_handle", 400, data)) is NotCovered
+
+
+@pytest.mark.parametrize(
+    ("status", "data"),
+    [(404, None), (400, {"error": {"code": 9, "message": "User not found"}}), (400, {"error": {"code": 24}})],
+)
+def test_discovery_never_says_that_an_account_does_not_exist(status: int, data: Any) -> None:
+    assert type(found("graphapi", "fetch_profile_by_handle", status, data)) is NotCovered
 
 
 def test_code_100_elsewhere_is_unsupported() -> None:

@@ -475,6 +475,24 @@ def test_single_posts_of_a_partner_stay_on_the_page() -> None:
     assert [log.profile_id for log in page.posts] == ["5820113374", "7", "5820113374"]
 
 
+@pytest.mark.parametrize("key", ["timeline_pinned_user_ids", "clips_tab_pinned_user_ids"])
+def test_pinned_posts_of_a_mobile_page_are_told(key: str) -> None:
+    case = recorded(JOTUCKER, "fetch_profile_posts_by_id")
+    body = case.body
+    assert case.parse(body).pinned == frozenset()
+    body["items"][0][key] = [5820113374]
+    body["items"][1][key] = []
+    assert case.parse(body).pinned == {str(body["items"][0]["pk"])}
+
+
+def test_pinned_posts_of_a_web_page_are_told() -> None:
+    case = recorded(ARRAYBOBO, "fetch_profile_posts_by_id")
+    body = case.body
+    node = body["data"]["user"]["edge_owner_to_timeline_media"]["edges"][0]["node"]
+    node["pinned_for_users"] = [{"id": "5820113374", "username": "aurora.kitchen"}]
+    assert case.parse(body).pinned == {node["id"]}
+
+
 def test_a_page_of_coauthored_posts_belongs_to_the_coauthor() -> None:
     case = recorded(JOTUCKER, "fetch_profile_posts_by_id")
     body = case.body

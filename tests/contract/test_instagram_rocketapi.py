@@ -235,6 +235,13 @@ def test_lists_of_people_are_read(file: str, people: list[Any], cursor: str | No
     assert (page.has_next_page, page.cursor) == (cursor is not None, cursor)
 
 
+def test_people_may_say_their_number_as_pk_id_alone() -> None:
+    body = ROCKET.body("fetch_followers")
+    for user in body["response"]["body"]["users"]:
+        user["pk_id"] = str(user.pop("pk"))
+    assert ROCKET.parse("fetch_followers", body) == ROCKET.read("fetch_followers")
+
+
 def test_comments_are_read() -> None:
     page = ROCKET.read("fetch_post_comments")
     found = [

@@ -21,7 +21,7 @@ from core.crawler.errors import (
     Unsupported,
 )
 from core.crawler.provider import Asked
-from instagram.functions.retriever.rocketapi.envelope import RefusedInside
+from instagram.functions.retriever.judge import RefusedInside
 from instagram.functions.retriever.rocketapi.rocketapi import RocketApi
 from tests.support.sources import Source
 

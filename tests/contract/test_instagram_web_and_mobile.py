@@ -137,6 +137,13 @@ def test_a_single_post_names_its_account_as_owner() -> None:
         IGAPI.read("fetch_post_by_shortcode", shortcode="CnOAG9Tl0uh")
 
 
+@pytest.mark.parametrize("name", ["pk", "pk_id", "id"])
+def test_the_account_of_a_single_post_may_say_its_number_under_any_of_its_names(name: str) -> None:
+    body = IGAPI.body("fetch_post_by_shortcode")
+    body["owner"] = {"username": "aurora.kitchen", name: "5820113374"}
+    assert flat(IGAPI.parse("fetch_post_by_shortcode", body)) == V1_REEL
+
+
 COLLECTED = [("fetch_followers", 4, "QVFkZTAy"), ("fetch_following", 2, None)]
 
 
@@ -270,6 +277,9 @@ def test_a_private_profile_has_counts_and_no_posts() -> None:
         ({"__typename": "XDTGraphVideo", "is_video": True}, "post_type", "reels"),
         ({"__typename": "GraphStoryImage"}, "post_type", "story"),
         ({"__typename": None, "is_video": True}, "post_type", "reels"),
+        ({"__typename": None, "is_video": False}, "post_type", "image"),
+        ({"__typename": None, "is_video": None}, "post_type", None),
+        ({"__typename": None, "is_video": False, "edge_sidecar_to_children": {"edges": []}}, "post_type", "carousel"),
         ({"edge_media_preview_like": {"count": -1}}, "likes", None),
         ({"edge_liked_by": {"count": -1}}, "likes", None),
         ({"edge_media_preview_like": None, "edge_liked_by": {"count": "12"}}, "likes", 12),

@@ -65,6 +65,14 @@ async def test_a_page_with_a_post_older_than_thirty_days_is_the_last() -> None:
     assert len((await recent_posts(source, ASKED, NOW)).posts) == 24
 
 
+async def test_a_pinned_post_does_not_end_the_loop_however_old_it_is() -> None:
+    first = page(12, "a")
+    old = posts(1, 900)[0]
+    old.dimensions["media_pk"] = "7"
+    source = Pages(replace(first, posts=[old, *first.posts], pinned=frozenset({"7"})), page(12, "b", 31), page(12, "c"))
+    assert len((await recent_posts(source, ASKED, NOW)).posts) == 25
+
+
 async def test_more_than_fifty_posts_are_enough() -> None:
     source = Pages(lambda index: page(25, f"c{index}"))
     found = await recent_posts(source, ASKED, NOW)

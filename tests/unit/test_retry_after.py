@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 
 from core.crawler.errors import ProviderError, QuotaExhausted, RateLimited, Unavailable
+from instagram.functions.retriever.graphapi.graphapi import GraphApi
 from instagram.functions.retriever.rapidapi_jotucker.rapidapi_jotucker import RapidApiJoTucker
 from utils.request import Response
 from utils.times import utc_now
@@ -60,3 +63,39 @@ def test_what_is_no_time_is_as_if_nothing_was_said(text: str) -> None:
 def test_more_than_a_month_is_not_believed() -> None:
     assert failure(429, LIMIT, retry_after="9" * 400).retry_after_s == 31 * 86_400.0
     assert failure(503, HTML, retry_after="Fri, 31 Dec 9999 00:00:00 GMT").retry_after_s == 31 * 86_400.0
+
+
+def graph_failure(code: int, usage: Any, **headers: str) -> ProviderError:
+    body = json.dumps({"error": {"code": code, "message": "limit reached"}}).encode()
+    named = {"x-business-use-case-usage": usage if isinstance(usage, str) else json.dumps(usage)}
+    named |= {name.replace("_", "-"): value for name, value in headers.items()}
+    with pytest.raises(ProviderError) as raised:
+        GraphApi.decode(Response(403, named, body, "https://h.example/", 0.1))
+    return raised.value
+
+
+def usage(*minutes: Any) -> dict[str, Any]:
+    return {
+        f"10450000000012{place}": [{"type": "instagram", "call_count": 100, "estimated_time_to_regain_access": one}]
+        for place, one in enumerate(minutes)
+    }
+
+
+@pytest.mark.parametrize("code", [4, 17, 32, 613])
+def test_graph_says_in_minutes_when_a_limit_opens_again(code: int) -> None:
+    assert graph_failure(code, usage(19)).retry_after_s == 1140.0
+    assert graph_failure(code, usage(0, 19, 3)).retry_after_s == 1140.0
+    assert graph_failure(code, usage(19), retry_after="7").retry_after_s == 7.0
+    assert graph_failure(code, usage(10**9)).retry_after_s == 86_400.0
+
+
+@pytest.mark.parametrize(
+    "said", [{}, [], "", "{", "null", '{"1": 5}', '{"1": [5]}', *map(usage, [0, 10, -3, None, "19", True, {}])]
+)
+def test_graphs_header_without_minutes_is_as_if_nothing_was_said(said: Any) -> None:
+    assert graph_failure(4, said).retry_after_s is None
+
+
+def test_only_a_used_up_limit_of_graph_waits_for_its_header() -> None:
+    assert graph_failure(18, usage(19)).retry_after_s is None
+    assert graph_failure(190, usage(19)).retry_after_s is None

@@ -15,10 +15,18 @@ from core.crawler.errors import (
     ProviderError,
     QuotaExhausted,
     RateLimited,
+    Rest,
     Unavailable,
     Unsupported,
 )
 from utils.redact import redact_text
+
+
+class RefusedInside(CredentialInvalid):
+    """Instagram refused the source's own session: the credential is in order, so it rests and is kept."""
+
+    rest = Rest.RESTING
+
 
 STATUS_ERRORS: Mapping[int, type[ProviderError]] = {
     401: CredentialInvalid,
@@ -49,13 +57,15 @@ _GRAPH_MISSING = (100, 33)
 _TOO_FEW = ("not enough viewers", "not enough followers")
 
 _WORDS: tuple[tuple[type[ProviderError], tuple[str, ...]], ...] = (
-    (Private, ("not authorized", "is private")),
+    (Private, ("not authorized", "is private", "should be public")),
     (NotFound, ("not found", "unavailable")),
     (RateLimited, ("please wait", "exceeded the rate limit", "too many requests")),
     (QuotaExhausted, ("monthly quota",)),
     (Unavailable, ("challenge_required", "login_required", "feedback_required")),
     (CredentialInvalid, ("invalid api key", "not subscribed")),
 )
+_NAMES = ("user", "account", "profile", "media", "post", "reel", "story", "stories", "hashtag", "comment")
+"""What an account, or something of it, is called where it is not found."""
 _LONGEST = 300
 
 
@@ -70,6 +80,8 @@ def judge(
     kind = _by_words(status, message) or _by_status(status, message, status_errors)
     if kind is None and _says_failed(data):
         kind = NotFoundHere
+    if kind is CredentialInvalid and _is_handed_on(data) and _by_words(status, message) is None:
+        kind = RefusedInside
     return None if kind is None else make(kind, message or f"answered with status {status}", status)
 
 
@@ -125,9 +137,18 @@ def _by_words(status: int, message: str) -> type[ProviderError] | None:
     text = message.casefold()
     for kind, phrases in _WORDS:
         if any(phrase in text for phrase in phrases):
-            out_of_order = kind is NotFound and status >= 500 and "not found" not in text
-            return Unavailable if out_of_order else kind
+            return _what_is_missing(status, text) if kind is NotFound else kind
     return None
+
+
+def _what_is_missing(status: int, text: str) -> type[ProviderError]:
+    """Only words that name what was not found are final: servers say "Not Found" of paths, and "unavailable" of
+    themselves.
+    """
+    if "not found" not in text:
+        return Unavailable if status >= 500 else NotFoundHere
+    is_path = "/" in text
+    return NotFound if not is_path and any(name in text for name in _NAMES) else NotFoundHere
 
 
 def _by_status(
@@ -143,4 +164,9 @@ def _by_status(
 
 
 def _says_failed(data: Any) -> bool:
-    return isinstance(data, dict) and (data.get("status") == "fail" or data.get("success") is False)
+    return _is_handed_on(data) or (isinstance(data, dict) and data.get("success") is False)
+
+
+def _is_handed_on(data: Any) -> bool:
+    """Whether a refusal is Instagram's own, which knows nothing of the source's keys."""
+    return isinstance(data, dict) and data.get("status") == "fail"

@@ -11,9 +11,12 @@ from instagram.models.pages import PeoplePage, Person
 
 
 def person(user: Reader, id_path: str = "pk") -> Person:
-    """A short user object -> Person. Mandatory: the id, ``pk`` in the mobile dialect and ``id`` in that of the web."""
+    """A short user object -> Person. Mandatory: the id, ``pk`` in the mobile dialect and ``id`` in that of the web.
+
+    The mobile one says it as ``pk_id`` too.
+    """
     return Person(
-        profile_id=user.need_id(id_path),
+        profile_id=user.first_id((id_path, "pk_id")) or user.need_id(id_path),
         handle=user.word("username"),
         full_name=user.text("full_name"),
         is_private=user.flag("is_private"),

@@ -14,6 +14,8 @@ from instagram.models import keys as k
 from instagram.models.pages import PostsPage, posts_page
 
 _PROFILE_TYPES = {1: ProfileType.PERSONAL, 2: ProfileType.BUSINESS, 3: ProfileType.CREATOR}
+_USER_IDS = ("pk", "pk_id", "id")
+"""Names of one number: where an account is only mentioned, one of them is enough."""
 _VIDEO, _CAROUSEL = 2, 8
 _POST_TYPES = {1: PostType.IMAGE, _VIDEO: PostType.REELS, _CAROUSEL: PostType.CAROUSEL}
 
@@ -76,7 +78,7 @@ def media(item: Reader, payload: Payload) -> PostLog:
     kind = item.count("media_type")
     picture = _picture(item)
     account = item.object("user") or item.object("owner") or Reader(None)
-    owner = account.id("pk")
+    owner = account.first_id(_USER_IDS)
     return PostLog(
         platform=Platform.INSTAGRAM,
         shortcode=item.word("code"),
@@ -147,7 +149,7 @@ def _people(item: Reader) -> dict[str, Any]:
 
 def short_person(user: Reader) -> dict[str, str | None]:
     """Somebody named in a post."""
-    return {k.PROFILE_ID: user.id("pk"), k.HANDLE: user.word("username")}
+    return {k.PROFILE_ID: user.first_id(_USER_IDS), k.HANDLE: user.word("username")}
 
 
 def page(items: list[Reader], payload: Payload, cursor: str | None, more: bool | None) -> PostsPage:
@@ -167,7 +169,13 @@ def feed(items: list[Reader], payload: Payload, cursor: str | None, more: bool |
 def _feed(items: list[Reader], payload: Payload, cursor: str | None, *, more: bool | None) -> PostsPage:
     posts = [media(item, payload) for item in items]
     check_named(posts, "code")
-    return posts_page(posts, cursor, more=more)
+    pinned = (log.dimensions[k.MEDIA_PK] for item, log in zip(items, posts, strict=True) if _is_pinned(item))
+    return replace(posts_page(posts, cursor, more=more), pinned=frozenset(pinned))
+
+
+def _is_pinned(item: Reader) -> bool:
+    """Whether somebody keeps the post on top of the posts or of the reels."""
+    return any(item.raw(f"{tab}_pinned_user_ids") for tab in ("timeline", "clips_tab"))
 
 
 def bare(item: Reader) -> Reader:
@@ -196,5 +204,5 @@ def _section(section: Reader) -> list[Reader]:
 
 
 def _accounts(item: Reader, log: PostLog) -> frozenset[str]:
-    coauthors = {author.id("pk") for author in item.array("coauthor_producers") or ()}
+    coauthors = {author.first_id(_USER_IDS) for author in item.array("coauthor_producers") or ()}
     return frozenset(account for account in {log.profile_id, *coauthors} if account is not None)

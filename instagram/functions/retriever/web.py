@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from core.crawler.provider import Payload
@@ -113,7 +114,16 @@ def _post_type(node: Reader) -> PostType | None:
     name = (node.word("__typename") or "").removeprefix("XDT")
     if name in _POST_TYPES:
         return _POST_TYPES[name]
-    return PostType.REELS if node.flag("is_video") else None
+    if node.flag("is_video"):
+        return PostType.REELS
+    return None if name else _unnamed_type(node)
+
+
+def _unnamed_type(node: Reader) -> PostType | None:
+    """Of a post that is no video and does not say what it is: only carousels have children."""
+    if node.raw("edge_sidecar_to_children") is not None:
+        return PostType.CAROUSEL
+    return None if node.flag("is_video") is None else PostType.IMAGE
 
 
 def _first_count(node: Reader, paths: tuple[str, ...]) -> int | None:
@@ -142,7 +152,7 @@ def page(timeline: Reader, payload: Payload) -> PostsPage:
     """``{page_info, edges[].node}`` -> one page of the account asked for."""
     edges = entries(timeline, "edges")
     found = latest(edges, payload)
-    return posts_page(found.posts, *_paging(timeline))
+    return replace(posts_page(found.posts, *_paging(timeline)), pinned=found.pinned)
 
 
 def feed(timeline: Reader, payload: Payload) -> PostsPage:
@@ -155,8 +165,10 @@ def latest(edges: list[Reader], payload: Payload) -> PostsPage:
     """A bare list of ``{node}``, all there is, of the account asked for."""
     nodes = [edge.need_object("node") for edge in edges]
     posts = _posts(nodes, payload)
-    check_owner(posts, [_accounts(node, log) for node, log in zip(nodes, posts, strict=True)], payload.asked)
-    return PostsPage(posts)
+    each = list(zip(nodes, posts, strict=True))
+    check_owner(posts, [_accounts(node, log) for node, log in each], payload.asked)
+    pinned = frozenset(log.dimensions[k.MEDIA_PK] for node, log in each if node.raw("pinned_for_users"))
+    return PostsPage(posts, pinned=pinned)
 
 
 def _posts(nodes: list[Reader], payload: Payload) -> list[PostLog]:

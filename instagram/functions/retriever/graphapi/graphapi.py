@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from core.crawler.errors import NotCovered, ProviderError, Unsupported
+from core.crawler.errors import NotCovered, NotFound, ProviderError, Unsupported
 from core.crawler.provider import Asked, Payload
 from instagram.functions.retriever.graphapi.graphapi_base import DEFAULT_VERSION, checked_cursor
 from instagram.functions.retriever.graphapi.graphapi_edges import MEDIA_FIELDS, PAGE, GraphEdges
@@ -58,10 +58,13 @@ class GraphApi(GraphEdges, GraphInsights):
 
     @classmethod
     def judge_call(cls, function: str, failure: ProviderError, data: Any) -> ProviderError:
-        """Code 100 says "unknown or not visible" in discovery, and "no such metric" elsewhere."""
-        if function in _DISCOVERY and isinstance(failure, Unsupported) and graph_code(data) == 100:
-            return NotCovered(failure.message)
-        return failure
+        """Discovery cannot tell "unknown" from "not visible": whatever it does not find, others may. Code 100 says so
+        there, and "no such metric" elsewhere.
+        """
+        if function not in _DISCOVERY:
+            return failure
+        unseen = isinstance(failure, NotFound) or (isinstance(failure, Unsupported) and graph_code(data) == 100)
+        return NotCovered(failure.message) if unseen else failure
 
 
 @lru_cache(maxsize=8)

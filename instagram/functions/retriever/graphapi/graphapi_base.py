@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from core.crawler.errors import Malformed, NotCovered, ProviderError, Unsupported
+from core.crawler.errors import Malformed, NotCovered, ProviderError, QuotaExhausted, RateLimited, Unsupported
 from core.crawler.provider import Asked, Payload
 from instagram.functions.retriever.checks import same_handle
 from instagram.functions.retriever.graphapi.graphapi_numbers import GAPS
 from instagram.functions.retriever.graphapi.graphapi_owner import is_account
+from instagram.functions.retriever.graphapi.graphapi_usage import regain_s
 from instagram.functions.retriever.interface import InstagramProvider, given
 from utils.rate_limit import By, Limit
 from utils.times import utc_now
@@ -41,6 +42,15 @@ class GraphBase(InstagramProvider):
     def headers(self) -> dict[str, str]:
         """None: the token travels in the query."""
         return {}
+
+    @classmethod
+    def judge(cls, status: int, headers: Mapping[str, str], data: Any) -> ProviderError | None:
+        """By the code; how long a limit stays used up is said in a header of Graph's own."""
+        failure = super().judge(status, headers, data)
+        limited = isinstance(failure, RateLimited) and not isinstance(failure, QuotaExhausted)
+        if failure is not None and limited and "retry-after" not in headers:
+            failure.retry_after_s = regain_s(headers)
+        return failure
 
     @classmethod
     def has(cls, version: str) -> bool:

@@ -55,7 +55,8 @@ class GraphInsights(GraphBase):
             return [*newer, CAROUSEL]
         if product == "IGTV" or (post_type == PostType.REELS and product in _VIDEO_TYPES):
             return [*newer, VIDEO]
-        return [REELS, *newer, VIDEO]
+        others = [] if post_type == PostType.REELS else [IMAGE, CAROUSEL]
+        return [REELS, *newer, VIDEO, *others]
 
     async def fetch_story_insights(self, asked: Asked) -> Payload:
         """Numbers of an own story while it is there. From v18.0 on, how people moved on from it is a second call."""

@@ -13,7 +13,7 @@ from core.models.logs import PostLog, ProfileLog
 from instagram.functions.retriever.reader import Reader, said
 from instagram.models import keys as k
 
-_PERMALINK = re.compile(r"/(?:p|reel|tv)/([A-Za-z0-9_-]+)")
+_PERMALINK = re.compile(r"(?<!/stories)/(?:p|reel|tv)/([A-Za-z0-9_-]+)")
 _STORY_LINK = re.compile(r"/stories/[^/]+/(\d+)/?(?:\?|$)")
 _EPOCH = re.compile(r"[0-9]{9,11}")
 _POST_TYPES = {

@@ -19,7 +19,7 @@ from core.crawler.errors import (
 )
 from core.crawler.provider import Asked, Payload
 from instagram.functions.retriever.interface import InstagramProvider, given
-from instagram.functions.retriever.judge import STATUS_ERRORS, make
+from instagram.functions.retriever.judge import STATUS_ERRORS, judge, make
 from instagram.functions.retriever.lama.lama_parser import PARSERS
 from instagram.functions.retriever.shortcode import media_pk
 
@@ -31,7 +31,10 @@ _BY_EXCEPTION: tuple[tuple[type[ProviderError], tuple[str, ...]], ...] = (
 )
 """Parts of exception names, for the many answers whose ``detail`` is empty."""
 _STATUS_ERRORS: Mapping[int, type[ProviderError]] = {**STATUS_ERRORS, 400: NotFoundHere, 403: Private}
-_DECIDED = (401, 402, 422, 429)
+_DECIDED = (402, 422, 429)
+_VAGUE = (NotFoundHere, Unavailable, Unsupported)
+_REFUSED = (401, 403)
+"""The key or the account, unless Instagram refused lama itself."""
 
 
 class Lama(InstagramProvider):
@@ -51,9 +54,7 @@ class Lama(InstagramProvider):
         failure = super().judge(status, headers, data)
         if not isinstance(data, dict) or status in _DECIDED:
             return failure
-        if type(failure) is NotFound and data.get("detail") == "Not Found" and "exc_type" not in data:
-            return make(NotFoundHere, "Not Found", status)  # what the server says of paths, too: not final
-        vague = failure is None or type(failure) in (NotFoundHere, Unavailable, Unsupported)
+        vague = failure is None or type(failure) in _VAGUE or (status in _REFUSED and _is_silent(status, data))
         return (_by_exception(data, status) if vague else None) or failure
 
     async def fetch_profile_by_id(self, asked: Asked) -> Payload:
@@ -105,6 +106,11 @@ class Lama(InstagramProvider):
         name = (asked.beside or {}).get("cursor_name", "min_id")
         params = {"id": _media_id(asked), **given(**{"max_id" if name == "max_id" else "min_id": asked.cursor})}
         return await self.get("fetch_post_comments", asked, "/v1/media/comments/chunk", params)
+
+
+def _is_silent(status: int, data: Any) -> bool:
+    """Whether the words of an answer say nothing, so that only its status speaks."""
+    return type(judge(status, data, {})) is Unsupported
 
 
 def _by_exception(data: dict[str, Any], status: int) -> ProviderError | None:

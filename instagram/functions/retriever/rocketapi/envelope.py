@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.crawler.errors import CredentialInvalid, Malformed, ProviderError, Rest, Unavailable
-from instagram.functions.retriever.judge import STATUS_ERRORS, judge, make
-
-
-class RefusedInside(CredentialInvalid):
-    """Instagram refused the source's own session: the token is in order, so it rests and is kept."""
-
-    rest = Rest.RESTING
-
+from core.crawler.errors import Malformed, ProviderError, Unavailable
+from instagram.functions.retriever.judge import STATUS_ERRORS, RefusedInside, judge, make
 
 _INNER_ERRORS = {**STATUS_ERRORS, 401: RefusedInside, 403: RefusedInside}
 _OUT_OF_ORDER = 503
