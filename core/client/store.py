@@ -15,7 +15,7 @@ from yarl import URL
 
 from core.client.errors import MediaError, StoreRefused, StoreUnavailable
 from core.client.keys_of_host import KeySource
-from core.client.reasons import words
+from core.client.reasons import first_bytes, words
 from core.client.sigv4 import NO_BODY, Signer
 from core.client.store_answers import Verdict, code_of, judge
 from core.client.store_place import StorePlace
@@ -154,7 +154,7 @@ class Store:
         async with self._session.request(method, url, headers=headers, data=payload, allow_redirects=False) as answer:
             if answer.status < 300:
                 return answer.status, ""
-            return answer.status, code_of((await answer.content.read(_NOTE)).decode("utf-8", "replace"))
+            return answer.status, code_of((await first_bytes(answer, _NOTE)).decode("utf-8", "replace"))
 
 
 class _Pieces(BytesPayload):

@@ -118,6 +118,22 @@ async def test_a_cut_answer_is_tried_again() -> None:
     assert [seen.body for seen in calls] == [b"body"] * 3
 
 
+async def test_an_error_that_comes_in_pieces_is_read_whole() -> None:
+    left = [error(400, "RequestTimeout"), OK]
+
+    async def handle(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        answer = left.pop(0)
+        for piece in (answer[:-40], answer[-40:]):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        return True
+
+    async with fake(handle) as (store, _):
+        await store.put("k", b"body", ABOUT)
+    assert left == []
+
+
 async def test_a_store_that_is_away_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(small_store, "RULE", CircuitRule(threshold=3, pause_s=0.2))
     async with opened(StoreAccess("b", "http://127.0.0.1:1", "AK", "SK")) as store:
