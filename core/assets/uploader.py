@@ -13,6 +13,7 @@ from core.assets.refresh import EXPIRES_IN, owner_refresh, refresh_key, story_re
 from core.assets.rows import AssetKey, NewAsset, StoredAsset
 from core.assets.store import AssetStore
 from core.client.upload_assets import (
+    SPOOL_FULL,
     MediaClient,
     MediaError,
     MediaRequest,
@@ -65,7 +66,8 @@ class Uploader:
         try:
             done = await self.media.upload(request)
         except StoreUnavailable as error:
-            self.gate.shut(error)
+            if error.code != SPOOL_FULL:  # pictures need no disk
+                self.gate.shut(error)
             raise
         finally:
             if trying:

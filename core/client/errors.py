@@ -17,6 +17,7 @@ from typing import ClassVar
 from core.crawler.errors import Retry
 
 URL_EXPIRED = "URL_EXPIRED"
+SPOOL_FULL = "SPOOL_FULL"
 
 
 class MediaError(Exception):

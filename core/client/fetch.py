@@ -13,7 +13,14 @@ from multidict import CIMultiDictProxy
 
 from core.client import places, sniff
 from core.client.door import Door
-from core.client.errors import MediaError, MediaRefused, MediaUnavailable, StoreUnavailable, UrlExpired
+from core.client.errors import (
+    SPOOL_FULL,
+    MediaError,
+    MediaRefused,
+    MediaUnavailable,
+    StoreUnavailable,
+    UrlExpired,
+)
 from core.client.reasons import cdn_failure, first_bytes
 from core.client.sniff import Kind
 from core.client.spool import SMALL, Body, DiskBudget
@@ -228,7 +235,7 @@ def _too_large(ask: Ask) -> MediaRefused:
 
 
 def _no_disk(error: OSError) -> StoreUnavailable:
-    return StoreUnavailable("SPOOL_FULL", f"a large file cannot be kept on the disk: {error.strerror}")
+    return StoreUnavailable(SPOOL_FULL, f"a large file cannot be kept on the disk: {error.strerror}")
 
 
 def _word(headers: CIMultiDictProxy[str], name: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from loguru import logger
 
-from core.client.errors import MediaError, StoreRefused, StoreUnavailable
+from core.client.errors import SPOOL_FULL, MediaError, StoreRefused, StoreUnavailable
 from core.client.marks import Mark, Marks
 from core.client.spool import Body
 from core.client.store_answers import Verdict, judge
@@ -29,6 +29,9 @@ _ATTEMPTS = 3
 _MOST_PARTS = 10_000
 _ABORT_S = 2.0
 _PREFIX = "assets/"
+_ABORT = "abort_multipart_upload"
+_GONE = frozenset({"NoSuchUpload", "NoSuchKey"})
+"""What stores say of an upload that was aborted or, the latter, completed."""
 
 
 class LargeUploads:
@@ -61,7 +64,7 @@ class LargeUploads:
         count = 0
         for mark in self._marks.orphans():
             try:
-                await self._call("abort_multipart_upload", gone="NoSuchUpload", Key=mark.key, UploadId=mark.upload_id)
+                await self._call(_ABORT, Key=mark.key, UploadId=mark.upload_id)
             except BaseException:
                 mark.leave()
                 raise
@@ -79,7 +82,8 @@ class LargeUploads:
         try:
             mark = self._marks.make(key, answer["UploadId"])
         except OSError as error:
-            raise StoreUnavailable("SPOOL_FULL", f"an upload cannot be noted: {error.strerror}") from None
+            await self._call(_ABORT, Key=key, UploadId=answer["UploadId"])
+            raise StoreUnavailable(SPOOL_FULL, f"an upload cannot be noted: {error.strerror}") from None
         try:
             parts = await self._send_parts(mark, body)
             await self._call(
@@ -110,7 +114,7 @@ class LargeUploads:
 
     async def _abort(self, mark: Mark) -> bool:
         try:
-            await self._call("abort_multipart_upload", gone="NoSuchUpload", Key=mark.key, UploadId=mark.upload_id)
+            await self._call(_ABORT, Key=mark.key, UploadId=mark.upload_id)
         except MediaError as error:
             logger.bind(reason=str(error)).warning("an unfinished upload was left for later")
             mark.leave()
@@ -129,14 +133,14 @@ class LargeUploads:
             for upload in page.get("Uploads", []):
                 if upload["Initiated"] < utc_now() - FORGOTTEN:
                     where = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
-                    await self._call("abort_multipart_upload", gone="NoSuchUpload", **where)
+                    await self._call(_ABORT, **where)
                     count += 1
             if not page.get("IsTruncated"):
                 return count
             place = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
-    async def _call(self, operation: str, *, gone: str = "", **arguments: Any) -> Any:
-        """One operation, tried again where that may help. An answer with the code ``gone`` is as good as done."""
+    async def _call(self, operation: str, **arguments: Any) -> Any:
+        """One operation, tried again where that may help. To abort what is gone is no error."""
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(0.5 * 2**attempt * random.uniform(0.5, 1.0))
@@ -145,7 +149,7 @@ class LargeUploads:
             try:
                 return await self._store.call(operation, **arguments)
             except ObjectStoreFailed as error:
-                if gone and error.code == gone:
+                if operation == _ABORT and error.code in _GONE:
                     return None
                 verdict = judge(error.status, error.code) if error.status else Verdict.AGAIN
                 failure = _failure(verdict, error)
@@ -155,6 +159,6 @@ class LargeUploads:
 
 
 def _failure(verdict: Verdict, error: ObjectStoreFailed) -> MediaError:
-    if verdict is Verdict.REFUSED:
+    if verdict is Verdict.REFUSED and error.code not in _GONE:  # aborted by others, or completed and the answer lost
         return StoreRefused("STORE_REFUSED", str(error))
     return StoreUnavailable("STORE_SLOW" if verdict is Verdict.THROTTLED else "STORE_DOWN", str(error))

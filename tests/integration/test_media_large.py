@@ -171,6 +171,20 @@ async def test_what_a_killed_process_left_is_aborted_and_the_living_ones_are_not
     assert [path.name for path in notes(tmp_path)] == [other.path.name]
 
 
+async def test_what_was_completed_before_its_process_was_killed_holds_nothing_up(
+    client: MediaClient, s3: S3Access, tmp_path: Path
+) -> None:
+    place = {"Bucket": s3.bucket, "Key": "assets/posts/x/done.mp4"}
+    upload = s3.client().create_multipart_upload(**place)["UploadId"]
+    tag = s3.client().upload_part(**place, UploadId=upload, PartNumber=1, Body=b"all")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": tag}]}
+    s3.client().complete_multipart_upload(**place, UploadId=upload, MultipartUpload=parts)
+    client._large._marks.make(place["Key"], upload).leave()
+    assert await client.abort_leftovers() == 1
+    assert stored(s3, place["Key"]) == b"all"
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
 async def test_uploads_without_a_note_are_aborted_once_they_are_old(
     client: MediaClient, s3: S3Access, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +246,42 @@ async def test_a_full_disk_puts_the_task_off(
     with pytest.raises(StoreUnavailable, match=r"SPOOL_FULL: .*No space left"):
         await client.upload(video("middle"))
     assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_an_upload_that_cannot_be_noted_is_aborted(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Marks, "make", full)
+    with pytest.raises(StoreUnavailable, match=r"SPOOL_FULL: .*No space left"):
+        await client.upload(video("parts"))
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_an_upload_that_is_gone_is_no_fault_of_the_task(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to its completion was lost, and the store does not know it when it is asked again."""
+    real = ObjectStore.call
+
+    async def call(store: ObjectStore, operation: str, **arguments: Any) -> Any:
+        answer = await real(store, operation, **arguments)
+        if operation == "complete_multipart_upload":
+            raise ObjectStoreFailed(f"{operation}: NoSuchUpload", status=404, code="NoSuchUpload")
+        return answer
+
+    monkeypatch.setattr(ObjectStore, "call", call)
+    with pytest.raises(StoreUnavailable):
+        await client.upload(video("parts"))
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_a_spool_directory_that_was_tidied_up_is_made_again(client: MediaClient, tmp_path: Path) -> None:
+    for folder in tmp_path.iterdir():
+        folder.rmdir()
+    assert (await client.upload(video("middle"))).size_bytes == len(MIDDLE)
 
 
 async def test_a_cancelled_download_leaves_nothing(s3: S3Access, tmp_path: Path) -> None:
