@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -25,6 +26,9 @@ from core.flows.registry import build_registry
 from core.models.params import AssetParams
 from core.queue.bulk import REFUSED
 from utils.times import utc_now
+
+_SIGNATURE = re.compile(r"(?:ccb|edm|efg|oe|oh|_nc_\w+)=")
+"""Parameters of Instagram's CDN that change with each signing, and say nothing of the file."""
 
 
 @dataclass(slots=True)
@@ -120,12 +124,17 @@ def _request(key: AssetKey, params: AssetParams, stored: StoredAsset | None) -> 
 
 
 def _same_file(before: str, now: str) -> bool:
-    """Whether two URLs differ in host and signature only: an ETag or a date says nothing of another file."""
+    """Whether two URLs differ in host and signature only: an ETag or a date says nothing of another file, and a date
+    is that of all sizes of a picture."""
     try:
-        path = urlsplit(now).path
-        return len(path) > 1 and urlsplit(before).path == path
+        one, other = urlsplit(before), urlsplit(now)
     except ValueError:
         return False
+    return len(other.path) > 1 and one.path == other.path and _asked_for(one.query) == _asked_for(other.query)
+
+
+def _asked_for(query: str) -> list[str]:
+    return [pair for pair in query.split("&") if not _SIGNATURE.match(pair)]
 
 
 def _row(key: AssetKey, params: AssetParams, done: Uploaded) -> NewAsset:

@@ -129,6 +129,17 @@ async def test_what_is_known_of_one_file_is_not_said_of_another(
     assert s3.client().get_object(Bucket=s3.bucket, Key=KEY)["Body"].read() == file_of(str(PK + 1), "jpg")
 
 
+async def test_what_is_known_of_one_size_is_not_said_of_another(
+    ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access
+) -> None:
+    """A CDN gives all sizes of a picture the same date, and may give them the same tag."""
+    await asset_upload_flow(asset("Cx1", image_url(PK, 150, 150), 7), ctx)
+    tag = '"' + md5(file_of(str(PK), "jpg", 640), usedforsecurity=False).hexdigest() + '"'
+    await pg.execute("update asset set etag = $1", tag)
+    await asset_upload_flow(asset("Cx1", image_url(PK, 640, 640), 8), ctx)
+    assert s3.client().get_object(Bucket=s3.bucket, Key=KEY)["Body"].read() == file_of(str(PK), "jpg", 640)
+
+
 async def test_an_object_of_another_extension_is_deleted_once_the_row_names_the_new_one(
     ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access
 ) -> None:
