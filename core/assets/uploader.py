@@ -57,8 +57,8 @@ class Uploader:
             await self._refresh(key.platform, params, story=story)
             raise
         replaced = await self.store.record(_row(key, params, done))
-        if replaced is not None:
-            await self._forget(replaced)
+        if replaced:  # a row without an object has an empty name
+            await self._replace(key, replaced)
 
     async def aclose(self) -> None:
         """Close both."""
@@ -79,6 +79,21 @@ class Uploader:
         if not done.not_modified:
             self.gate.open()
         return done
+
+    async def _replace(self, key: AssetKey, replaced: str) -> None:
+        """Delete the object that was replaced, and see that the one is there which the row names now: of two tasks for
+        one asset, each may take what the other has just put for what was there before.
+
+        Raises:
+            StoreUnavailable: OVERTAKEN: it is not, and the row says so.
+        """
+        now = await self.store.find(key)
+        if now is None or now.asset_url != replaced:
+            await self._forget(replaced)
+            now = await self.store.find(key)
+        if now is not None and await self.media.is_missing(now.asset_url):
+            await self.store.void(key, now.asset_url)
+            raise StoreUnavailable("OVERTAKEN", "another task has deleted the object")
 
     async def _forget(self, replaced: str) -> None:
         """Delete an object that no row names any more; one that cannot be deleted costs space, not the task."""

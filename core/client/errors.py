@@ -66,11 +66,16 @@ class MediaUnavailable(MediaError):
 
 
 class StoreRefused(MediaError):
-    """The object store refuses for a reason that waiting does not mend. Code: STORE_REFUSED."""
+    """The object store refuses for a reason that waiting does not mend. Code: STORE_REFUSED. ``status`` is the HTTP
+    status of small requests, 0 otherwise."""
+
+    def __init__(self, code: str, message: str, *, status: int = 0) -> None:
+        super().__init__(code, message)
+        self.status = status
 
 
 class StoreUnavailable(MediaError):
-    """The object store is away or throttles, or there is no room for a large file. Codes: STORE_DOWN, STORE_SLOW,
-    SPOOL_FULL. Nothing is wrong with the task."""
+    """The object store is away or throttles, there is no room for a large file, or two copies of one asset crossed.
+    Codes: STORE_DOWN, STORE_SLOW, SPOOL_FULL, OVERTAKEN. Nothing is wrong with the task."""
 
     retry = Retry.LATER

@@ -123,6 +123,14 @@ class MediaClient:
         """
         await self._store.delete(key)
 
+    async def is_missing(self, key: str) -> bool:
+        """Whether the store says that there is no such object; False when it does not say.
+
+        Raises:
+            StoreUnavailable: it cannot be asked.
+        """
+        return await self._store.is_missing(key)
+
     async def abort_leftovers(self) -> int:
         """Abort unfinished multipart uploads that processes which ended left behind; how many there were.
 

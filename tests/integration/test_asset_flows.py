@@ -15,9 +15,17 @@ import asyncpg
 import pytest
 
 from core.assets.flows import asset_upload_flow, asset_upload_flow_stories
+from core.assets.rows import NewAsset
 from core.assets.store import AssetStore
 from core.assets.uploader import Uploader
-from core.client.upload_assets import MediaRefused, UrlExpired
+from core.client.upload_assets import (
+    MediaClient,
+    MediaRefused,
+    MediaRequest,
+    StoreUnavailable,
+    Uploaded,
+    UrlExpired,
+)
 from core.flows.registry import build_registry
 from core.models.params import AssetParams
 from core.runtime import FlowContext
@@ -149,6 +157,92 @@ async def test_an_object_of_another_extension_is_deleted_once_the_row_names_the_
     row = await row_of(pg)
     assert (row["asset_url"], row["content_type"], row["hash"]) == (new, "image/webp", 8)
     assert set(objects(s3)) == {new}
+
+
+async def test_a_row_without_an_object_has_none_deleted(
+    ctx: FlowContext, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty key is the bucket itself."""
+    await asset_upload_flow(asset("Cx1", image_url(PK), 7), ctx)
+    await pg.execute("update asset set asset_url = ''")
+    deleted: list[str] = []
+
+    async def delete(_client: MediaClient, key: str) -> None:
+        deleted.append(key)
+
+    monkeypatch.setattr(MediaClient, "delete", delete)
+    await asset_upload_flow(asset("Cx1", image_url(PK), 7), ctx)
+    assert ((await row_of(pg))["asset_url"], deleted) == (KEY, [])
+
+
+async def test_of_two_tasks_that_replace_each_others_object_one_is_left(
+    ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asset_upload_flow(asset("Cx1", image_url(PK), 7), ctx)
+    first, second = asyncio.Event(), asyncio.Event()
+    record = AssetStore.record
+
+    async def in_turn(store: AssetStore, row: NewAsset) -> str | None:
+        """The webp is recorded over the old picture, and then the new picture over the webp."""
+        if row.asset_url == KEY:
+            await first.wait()
+        replaced = await record(store, row)
+        (second if row.asset_url == KEY else first).set()
+        await second.wait()
+        return replaced
+
+    monkeypatch.setattr(AssetStore, "record", in_turn)
+    both = (asset("Cx1", image_url(PK + 1), 8), asset("Cx1", image_url(PK, form="webp"), 9))
+    await asyncio.gather(*(asset_upload_flow(one, ctx) for one in both))
+    assert ((await row_of(pg))["hash"], set(objects(s3))) == (8, {KEY})
+
+
+async def test_a_deletion_that_comes_too_late_is_noticed_and_made_good(
+    ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old object is deleted after another task has put and recorded one of the same name."""
+    webp = "assets/posts/instagram/Cx1.webp"
+    await asset_upload_flow(asset("Cx1", image_url(PK, form="webp"), 7), ctx)
+    under_way, go_on = asyncio.Event(), asyncio.Event()
+    delete = MediaClient.delete
+
+    async def late(client: MediaClient, key: str) -> None:
+        if key == webp:
+            under_way.set()
+            await go_on.wait()
+        await delete(client, key)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MediaClient, "delete", late)
+        task = asyncio.create_task(asset_upload_flow(asset("Cx1", image_url(PK), 8), ctx))
+        await under_way.wait()
+        await asset_upload_flow(asset("Cx1", image_url(PK + 1, form="webp"), 9), ctx)
+        go_on.set()
+        with pytest.raises(StoreUnavailable, match="OVERTAKEN"):
+            await task
+    assert ((await row_of(pg))["asset_url"], objects(s3)) == ("", {})
+    await asset_upload_flow(asset("Cx1", image_url(PK), 8), ctx)
+    assert ((await row_of(pg))["asset_url"], set(objects(s3))) == (KEY, {KEY})
+
+
+async def test_an_unchanged_picture_whose_object_was_deleted_meanwhile_is_noticed(
+    ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asset_upload_flow(asset("Cx1", image_url(PK), 7), ctx)
+    upload = MediaClient.upload
+
+    async def overtaken(client: MediaClient, request: MediaRequest) -> Uploaded:
+        done = await upload(client, request)
+        if done.not_modified:
+            await asset_upload_flow(asset("Cx1", image_url(PK, form="webp"), 9), ctx)
+        return done
+
+    monkeypatch.setattr(MediaClient, "upload", overtaken)
+    again = asset("Cx1", image_url(PK, expires=int(time.time()) + 7200), 8)
+    with pytest.raises(StoreUnavailable, match="OVERTAKEN"):
+        await asset_upload_flow(again, ctx)
+    await asset_upload_flow(again, ctx)
+    assert ((await row_of(pg))["hash"], set(objects(s3))) == (8, {KEY})
 
 
 @pytest.mark.parametrize("fault", ["html", "error_in_200", "not_found", "half_body", "server_error"])

@@ -215,6 +215,19 @@ async def test_the_real_store_takes_what_is_signed(s3: S3Access, size: int, kind
     assert (answer["ContentType"], answer["ContentDisposition"]) == ("image/jpeg", "inline")
 
 
+async def test_the_real_store_is_asked_whether_an_object_is_missing(s3: S3Access) -> None:
+    async with opened(access(s3)) as store:
+        await store.put(KEY, b"body", ABOUT)
+        assert not await store.is_missing(KEY)
+        await store.delete(KEY)
+        assert await store.is_missing(KEY)
+
+
+async def test_a_store_that_does_not_let_one_look_says_nothing() -> None:
+    async with fake(in_turn(b"HTTP/1.1 403 X\r\nContent-Length: 9\r\n\r\n")) as (store, _):
+        assert not await store.is_missing("k")
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
