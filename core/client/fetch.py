@@ -31,6 +31,9 @@ MAX_REDIRECTS = 3
 SOON_S = 60
 """A signature that runs out within so many seconds is not tried."""
 
+PATIENCE_S = 120.0
+"""How long a large file waits for room on the disk before its task goes back to the queue."""
+
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _DEAD = frozenset({403, 404, 410})
 _BUSY = frozenset({408, 425, 429})
@@ -115,11 +118,18 @@ class Fetcher:
                 return await self._fetch(url, ask, body)
             except _NoRoom as wanted:  # asked again later, rather than a CDN's connection kept waiting
                 body.close()
-                await self._budget.take(wanted.size)
+                await self._wait_for_room(wanted.size)
                 room = wanted.size
             except BaseException:
                 body.close()
                 raise
+
+    async def _wait_for_room(self, size: int) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._budget.take(size)
+        except TimeoutError:
+            raise StoreUnavailable(SPOOL_FULL, "other large files take all the room there is for them") from None
 
     async def _fetch(self, url: str, ask: Ask, body: Body) -> Fetched:
         try:

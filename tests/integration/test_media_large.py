@@ -226,6 +226,19 @@ async def test_large_files_wait_for_room_on_the_disk_and_all_arrive(s3: S3Access
     assert len(cdn.seen) > 4  # those without room asked again later
 
 
+async def test_a_file_that_finds_no_room_for_long_is_put_off(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.client.fetch.PATIENCE_S", 0.05)
+    budget = client._fetcher._budget
+    assert budget.try_take(1024 << 20)
+    with pytest.raises(StoreUnavailable, match="SPOOL_FULL"):
+        await asyncio.wait_for(client.upload(video("middle")), 5)
+    budget.give(1024 << 20)
+    assert_nothing_is_left(s3, tmp_path, client)
+    await client.upload(video("middle"))
+
+
 async def test_a_file_of_unknown_length_is_cut_at_the_limit(s3: S3Access, tmp_path: Path) -> None:
     endless = b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n" + PARTS
     limits = {"ASSET_SPOOL_MB": "3", "ASSET_MAX_VIDEO_MB": "3", "ASSET_MAX_IMAGE_MB": "3"}
