@@ -24,6 +24,9 @@ FORGOTTEN = timedelta(hours=6)
 """Uploads that began so long ago are nobody's: no task runs for a tenth of it."""
 
 TIMEOUT_S, READ_S = 180.0, 60.0
+PATIENCE_S = 120.0
+"""How long a file waits for its turn before its task goes back to the queue: a store that hangs holds the others."""
+
 _AT_A_TIME = 4
 _ATTEMPTS = 3
 _MOST_PARTS = 10_000
@@ -49,11 +52,18 @@ class LargeUploads:
         Raises:
             StoreRefused, StoreUnavailable: it is not known to be stored.
         """
-        async with self._turns:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise StoreUnavailable("STORE_SLOW", "other large files are still on their way to the store") from None
+        try:
             if body.size <= SINGLE:
                 await self._call("put_object", Key=key, Body=body.pieces(), ContentLength=body.size, **about)
             else:
                 await self._put_in_parts(key, body, about)
+        finally:
+            self._turns.release()
 
     async def abort_leftovers(self) -> int:
         """Abort what ended processes of this host left behind, and what is too old to be under way; how many.

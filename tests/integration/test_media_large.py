@@ -291,6 +291,29 @@ async def test_an_upload_that_is_gone_is_no_fault_of_the_task(
     assert_nothing_is_left(s3, tmp_path, client)
 
 
+async def test_a_store_that_hangs_sends_those_back_who_wait_for_their_turn(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging: list[str] = []
+
+    async def hang(_store: ObjectStore, operation: str, **_: Any) -> Any:
+        hanging.append(operation)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ObjectStore, "call", hang)
+    monkeypatch.setattr(large, "PATIENCE_S", 0.1, raising=False)
+    tasks = [asyncio.create_task(client.upload(video("middle"))) for _ in range(4)]
+    await until(lambda: len(hanging) == 4)
+    with pytest.raises(StoreUnavailable, match="STORE_SLOW"):
+        await asyncio.wait_for(client.upload(video("middle")), 5)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    monkeypatch.undo()
+    await client.upload(video("middle"))
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
 async def test_a_spool_directory_that_was_tidied_up_is_made_again(client: MediaClient, tmp_path: Path) -> None:
     for folder in tmp_path.iterdir():
         folder.rmdir()

@@ -46,6 +46,14 @@ async def test_whoever_tried_in_vain_for_another_reason_leaves_the_next_one_to_t
     assert await asyncio.wait_for(gate.passage(), 1)
 
 
+async def test_whoever_tries_for_long_does_not_keep_the_next_one_from_trying(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TRIAL_S", 0.05, raising=False)
+    gate = StoreGate(patience_s=1)
+    gate.shut(AWAY)
+    assert await gate.passage()
+    assert await gate.passage()
+
+
 async def test_uploads_that_fail_together_lengthen_the_pause_once() -> None:
     gate = StoreGate()
     for _ in range(100):
