@@ -116,6 +116,23 @@ async def test_a_kept_connection_that_was_closed_is_replaced(s3: S3Access) -> No
     assert cdn.connections == 3
 
 
+@pytest.mark.parametrize("late_s", [0.0, 0.05])
+async def test_what_nobody_asked_for_is_not_the_answer_to_the_next_request(s3: S3Access, late_s: float) -> None:
+    async def handle(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(http(200, PICTURE))
+        await writer.drain()
+        await asyncio.sleep(late_s)
+        writer.write(http(200, file_of("another", "jpg", 128)))
+        return True
+
+    async with raw_server(handle) as cdn, media_client(s3, cdn.url) as client:
+        for _ in range(3):
+            found = await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))
+            assert found.size_bytes == len(PICTURE)
+            await asyncio.sleep(0.1)
+    assert cdn.connections == 3
+
+
 @pytest.mark.parametrize(
     ("answer", "kind", "code"),
     [
