@@ -46,8 +46,9 @@ class LargeUploads:
         self._turns = asyncio.Semaphore(_AT_A_TIME)
         self._aborting: set[asyncio.Task[bool]] = set()
 
-    async def put(self, key: str, body: Body, about: dict[str, str]) -> None:
-        """Store a file, over what the key holds. ``about``: the SDK's names of the object's headers.
+    async def put(self, key: str, body: Body, about: dict[str, str], until: float) -> None:
+        """Store a file, over what the key holds. ``about``: the SDK's names of the object's headers; ``until``: the
+        loop's time at which it is given up.
 
         Raises:
             StoreRefused, StoreUnavailable: it is not known to be stored.
@@ -58,10 +59,13 @@ class LargeUploads:
         except TimeoutError:
             raise StoreUnavailable("STORE_SLOW", "other large files are still on their way to the store") from None
         try:
-            if body.size <= SINGLE:
-                await self._call("put_object", Key=key, Body=body.pieces(), ContentLength=body.size, **about)
-            else:
-                await self._put_in_parts(key, body, about)
+            async with asyncio.timeout_at(until):
+                if body.size <= SINGLE:
+                    await self._call("put_object", Key=key, Body=body.pieces(), ContentLength=body.size, **about)
+                else:
+                    await self._put_in_parts(key, body, about)
+        except TimeoutError:
+            raise StoreUnavailable("STORE_SLOW", "a large file was still on its way when time was up") from None
         finally:
             self._turns.release()
 

@@ -314,6 +314,24 @@ async def test_a_store_that_hangs_sends_those_back_who_wait_for_their_turn(
     assert_nothing_is_left(s3, tmp_path, client)
 
 
+async def test_an_upload_that_would_outlast_its_task_is_put_off(
+    s3: S3Access, cdn: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ObjectStore.call
+
+    async def slow(store: ObjectStore, operation: str, **arguments: Any) -> Any:
+        if operation == "upload_part":
+            await asyncio.sleep(20)
+        return await real(store, operation, **arguments)
+
+    monkeypatch.setattr(ObjectStore, "call", slow)
+    limits = {"TASK_TIME_LIMIT_S": "3", "ASSET_SPOOL_DIR": str(tmp_path)}
+    async with media_client(s3, cdn.url, **limits) as client:
+        with pytest.raises(StoreUnavailable, match="STORE_SLOW"):
+            await asyncio.wait_for(client.upload(video("parts")), 3)
+        assert_nothing_is_left(s3, tmp_path, client)
+
+
 async def test_a_spool_directory_that_was_tidied_up_is_made_again(client: MediaClient, tmp_path: Path) -> None:
     for folder in tmp_path.iterdir():
         folder.rmdir()
