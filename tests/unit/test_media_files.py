@@ -10,7 +10,7 @@ import struct
 import pytest
 
 from core.client import errors, places, sniff
-from core.client.errors import MediaError, MediaRefused, StoreUnavailable, UrlExpired
+from core.client.errors import MediaError, MediaRefused, MediaUnavailable, StoreUnavailable, UrlExpired
 from core.client.keys import asset_stem
 from core.client.places import checked, expires_at, host_of, redirected
 from core.client.whole import is_whole
@@ -233,6 +233,7 @@ def test_a_relative_redirect_keeps_the_host() -> None:
     [
         UrlExpired("the signature has run out"),
         MediaRefused("TOO_LARGE", "more"),
+        MediaUnavailable("THROTTLED", "slowly", retry_after_s=60.0),
         StoreUnavailable("STORE_DOWN", "away", retry_after_s=2.5),
     ],
 )
