@@ -139,13 +139,18 @@ def _request(key: AssetKey, params: AssetParams, stored: StoredAsset | None) -> 
 
 
 def _same_file(before: str, now: str) -> bool:
-    """Whether two URLs differ in host and signature only: an ETag or a date says nothing of another file, and a date
-    is that of all sizes of a picture."""
+    """Whether two URLs differ in the CDN's host and the signature only: an ETag or a date says nothing of another file,
+    and a date is that of all sizes of a picture."""
     try:
         one, other = urlsplit(before), urlsplit(now)
     except ValueError:
         return False
-    return len(other.path) > 1 and one.path == other.path and _asked_for(one.query) == _asked_for(other.query)
+    same_place = _domain(one.netloc) == _domain(other.netloc) and one.path == other.path
+    return len(other.path) > 1 and same_place and _asked_for(one.query) == _asked_for(other.query)
+
+
+def _domain(host: str) -> list[str]:
+    return host.lower().split(".")[-2:]
 
 
 def _asked_for(query: str) -> list[str]:

@@ -148,6 +148,18 @@ async def test_what_is_known_of_one_size_is_not_said_of_another(
     assert s3.client().get_object(Bucket=s3.bucket, Key=KEY)["Body"].read() == file_of(str(PK), "jpg", 640)
 
 
+async def test_what_is_known_of_a_file_is_not_said_to_somebody_else(
+    ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access
+) -> None:
+    """A file of the same name at another place may be older."""
+    await asset_upload_flow(asset("Cx1", "https://i.ytimg.com/vi/a/default.jpg", 7), ctx)
+    s3.client().delete_object(Bucket=s3.bucket, Key=KEY)
+    await asset_upload_flow(asset("Cx1", "https://i9.ytimg.com/vi/a/default.jpg", 8), ctx)
+    assert objects(s3) == {}  # the same CDN said that nothing has changed
+    await asset_upload_flow(asset("Cx1", "https://yt3.ggpht.com/vi/a/default.jpg", 9), ctx)
+    assert set(objects(s3)) == {KEY}
+
+
 async def test_an_object_of_another_extension_is_deleted_once_the_row_names_the_new_one(
     ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access
 ) -> None:
