@@ -56,8 +56,8 @@ class Uploader:
         except UrlExpired:
             await self._refresh(key.platform, params, story=story)
             raise
-        replaced = await self.store.record(_row(key, params, done))
-        if replaced:  # a row without an object has an empty name
+        replaced = await self.store.record(_row(key, params, done)) or (stored.asset_url if stored else None)
+        if replaced and replaced != done.key:  # a row without an object has an empty name
             await self._replace(key, replaced)
 
     async def aclose(self) -> None:

@@ -171,6 +171,22 @@ async def test_an_object_of_another_extension_is_deleted_once_the_row_names_the_
     assert set(objects(s3)) == {new}
 
 
+async def test_an_object_is_deleted_although_the_answer_that_named_it_was_lost(
+    ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection broke after the record was committed: recorded again, the row has the new name already."""
+    await asset_upload_flow(asset("Cx1", image_url(PK), 7), ctx)
+    record = AssetStore.record
+
+    async def twice(store: AssetStore, row: NewAsset) -> str | None:
+        await record(store, row)
+        return await record(store, row)
+
+    monkeypatch.setattr(AssetStore, "record", twice)
+    await asset_upload_flow(asset("Cx1", image_url(PK, form="webp"), 8), ctx)
+    assert set(objects(s3)) == {"assets/posts/instagram/Cx1.webp"}
+
+
 async def test_a_row_without_an_object_has_none_deleted(
     ctx: FlowContext, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from core.assets.leftovers import clean_up
 from core.client import large
 from core.client.marks import Marks
 from core.client.upload_assets import MediaClient, MediaError, MediaRefused, StoreRefused, StoreUnavailable
 from tests.sandbox.media.bodies import file_of
-from tests.support.media import media_client, wanted
+from tests.support.media import bucket_env, media_client, wanted
 from tests.support.raw_server import RawServer, Seen, always, http, raw_server, until
 from tests.support.s3 import S3Access
 from utils.object_store import ObjectStore, ObjectStoreFailed
@@ -182,6 +183,25 @@ async def test_what_was_completed_before_its_process_was_killed_holds_nothing_up
     client._large._marks.make(place["Key"], upload).leave()
     assert await client.abort_leftovers() == 1
     assert stored(s3, place["Key"]) == b"all"
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_leftovers_are_looked_for_from_any_directory(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "assets/posts/x/left.mp4"
+    upload = s3.client().create_multipart_upload(Bucket=s3.bucket, Key=key)["UploadId"]
+    client._large._marks.make(key, upload).leave()
+    for name, value in {**bucket_env(s3), "ASSET_SPOOL_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT)
+    cleaning = asyncio.create_task(clean_up())
+    async with asyncio.timeout(20):
+        while unfinished(s3):
+            await asyncio.sleep(0.2)
+    cleaning.cancel()
+    await asyncio.wait({cleaning})
     assert_nothing_is_left(s3, tmp_path, client)
 
 
