@@ -68,12 +68,14 @@ def in_turn(*answers: bytes) -> Handler:
 OK = http(200, b"")
 AGAIN = [
     (500, "InternalError"), (500, ""), (502, ""), (503, ""), (503, "ServiceUnavailable"), (504, ""),
-    (400, "RequestTimeout"), (400, "BadDigest"), (400, "IncompleteBody"), (409, "OperationAborted"),
+    (400, "RequestTimeout"), (400, "BadDigest"), (400, "IncompleteBody"), (409, "OperationAborted"), (408, ""),
+    (507, ""), (520, ""), (529, ""), (307, "TemporaryRedirect"),
 ]  # fmt: skip
 THROTTLED = [(503, "SlowDown"), (400, "Throttling"), (400, "RequestLimitExceeded"), (429, "")]
 REFUSED = [
     (403, "AccessDenied"), (404, "NoSuchBucket"), (400, "InvalidRequest"), (403, "SignatureDoesNotMatch"),
     (403, "RequestTimeTooSkewed"), (301, "PermanentRedirect"), (403, ""), (400, ""), (403, "ExpiredToken"),
+    (501, "NotImplemented"), (307, ""),
 ]  # fmt: skip
 
 
