@@ -144,14 +144,16 @@ class LargeUploads:
         place: dict[str, str] = {}
         while True:
             page = await self._call("list_multipart_uploads", Prefix=_PREFIX, **place)
-            for upload in page.get("Uploads", []):
+            uploads, before = page.get("Uploads", []), place
+            for upload in uploads:
                 if upload["Initiated"] < utc_now() - FORGOTTEN:
                     where = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
                     await self._call(_ABORT, **where)
                     count += 1
-            if not page.get("IsTruncated"):
+            if uploads:  # some servers leave the markers of the next page empty
+                place = {"KeyMarker": uploads[-1]["Key"], "UploadIdMarker": uploads[-1]["UploadId"]}
+            if not page.get("IsTruncated") or place == before:
                 return count
-            place = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     async def _call(self, operation: str, **arguments: Any) -> Any:
         """One operation, tried again where that may help. To abort what is gone is no error."""

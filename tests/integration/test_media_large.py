@@ -217,6 +217,29 @@ async def test_uploads_without_a_note_are_aborted_once_they_are_old(
     s3.client().abort_multipart_upload(Bucket=s3.bucket, Key="raw/x/2.zst", UploadId=other)
 
 
+async def test_more_uploads_than_fit_a_page_are_all_looked_at(
+    client: MediaClient, s3: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, place = ObjectStore.call, {"Bucket": s3.bucket}
+    begun = [s3.client().create_multipart_upload(**place, Key=f"assets/posts/x/{n // 2}.mp4") for n in range(5)]
+    pages: list[list[str]] = []
+
+    async def call(store: ObjectStore, operation: str, **arguments: Any) -> Any:
+        if operation != "list_multipart_uploads":
+            return await real(store, operation, **arguments)
+        assert len(pages) < 9, "it begins again and again"
+        page = await real(store, operation, MaxUploads=1, **arguments)
+        pages.append([one["UploadId"] for one in page.get("Uploads", [])])
+        return page
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectStore, "call", call)
+        assert await client.abort_leftovers() == 0  # they are young
+    assert {one for page in pages for one in page} == {one["UploadId"] for one in begun}
+    for one in begun:
+        s3.client().abort_multipart_upload(**place, Key=one["Key"], UploadId=one["UploadId"])
+
+
 async def test_an_abort_that_fails_leaves_its_note_to_the_next(
     client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
