@@ -13,6 +13,9 @@ FIRST_S, LONGEST_S = 0.5, 15.0
 PATIENCE_S = 60.0
 """How long a task waits in its slot before it goes back to the queue."""
 
+TRIAL_S = 10.0
+"""How long one task may try alone: its download may be slow, which says nothing of the store."""
+
 LOOK_S = 0.2
 
 
@@ -27,7 +30,7 @@ class StoreGate:
         self._error: StoreUnavailable | None = None
         self._pause_s = FIRST_S
         self._next_try = 0.0
-        self._trying = False
+        self._trial_ends = 0.0
 
     async def passage(self) -> bool:
         """Wait until the store may be used; True when this task is the one that tries it, and must say ``tried``.
@@ -43,15 +46,15 @@ class StoreGate:
             now = loop.time()
             if now >= give_up_at:
                 raise StoreUnavailable(error.code, error.message)
-            if not self._trying and now >= self._next_try:
-                self._trying = True
+            if now >= max(self._next_try, self._trial_ends):
+                self._trial_ends = now + TRIAL_S
                 return True
             await asyncio.sleep(LOOK_S * random.uniform(0.5, 1.0))
         return False
 
     def tried(self) -> None:
         """The task that tried the store has ended, whatever came of it."""
-        self._trying = False
+        self._trial_ends = 0.0
 
     def shut(self, error: StoreUnavailable) -> None:
         """The store did not take an upload. Uploads that were under way when it went count as one failure."""

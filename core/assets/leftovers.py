@@ -6,6 +6,7 @@ A process of its own, because the SDK that lists uploads takes 30 MB which no up
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from contextlib import suppress
 
@@ -20,8 +21,11 @@ EVERY_S = 3600.0
 
 async def clean_up() -> None:
     """Run this module as a program again and again, until cancelled."""
+    found_here = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # also from another directory
     while True:
-        cleaner = await asyncio.create_subprocess_exec(sys.executable, "-m", __name__, stdin=asyncio.subprocess.DEVNULL)
+        cleaner = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", __name__, stdin=asyncio.subprocess.DEVNULL, env=found_here
+        )
         try:
             await cleaner.wait()
         finally:

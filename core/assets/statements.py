@@ -50,6 +50,11 @@ Known rows are locked in the order of their ids and new ones in the order of the
 record the same ones cannot deadlock.
 """
 
+VOID = """
+update asset set asset_url = '', hash = null, etag = null, last_modified = null
+where (entity_id, entity_type, asset_type, platform) = ($1, $2, $3, $4) and asset_url = $5"""
+"""Forget a copy whose object is gone: ``$1-$4`` as in FIND but one, ``$5 asset_url``."""
+
 YOUNG_STORY = """
 select g.number, p.profile_id, p.handle
 from unnest($1::text[]) with ordinality g(shortcode, number) join instagram_post p using (shortcode)

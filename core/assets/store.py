@@ -58,6 +58,10 @@ class AssetStore:
         """Record a finished copy; the name of the object that it replaces, if that is another one."""
         return await self._records.add(asset)
 
+    async def void(self, key: AssetKey, asset_url: str) -> None:
+        """Forget a copy whose object is gone, if the row still names it: the next task makes it anew."""
+        await self._with_connection(lambda conn: conn.execute(sql.VOID, *key, asset_url))
+
     async def young_story(self, shortcode: str) -> tuple[str, str] | None:
         """Owner and handle of a story that can still be seen; None for older ones and for those that are not stored."""
         return await self._stories.add(shortcode)

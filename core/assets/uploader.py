@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from core.assets.refresh import EXPIRES_IN, owner_refresh, refresh_key, story_re
 from core.assets.rows import AssetKey, NewAsset, StoredAsset
 from core.assets.store import AssetStore
 from core.client.upload_assets import (
+    SPOOL_FULL,
     MediaClient,
     MediaError,
     MediaRequest,
@@ -24,6 +26,9 @@ from core.flows.registry import build_registry
 from core.models.params import AssetParams
 from core.queue.bulk import REFUSED
 from utils.times import utc_now
+
+_SIGNATURE = re.compile(r"(?:ccb|edm|efg|oe|oh|_nc_\w+)=")
+"""Parameters of Instagram's CDN that change with each signing, and say nothing of the file."""
 
 
 @dataclass(slots=True)
@@ -51,9 +56,9 @@ class Uploader:
         except UrlExpired:
             await self._refresh(key.platform, params, story=story)
             raise
-        replaced = await self.store.record(_row(key, params, done))
-        if replaced is not None:
-            await self._forget(replaced)
+        replaced = await self.store.record(_row(key, params, done)) or (stored.asset_url if stored else None)
+        if replaced and replaced != done.key:  # a row without an object has an empty name
+            await self._replace(key, replaced)
 
     async def aclose(self) -> None:
         """Close both."""
@@ -65,7 +70,8 @@ class Uploader:
         try:
             done = await self.media.upload(request)
         except StoreUnavailable as error:
-            self.gate.shut(error)
+            if error.code != SPOOL_FULL:  # pictures need no disk
+                self.gate.shut(error)
             raise
         finally:
             if trying:
@@ -73,6 +79,21 @@ class Uploader:
         if not done.not_modified:
             self.gate.open()
         return done
+
+    async def _replace(self, key: AssetKey, replaced: str) -> None:
+        """Delete the object that was replaced, and see that the one is there which the row names now: of two tasks for
+        one asset, each may take what the other has just put for what was there before.
+
+        Raises:
+            StoreUnavailable: OVERTAKEN: it is not, and the row says so.
+        """
+        now = await self.store.find(key)
+        if now is None or now.asset_url != replaced:
+            await self._forget(replaced)
+            now = await self.store.find(key)
+        if now is not None and await self.media.is_missing(now.asset_url):
+            await self.store.void(key, now.asset_url)
+            raise StoreUnavailable("OVERTAKEN", "another task has deleted the object")
 
     async def _forget(self, replaced: str) -> None:
         """Delete an object that no row names any more; one that cannot be deleted costs space, not the task."""
@@ -118,12 +139,22 @@ def _request(key: AssetKey, params: AssetParams, stored: StoredAsset | None) -> 
 
 
 def _same_file(before: str, now: str) -> bool:
-    """Whether two URLs differ in host and signature only: an ETag or a date says nothing of another file."""
+    """Whether two URLs differ in the CDN's host and the signature only: an ETag or a date says nothing of another file,
+    and a date is that of all sizes of a picture."""
     try:
-        path = urlsplit(now).path
-        return len(path) > 1 and urlsplit(before).path == path
+        one, other = urlsplit(before), urlsplit(now)
     except ValueError:
         return False
+    same_place = _domain(one.netloc) == _domain(other.netloc) and one.path == other.path
+    return len(other.path) > 1 and same_place and _asked_for(one.query) == _asked_for(other.query)
+
+
+def _domain(host: str) -> list[str]:
+    return host.lower().split(".")[-2:]
+
+
+def _asked_for(query: str) -> list[str]:
+    return [pair for pair in query.split("&") if not _SIGNATURE.match(pair)]
 
 
 def _row(key: AssetKey, params: AssetParams, done: Uploaded) -> NewAsset:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
 from aiohttp.resolver import ThreadedResolver
+from aiohttp.tracing import Trace
 
 from core.client.addresses import is_public
 from core.client.dns import DnsClient
@@ -20,6 +22,7 @@ from core.client.errors import MediaRefused
 from core.client.places import PORTS
 
 KEEP_ALIVE_S = 30.0
+_MOST_SPOILED = 100
 _AddrInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
 
@@ -50,13 +53,32 @@ def media_connector(resolver: AbstractResolver, reach: Reach, *, limit: int, per
             raise MediaRefused("REFUSED_ADDRESS", "the address or port is not one that may be dialled")
         return socket.socket(family, kind, protocol)
 
-    return aiohttp.TCPConnector(
+    return _Unspoiled(
         resolver=CheckedResolver(resolver, reach),
         socket_factory=checked_socket,
         limit=limit,
         limit_per_host=per_host,
         keepalive_timeout=KEEP_ALIVE_S,
     )
+
+
+class _Unspoiled(aiohttp.TCPConnector):
+    """Uses no kept connection again on which something came that nobody had asked for: it would pass for the answer to
+    the next request."""
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - its callers name it
+    ) -> Connection:
+        found = await super().connect(req, traces, timeout)
+        for _ in range(_MOST_SPOILED):
+            if found.protocol is None or not found.protocol.should_close:
+                break
+            found.close()
+            found = await super().connect(req, traces, timeout)
+        return found
 
 
 class CheckedResolver(AbstractResolver):

@@ -3,7 +3,7 @@
     MediaError            the task later
     ├── UrlExpired        fails: only a new URL helps
     ├── MediaRefused      fails: the same bytes or address would be refused again
-    ├── MediaUnavailable  back-off, up to max_retries
+    ├── MediaUnavailable  back-off, up to max_retries; when the CDN said when, then
     ├── StoreRefused      back-off, up to max_retries: the store's settings are wrong
     └── StoreUnavailable  again later, without using up attempts
 
@@ -12,17 +12,17 @@ Every error can be pickled. No text holds a query: signed ones are as good as a 
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from core.crawler.errors import Retry
 
 URL_EXPIRED = "URL_EXPIRED"
+SPOOL_FULL = "SPOOL_FULL"
+_FIRST_BACKOFF_S = 2.0
 
 
 class MediaError(Exception):
     """``code`` is a constant for ``error_code``; ``retry_after_s`` is the least wait when somebody said one."""
 
-    retry: ClassVar[Retry] = Retry.BACKOFF
+    retry: Retry = Retry.BACKOFF
 
     def __init__(self, code: str, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(code, message)
@@ -58,18 +58,29 @@ class MediaRefused(MediaError):
 
 
 class MediaUnavailable(MediaError):
-    """The CDN did not give the whole file this time.
+    """The CDN did not give the whole file this time. Where it said how long to wait, and that is longer than the first
+    back-off, the task runs again then, without using up an attempt.
 
     Codes: TIMEOUT, CONNECTION, DNS, TLS, SERVER_ERROR, THROTTLED, TRUNCATED, EMPTY, BAD_ANSWER.
     """
 
+    def __init__(self, code: str, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(code, message, retry_after_s=retry_after_s)
+        if retry_after_s is not None and retry_after_s > _FIRST_BACKOFF_S:
+            self.retry = Retry.LATER
+
 
 class StoreRefused(MediaError):
-    """The object store refuses for a reason that waiting does not mend. Code: STORE_REFUSED."""
+    """The object store refuses for a reason that waiting does not mend. Code: STORE_REFUSED. ``status`` is the HTTP
+    status of small requests, 0 otherwise."""
+
+    def __init__(self, code: str, message: str, *, status: int = 0) -> None:
+        super().__init__(code, message)
+        self.status = status
 
 
 class StoreUnavailable(MediaError):
-    """The object store is away or throttles, or there is no room for a large file. Codes: STORE_DOWN, STORE_SLOW,
-    SPOOL_FULL. Nothing is wrong with the task."""
+    """The object store is away or throttles, there is no room for a large file, or two copies of one asset crossed.
+    Codes: STORE_DOWN, STORE_SLOW, SPOOL_FULL, OVERTAKEN. Nothing is wrong with the task."""
 
     retry = Retry.LATER

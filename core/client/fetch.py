@@ -13,8 +13,15 @@ from multidict import CIMultiDictProxy
 
 from core.client import places, sniff
 from core.client.door import Door
-from core.client.errors import MediaError, MediaRefused, MediaUnavailable, StoreUnavailable, UrlExpired
-from core.client.reasons import cdn_failure
+from core.client.errors import (
+    SPOOL_FULL,
+    MediaError,
+    MediaRefused,
+    MediaUnavailable,
+    StoreUnavailable,
+    UrlExpired,
+)
+from core.client.reasons import cdn_failure, first_bytes
 from core.client.sniff import Kind
 from core.client.spool import SMALL, Body, DiskBudget
 from core.client.whole import is_whole
@@ -24,10 +31,13 @@ MAX_REDIRECTS = 3
 SOON_S = 60
 """A signature that runs out within so many seconds is not tried."""
 
+PATIENCE_S = 120.0
+"""How long a large file waits for room on the disk before its task goes back to the queue."""
+
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _DEAD = frozenset({403, 404, 410})
 _BUSY = frozenset({408, 425, 429})
-_NOTE = 512
+_NOTE, _NOTE_S = 512, 2.0
 _ACCEPT = {"IMAGE": "image/*", "VIDEO": "video/*"}
 
 
@@ -108,11 +118,18 @@ class Fetcher:
                 return await self._fetch(url, ask, body)
             except _NoRoom as wanted:  # asked again later, rather than a CDN's connection kept waiting
                 body.close()
-                await self._budget.take(wanted.size)
+                await self._wait_for_room(wanted.size)
                 room = wanted.size
             except BaseException:
                 body.close()
                 raise
+
+    async def _wait_for_room(self, size: int) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._budget.take(size)
+        except TimeoutError:
+            raise StoreUnavailable(SPOOL_FULL, "other large files take all the room there is for them") from None
 
     async def _fetch(self, url: str, ask: Ask, body: Body) -> Fetched:
         try:
@@ -144,7 +161,7 @@ class Fetcher:
         kind = await self._receive(response, ask, body)
         if body.size == 0 or kind is None:
             raise MediaUnavailable("EMPTY", "the answer has no body")
-        until_closed = announced is None and "chunked" not in response.headers.get("Transfer-Encoding", "").lower()
+        until_closed = announced is None and not _is_chunked(response.headers)
         if until_closed and not await asyncio.to_thread(is_whole, body.open(), body.size, kind):
             raise MediaUnavailable("TRUNCATED", "the connection ended before the file did")
         return Fetched(body, kind, etag, modified)
@@ -179,6 +196,11 @@ class Fetcher:
             raise _no_disk(error) from None
 
 
+def _is_chunked(headers: CIMultiDictProxy[str]) -> bool:
+    """Whether the body says itself where it ends: as the last of its codings, it alone."""
+    return ",".join(headers.getall("Transfer-Encoding", ())).rpartition(",")[2].strip().lower() == "chunked"
+
+
 def _kind(head: bytes, ask: Ask) -> Kind:
     kind = sniff.sniff(head)
     if kind is None and head.startswith(sniff.EXPIRED_TEXT):
@@ -197,9 +219,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> MediaError:
     status, host = response.status, response.url.host
     told = f"{host} answered {status}"
     if status in _DEAD:
-        note = (await response.content.read(_NOTE)).decode("ascii", "replace")
-        known = next((text for text in ("URL signature expired", "URL signature mismatch") if text in note), "")
-        return UrlExpired(f"{told} {known}".rstrip())
+        return UrlExpired(f"{told} {await _reason(response)}".rstrip())
     retry_after_s = wait_s(response.headers.get("Retry-After", "").strip())
     if status in _BUSY:
         return MediaUnavailable("THROTTLED", told, retry_after_s=retry_after_s)
@@ -210,12 +230,22 @@ async def _refusal(response: aiohttp.ClientResponse) -> MediaError:
     return MediaRefused("BAD_STATUS", told)
 
 
+async def _reason(response: aiohttp.ClientResponse) -> str:
+    """What a CDN says of a dead URL, if it is one of the known texts: it is dead even if no text comes."""
+    try:
+        async with asyncio.timeout(_NOTE_S):
+            note = (await first_bytes(response, _NOTE)).decode("ascii", "replace")
+    except (aiohttp.ClientError, OSError):  # TimeoutError is an OSError
+        return ""
+    return next((text for text in ("URL signature expired", "URL signature mismatch") if text in note), "")
+
+
 def _too_large(ask: Ask) -> MediaRefused:
     return MediaRefused("TOO_LARGE", f"more than {ask.limit} bytes for an asset of type {ask.asset_type}")
 
 
 def _no_disk(error: OSError) -> StoreUnavailable:
-    return StoreUnavailable("SPOOL_FULL", f"a large file cannot be kept on the disk: {error.strerror}")
+    return StoreUnavailable(SPOOL_FULL, f"a large file cannot be kept on the disk: {error.strerror}")
 
 
 def _word(headers: CIMultiDictProxy[str], name: str) -> str | None:

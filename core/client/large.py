@@ -9,7 +9,7 @@ from typing import Any
 
 from loguru import logger
 
-from core.client.errors import MediaError, StoreRefused, StoreUnavailable
+from core.client.errors import SPOOL_FULL, MediaError, StoreRefused, StoreUnavailable
 from core.client.marks import Mark, Marks
 from core.client.spool import Body
 from core.client.store_answers import Verdict, judge
@@ -24,11 +24,17 @@ FORGOTTEN = timedelta(hours=6)
 """Uploads that began so long ago are nobody's: no task runs for a tenth of it."""
 
 TIMEOUT_S, READ_S = 180.0, 60.0
+PATIENCE_S = 120.0
+"""How long a file waits for its turn before its task goes back to the queue: a store that hangs holds the others."""
+
 _AT_A_TIME = 4
 _ATTEMPTS = 3
 _MOST_PARTS = 10_000
 _ABORT_S = 2.0
 _PREFIX = "assets/"
+_ABORT = "abort_multipart_upload"
+_GONE = frozenset({"NoSuchUpload", "NoSuchKey"})
+"""What stores say of an upload that was aborted or, the latter, completed."""
 
 
 class LargeUploads:
@@ -40,17 +46,28 @@ class LargeUploads:
         self._turns = asyncio.Semaphore(_AT_A_TIME)
         self._aborting: set[asyncio.Task[bool]] = set()
 
-    async def put(self, key: str, body: Body, about: dict[str, str]) -> None:
-        """Store a file, over what the key holds. ``about``: the SDK's names of the object's headers.
+    async def put(self, key: str, body: Body, about: dict[str, str], until: float) -> None:
+        """Store a file, over what the key holds. ``about``: the SDK's names of the object's headers; ``until``: the
+        loop's time at which it is given up.
 
         Raises:
             StoreRefused, StoreUnavailable: it is not known to be stored.
         """
-        async with self._turns:
-            if body.size <= SINGLE:
-                await self._call("put_object", Key=key, Body=body.pieces(), ContentLength=body.size, **about)
-            else:
-                await self._put_in_parts(key, body, about)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise StoreUnavailable("STORE_SLOW", "other large files are still on their way to the store") from None
+        try:
+            async with asyncio.timeout_at(until):
+                if body.size <= SINGLE:
+                    await self._call("put_object", Key=key, Body=body.pieces(), ContentLength=body.size, **about)
+                else:
+                    await self._put_in_parts(key, body, about)
+        except TimeoutError:
+            raise StoreUnavailable("STORE_SLOW", "a large file was still on its way when time was up") from None
+        finally:
+            self._turns.release()
 
     async def abort_leftovers(self) -> int:
         """Abort what ended processes of this host left behind, and what is too old to be under way; how many.
@@ -61,7 +78,7 @@ class LargeUploads:
         count = 0
         for mark in self._marks.orphans():
             try:
-                await self._call("abort_multipart_upload", gone="NoSuchUpload", Key=mark.key, UploadId=mark.upload_id)
+                await self._call(_ABORT, Key=mark.key, UploadId=mark.upload_id)
             except BaseException:
                 mark.leave()
                 raise
@@ -79,7 +96,8 @@ class LargeUploads:
         try:
             mark = self._marks.make(key, answer["UploadId"])
         except OSError as error:
-            raise StoreUnavailable("SPOOL_FULL", f"an upload cannot be noted: {error.strerror}") from None
+            await self._call(_ABORT, Key=key, UploadId=answer["UploadId"])
+            raise StoreUnavailable(SPOOL_FULL, f"an upload cannot be noted: {error.strerror}") from None
         try:
             parts = await self._send_parts(mark, body)
             await self._call(
@@ -110,7 +128,7 @@ class LargeUploads:
 
     async def _abort(self, mark: Mark) -> bool:
         try:
-            await self._call("abort_multipart_upload", gone="NoSuchUpload", Key=mark.key, UploadId=mark.upload_id)
+            await self._call(_ABORT, Key=mark.key, UploadId=mark.upload_id)
         except MediaError as error:
             logger.bind(reason=str(error)).warning("an unfinished upload was left for later")
             mark.leave()
@@ -126,17 +144,19 @@ class LargeUploads:
         place: dict[str, str] = {}
         while True:
             page = await self._call("list_multipart_uploads", Prefix=_PREFIX, **place)
-            for upload in page.get("Uploads", []):
+            uploads, before = page.get("Uploads", []), place
+            for upload in uploads:
                 if upload["Initiated"] < utc_now() - FORGOTTEN:
                     where = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
-                    await self._call("abort_multipart_upload", gone="NoSuchUpload", **where)
+                    await self._call(_ABORT, **where)
                     count += 1
-            if not page.get("IsTruncated"):
+            if uploads:  # some servers leave the markers of the next page empty
+                place = {"KeyMarker": uploads[-1]["Key"], "UploadIdMarker": uploads[-1]["UploadId"]}
+            if not page.get("IsTruncated") or place == before:
                 return count
-            place = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
-    async def _call(self, operation: str, *, gone: str = "", **arguments: Any) -> Any:
-        """One operation, tried again where that may help. An answer with the code ``gone`` is as good as done."""
+    async def _call(self, operation: str, **arguments: Any) -> Any:
+        """One operation, tried again where that may help. To abort what is gone is no error."""
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(0.5 * 2**attempt * random.uniform(0.5, 1.0))
@@ -145,7 +165,7 @@ class LargeUploads:
             try:
                 return await self._store.call(operation, **arguments)
             except ObjectStoreFailed as error:
-                if gone and error.code == gone:
+                if operation == _ABORT and error.code in _GONE:
                     return None
                 verdict = judge(error.status, error.code) if error.status else Verdict.AGAIN
                 failure = _failure(verdict, error)
@@ -155,6 +175,6 @@ class LargeUploads:
 
 
 def _failure(verdict: Verdict, error: ObjectStoreFailed) -> MediaError:
-    if verdict is Verdict.REFUSED:
+    if verdict is Verdict.REFUSED and error.code not in _GONE:  # aborted by others, or completed and the answer lost
         return StoreRefused("STORE_REFUSED", str(error))
     return StoreUnavailable("STORE_SLOW" if verdict is Verdict.THROTTLED else "STORE_DOWN", str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from core.client.sniff import KINDS, Kind
 from core.client.spool import Body, DiskBudget
 from core.client.store import Store
 from utils.object_store import ObjectStore
+
+_SPARE_S = 90.0
+"""So long before its task's time limit an upload is given up: a task that is cancelled there is not run again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class MediaClient:
         media, access = settings.media, store_access(settings)
         assert access is not None
         self._limits = {"IMAGE": media.asset_max_image_mb << 20, "VIDEO": media.asset_max_video_mb << 20}
+        limit_s = settings.workers.task_time_limit_s
+        self._patience_s = max(limit_s - _SPARE_S, limit_s / 2)
         self._cache_control = media.asset_cache_control
         self._door = door
         self._session = session
@@ -105,6 +111,7 @@ class MediaClient:
         stem = asset_stem(request.entity_type, request.platform, request.entity_id)  # without one no request is made
         ask = self._ask(request)
         self._store.check_open()
+        until = asyncio.get_running_loop().time() + self._patience_s
         with await self._fetcher.fetch(ask) as fetched:
             if fetched.body is None or fetched.kind is None:
                 return _unchanged(request, fetched)
@@ -112,7 +119,7 @@ class MediaClient:
             if self._decoder is not None:
                 await self._decoder.check(body.open, kind)
             key = f"{stem}.{kind.extension}"
-            await self._put(key, body, kind)
+            await self._put(key, body, kind, until)
             return Uploaded(key, kind.content_type, body.size, fetched.etag, fetched.last_modified, not_modified=False)
 
     async def delete(self, key: str) -> None:
@@ -122,6 +129,14 @@ class MediaClient:
             StoreRefused, StoreUnavailable: it is not known to be gone.
         """
         await self._store.delete(key)
+
+    async def is_missing(self, key: str) -> bool:
+        """Whether the store says that there is no such object; False when it does not say.
+
+        Raises:
+            StoreUnavailable: it cannot be asked.
+        """
+        return await self._store.is_missing(key)
 
     async def abort_leftovers(self) -> int:
         """Abort unfinished multipart uploads that processes which ended left behind; how many there were.
@@ -149,10 +164,10 @@ class MediaClient:
         etag, modified = (request.etag, request.last_modified) if known else (None, None)
         return Ask(request.url, request.asset_type, limit, etag, modified)
 
-    async def _put(self, key: str, body: Body, kind: Kind) -> None:
+    async def _put(self, key: str, body: Body, kind: Kind, until: float) -> None:
         about = {"ContentType": kind.content_type, "ContentDisposition": "inline", "CacheControl": self._cache_control}
         if body.memory is None:
-            await self._large.put(key, body, about)
+            await self._large.put(key, body, about, until)
             return
         headers = {
             "content-type": kind.content_type,

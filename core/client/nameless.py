@@ -23,6 +23,8 @@ class NamelessFile:
     bytes of whatever has its descriptor next."""
 
     def __init__(self, folder: Path) -> None:
+        if not folder.exists():  # temporary directories are tidied up
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by the body
         self._lock = threading.Lock()
 

@@ -16,6 +16,7 @@ _PLAIN = re.compile(r"[!-~]+")
 _USUAL = re.compile(r"https?://([a-z0-9.-]+)/[!-\"$-\[\]-~]*")
 """What nearly all URLs look like: a host in lower case, and nothing that readers of URLs understand in several ways."""
 
+_ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}\.?", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
@@ -26,7 +27,8 @@ _LONGEST = 8192
 
 
 def checked(url: str) -> str:
-    """The URL as it goes on the wire: printable ASCII stays as it is, to the byte; a fragment is dropped.
+    """The URL as it goes on the wire: printable ASCII stays as it is, to the byte; a fragment is dropped. The scheme,
+    which is not sent, is in lower case.
 
     Raises:
         MediaRefused: BAD_URL: not an http(s) URL with a plain host and port 80 or 443; REFUSED_ADDRESS: its host is an
@@ -36,9 +38,9 @@ def checked(url: str) -> str:
         _check_host(usual[1])
         return url
     url = url.strip(" \t\r\n").partition("#")[0]
-    if not _PLAIN.fullmatch(url):
-        url = quote(url, safe=_PRINTABLE, errors="replace")
     try:
+        if not _PLAIN.fullmatch(url):
+            url = quote(url, safe=_PRINTABLE, errors="surrogateescape")  # bytes of a header that are no text stay
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
@@ -50,7 +52,7 @@ def checked(url: str) -> str:
     if port is not None and port not in PORTS:
         raise MediaRefused("BAD_URL", f"port {port}: only 80 and 443 are dialled")
     _check_host(host)
-    return url
+    return parts.scheme + url[len(parts.scheme) :]  # in lower case
 
 
 def _check_host(host: str) -> None:
@@ -81,11 +83,12 @@ def redirected(url: str, location: str) -> str:
     Raises:
         MediaRefused: as ``checked``; BAD_REDIRECT: it leads from https to http, or to no URL.
     """
+    location = location.strip()
     try:
-        following = urljoin(url, location.strip())
+        joined = urljoin(url, location)  # which rewrites some URLs that are whole already
     except ValueError:
         raise MediaRefused("BAD_REDIRECT", "a redirect to something that is no URL") from None
-    following = checked(following)
+    following = checked(location if _ABSOLUTE.match(location) else joined)
     if url.startswith("https:") and not following.startswith("https:"):
         raise MediaRefused("BAD_REDIRECT", "a redirect from https to http")
     return following

@@ -30,6 +30,18 @@ def _code(error: Exception) -> str:
     return "CONNECTION"
 
 
+async def first_bytes(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The start of an answer's body, up to ``most`` bytes, in however many pieces it comes.
+
+    Raises:
+        aiohttp.ClientError, OSError: it does not come.
+    """
+    found = b""
+    while len(found) < most and (piece := await response.content.read(most - len(found))):
+        found += piece
+    return found
+
+
 def words(error: Exception) -> str:
     """What happened, for a message."""
     if isinstance(error, TimeoutError):

@@ -15,7 +15,7 @@ from yarl import URL
 
 from core.client.errors import MediaError, StoreRefused, StoreUnavailable
 from core.client.keys_of_host import KeySource
-from core.client.reasons import words
+from core.client.reasons import first_bytes, words
 from core.client.sigv4 import NO_BODY, Signer
 from core.client.store_answers import Verdict, code_of, judge
 from core.client.store_place import StorePlace
@@ -99,6 +99,18 @@ class Store:
         """
         await self._request("DELETE", key, None, {}, NO_BODY)
 
+    async def is_missing(self, key: str) -> bool:
+        """Whether the store says that there is no such object; False when it does not say.
+
+        Raises:
+            StoreUnavailable: it cannot be asked.
+        """
+        try:
+            await self._request("HEAD", key, None, {}, NO_BODY)
+        except StoreRefused as error:
+            return error.status == 404
+        return False
+
     async def _request(self, method: str, key: str, body: Bytes | None, headers: dict[str, str], sha256: str) -> None:
         path = self._place.path(key)
         failure: MediaError = StoreUnavailable("STORE_DOWN", "no attempt was made")
@@ -137,15 +149,15 @@ class Store:
         if verdict is Verdict.DONE:
             self._pace.went_well()
             return None
-        return verdict, self._failure(verdict, f"{method}: {status} {code}".rstrip())
+        return verdict, self._failure(verdict, status, f"{method}: {status} {code}".rstrip())
 
-    def _failure(self, verdict: Verdict, told: str) -> MediaError:
+    def _failure(self, verdict: Verdict, status: int, told: str) -> MediaError:
         if verdict is Verdict.THROTTLED:
             self._pace.throttled()
             return StoreUnavailable("STORE_SLOW", told, retry_after_s=self._pace.pause_s)
         if verdict is Verdict.AGAIN:
             return StoreUnavailable("STORE_DOWN", told)
-        return StoreRefused("STORE_REFUSED", told)
+        return StoreRefused("STORE_REFUSED", told, status=status)
 
     async def _exchange(self, method: str, path: str, headers: dict[str, str], body: Bytes | None) -> tuple[int, str]:
         """Status and error code of one request."""
@@ -154,7 +166,7 @@ class Store:
         async with self._session.request(method, url, headers=headers, data=payload, allow_redirects=False) as answer:
             if answer.status < 300:
                 return answer.status, ""
-            return answer.status, code_of((await answer.content.read(_NOTE)).decode("utf-8", "replace"))
+            return answer.status, code_of((await first_bytes(answer, _NOTE)).decode("utf-8", "replace"))
 
 
 class _Pieces(BytesPayload):

@@ -17,6 +17,7 @@ _AGAIN = frozenset(
         "PriorRequestNotComplete",
         "RequestTimeoutException",
         "ServiceUnavailable",
+        "TemporaryRedirect",  # a new bucket whose name is not known everywhere yet
     }
 )
 _THROTTLED = frozenset(
@@ -34,7 +35,7 @@ _THROTTLED = frozenset(
     }
 )
 _STALE_KEYS = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"})
-_BROKEN = frozenset({500, 502, 503, 504})
+_TIMEOUT, _NOT_IMPLEMENTED = 408, 501
 
 
 class Verdict(Enum):
@@ -61,6 +62,6 @@ def judge(status: int, code: str) -> Verdict:
         return Verdict.THROTTLED
     if code in _STALE_KEYS:
         return Verdict.NEW_KEYS
-    if code in _AGAIN or status in _BROKEN:
+    if code in _AGAIN or status == _TIMEOUT or (status >= 500 and status != _NOT_IMPLEMENTED):
         return Verdict.AGAIN
     return Verdict.REFUSED

@@ -1,6 +1,7 @@
 """What the asset flows need of this package."""
 
 from core.client.errors import (
+    SPOOL_FULL,
     MediaError,
     MediaRefused,
     MediaUnavailable,
@@ -11,6 +12,7 @@ from core.client.errors import (
 from core.client.media import MediaClient, MediaRequest, Uploaded
 
 __all__ = [
+    "SPOOL_FULL",
     "MediaClient",
     "MediaError",
     "MediaRefused",

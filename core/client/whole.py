@@ -8,6 +8,7 @@ from core.client import sniff
 from core.client.sniff import Kind
 
 _TAIL = 64
+_PNG_END = b"IEND\xaeB`\x82"
 _MOST_BOXES = 100_000
 
 
@@ -25,7 +26,7 @@ def is_whole(file: IO[bytes], size: int, kind: Kind) -> bool:
 def _ends(tail: bytes, kind: Kind) -> bool:
     if kind is sniff.JPEG:
         return b"\xff\xd9" in tail
-    return b"IEND" in tail if kind is sniff.PNG else tail.rstrip(b"\0").endswith(b";")
+    return _PNG_END in tail if kind is sniff.PNG else tail.rstrip(b"\0").endswith(b";")
 
 
 def _boxes_fit(file: IO[bytes], size: int) -> bool:

@@ -168,6 +168,8 @@ class LimitParams(Params):
 def _exact(value: object) -> object:
     if isinstance(value, float):
         raise ValueError("must be a whole number, every digit of it: a float has lost some")  # noqa: TRY004
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")  # noqa: TRY004
     return value
 
 

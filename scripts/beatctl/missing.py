@@ -40,7 +40,7 @@ def _select(table: str, entity: str, url: str, entity_type: str, more: str = "")
     order by t.id limit :size"""
 
 
-_PICTURE = "coalesce(nullif(t.thumbnail_url, ''), t.display_url)"
+_PICTURE = "case when t.thumbnail_url like 'http%' then t.thumbnail_url else t.display_url end"
 _STORY = "t.post_type is not distinct from 'story'"
 SOURCES: dict[Platform, tuple[Source, ...]] = {
     Platform.INSTAGRAM: (

@@ -15,9 +15,17 @@ import asyncpg
 import pytest
 
 from core.assets.flows import asset_upload_flow, asset_upload_flow_stories
+from core.assets.rows import NewAsset
 from core.assets.store import AssetStore
 from core.assets.uploader import Uploader
-from core.client.upload_assets import MediaRefused, UrlExpired
+from core.client.upload_assets import (
+    MediaClient,
+    MediaRefused,
+    MediaRequest,
+    StoreUnavailable,
+    Uploaded,
+    UrlExpired,
+)
 from core.flows.registry import build_registry
 from core.models.params import AssetParams
 from core.runtime import FlowContext
@@ -129,6 +137,29 @@ async def test_what_is_known_of_one_file_is_not_said_of_another(
     assert s3.client().get_object(Bucket=s3.bucket, Key=KEY)["Body"].read() == file_of(str(PK + 1), "jpg")
 
 
+async def test_what_is_known_of_one_size_is_not_said_of_another(
+    ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access
+) -> None:
+    """A CDN gives all sizes of a picture the same date, and may give them the same tag."""
+    await asset_upload_flow(asset("Cx1", image_url(PK, 150, 150), 7), ctx)
+    tag = '"' + md5(file_of(str(PK), "jpg", 640), usedforsecurity=False).hexdigest() + '"'
+    await pg.execute("update asset set etag = $1", tag)
+    await asset_upload_flow(asset("Cx1", image_url(PK, 640, 640), 8), ctx)
+    assert s3.client().get_object(Bucket=s3.bucket, Key=KEY)["Body"].read() == file_of(str(PK), "jpg", 640)
+
+
+async def test_what_is_known_of_a_file_is_not_said_to_somebody_else(
+    ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access
+) -> None:
+    """A file of the same name at another place may be older."""
+    await asset_upload_flow(asset("Cx1", "https://i.ytimg.com/vi/a/default.jpg", 7), ctx)
+    s3.client().delete_object(Bucket=s3.bucket, Key=KEY)
+    await asset_upload_flow(asset("Cx1", "https://i9.ytimg.com/vi/a/default.jpg", 8), ctx)
+    assert objects(s3) == {}  # the same CDN said that nothing has changed
+    await asset_upload_flow(asset("Cx1", "https://yt3.ggpht.com/vi/a/default.jpg", 9), ctx)
+    assert set(objects(s3)) == {KEY}
+
+
 async def test_an_object_of_another_extension_is_deleted_once_the_row_names_the_new_one(
     ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access
 ) -> None:
@@ -138,6 +169,108 @@ async def test_an_object_of_another_extension_is_deleted_once_the_row_names_the_
     row = await row_of(pg)
     assert (row["asset_url"], row["content_type"], row["hash"]) == (new, "image/webp", 8)
     assert set(objects(s3)) == {new}
+
+
+async def test_an_object_is_deleted_although_the_answer_that_named_it_was_lost(
+    ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection broke after the record was committed: recorded again, the row has the new name already."""
+    await asset_upload_flow(asset("Cx1", image_url(PK), 7), ctx)
+    record = AssetStore.record
+
+    async def twice(store: AssetStore, row: NewAsset) -> str | None:
+        await record(store, row)
+        return await record(store, row)
+
+    monkeypatch.setattr(AssetStore, "record", twice)
+    await asset_upload_flow(asset("Cx1", image_url(PK, form="webp"), 8), ctx)
+    assert set(objects(s3)) == {"assets/posts/instagram/Cx1.webp"}
+
+
+async def test_a_row_without_an_object_has_none_deleted(
+    ctx: FlowContext, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty key is the bucket itself."""
+    await asset_upload_flow(asset("Cx1", image_url(PK), 7), ctx)
+    await pg.execute("update asset set asset_url = ''")
+    deleted: list[str] = []
+
+    async def delete(_client: MediaClient, key: str) -> None:
+        deleted.append(key)
+
+    monkeypatch.setattr(MediaClient, "delete", delete)
+    await asset_upload_flow(asset("Cx1", image_url(PK), 7), ctx)
+    assert ((await row_of(pg))["asset_url"], deleted) == (KEY, [])
+
+
+async def test_of_two_tasks_that_replace_each_others_object_one_is_left(
+    ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asset_upload_flow(asset("Cx1", image_url(PK), 7), ctx)
+    first, second = asyncio.Event(), asyncio.Event()
+    record = AssetStore.record
+
+    async def in_turn(store: AssetStore, row: NewAsset) -> str | None:
+        """The webp is recorded over the old picture, and then the new picture over the webp."""
+        if row.asset_url == KEY:
+            await first.wait()
+        replaced = await record(store, row)
+        (second if row.asset_url == KEY else first).set()
+        await second.wait()
+        return replaced
+
+    monkeypatch.setattr(AssetStore, "record", in_turn)
+    both = (asset("Cx1", image_url(PK + 1), 8), asset("Cx1", image_url(PK, form="webp"), 9))
+    await asyncio.gather(*(asset_upload_flow(one, ctx) for one in both))
+    assert ((await row_of(pg))["hash"], set(objects(s3))) == (8, {KEY})
+
+
+async def test_a_deletion_that_comes_too_late_is_noticed_and_made_good(
+    ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old object is deleted after another task has put and recorded one of the same name."""
+    webp = "assets/posts/instagram/Cx1.webp"
+    await asset_upload_flow(asset("Cx1", image_url(PK, form="webp"), 7), ctx)
+    under_way, go_on = asyncio.Event(), asyncio.Event()
+    delete = MediaClient.delete
+
+    async def late(client: MediaClient, key: str) -> None:
+        if key == webp:
+            under_way.set()
+            await go_on.wait()
+        await delete(client, key)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MediaClient, "delete", late)
+        task = asyncio.create_task(asset_upload_flow(asset("Cx1", image_url(PK), 8), ctx))
+        await under_way.wait()
+        await asset_upload_flow(asset("Cx1", image_url(PK + 1, form="webp"), 9), ctx)
+        go_on.set()
+        with pytest.raises(StoreUnavailable, match="OVERTAKEN"):
+            await task
+    assert ((await row_of(pg))["asset_url"], objects(s3)) == ("", {})
+    await asset_upload_flow(asset("Cx1", image_url(PK), 8), ctx)
+    assert ((await row_of(pg))["asset_url"], set(objects(s3))) == (KEY, {KEY})
+
+
+async def test_an_unchanged_picture_whose_object_was_deleted_meanwhile_is_noticed(
+    ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asset_upload_flow(asset("Cx1", image_url(PK), 7), ctx)
+    upload = MediaClient.upload
+
+    async def overtaken(client: MediaClient, request: MediaRequest) -> Uploaded:
+        done = await upload(client, request)
+        if done.not_modified:
+            await asset_upload_flow(asset("Cx1", image_url(PK, form="webp"), 9), ctx)
+        return done
+
+    monkeypatch.setattr(MediaClient, "upload", overtaken)
+    again = asset("Cx1", image_url(PK, expires=int(time.time()) + 7200), 8)
+    with pytest.raises(StoreUnavailable, match="OVERTAKEN"):
+        await asset_upload_flow(again, ctx)
+    await asset_upload_flow(again, ctx)
+    assert ((await row_of(pg))["hash"], set(objects(s3))) == (8, {KEY})
 
 
 @pytest.mark.parametrize("fault", ["html", "error_in_200", "not_found", "half_body", "server_error"])

@@ -148,3 +148,13 @@ async def test_a_lost_connection_costs_nothing(store: AssetStore, pg: asyncpg.Co
     )
     assert lost > 0
     assert await store.find(PICTURE.key) is not None
+
+
+async def test_a_copy_whose_object_is_gone_is_forgotten_if_the_row_still_names_it(store: AssetStore) -> None:
+    await store.record(PICTURE)
+    await store.void(PICTURE.key, "assets/profiles/instagram/787132.webp")
+    assert await store.find(PICTURE.key) is not None
+    await store.void(PICTURE.key, PICTURE.asset_url)
+    assert await store.find(PICTURE.key) is None
+    await store.record(PICTURE)
+    assert await store.find(PICTURE.key) is not None

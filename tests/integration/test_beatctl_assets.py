@@ -70,6 +70,18 @@ async def test_what_lacks_a_copy_is_queued_in_the_order_of_its_worth(beatctl: Ru
     assert await pg.fetchval("select max(priority) from scrape_request_log") < 1  # a producer's tasks go first
 
 
+@pytest.mark.parametrize("nothing", ["None", " ", "", None])
+async def test_a_post_whose_thumbnail_is_no_url_has_its_picture_copied(
+    beatctl: Run, pg: asyncpg.Connection, nothing: str | None
+) -> None:
+    url = picture("display")
+    await pg.execute(
+        "insert into instagram_post (shortcode, thumbnail_url, display_url) values ('P', $1, $2)", nothing, url
+    )
+    await beatctl("assets", "backfill", "--platform", "INSTAGRAM", "--missing")
+    assert await pg.fetchval("select params->>'original_url' from scrape_request_log") == url
+
+
 async def test_a_queued_upload_is_what_a_producer_would_send(beatctl: Run, pg: asyncpg.Connection) -> None:
     url = picture("ünïcode")
     await store_profiles(pg, {"787132": url})

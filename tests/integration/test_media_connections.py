@@ -116,6 +116,23 @@ async def test_a_kept_connection_that_was_closed_is_replaced(s3: S3Access) -> No
     assert cdn.connections == 3
 
 
+@pytest.mark.parametrize("late_s", [0.0, 0.05])
+async def test_what_nobody_asked_for_is_not_the_answer_to_the_next_request(s3: S3Access, late_s: float) -> None:
+    async def handle(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(http(200, PICTURE))
+        await writer.drain()
+        await asyncio.sleep(late_s)
+        writer.write(http(200, file_of("another", "jpg", 128)))
+        return True
+
+    async with raw_server(handle) as cdn, media_client(s3, cdn.url) as client:
+        for _ in range(3):
+            found = await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))
+            assert found.size_bytes == len(PICTURE)
+            await asyncio.sleep(0.1)
+    assert cdn.connections == 3
+
+
 @pytest.mark.parametrize(
     ("answer", "kind", "code"),
     [
@@ -133,6 +150,10 @@ async def test_a_kept_connection_that_was_closed_is_replaced(s3: S3Access) -> No
         (b"HTTP/1.1 200 X\r\nContent-Length: 99999999999\r\n\r\n" + PICTURE, MediaRefused, "TOO_LARGE"),
         (b"HTTP/1.1 200 X\r\nContent-Length: -1\r\n\r\n", MediaUnavailable, "BAD_ANSWER"),
         (b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n\xff\xd8\xff", MediaUnavailable, "TRUNCATED"),
+        (b"HTTP/1.1 200 X\r\nTransfer-Encoding: unchunked\r\n\r\n" + PICTURE[:200], MediaUnavailable, "TRUNCATED"),
+        (b"HTTP/1.0 200 X\r\n\r\n" + PICTURE[:200], MediaUnavailable, "TRUNCATED"),
+        (b"HTTP/1.1 403 X\r\nContent-Length: 99\r\n\r\nURL signature", UrlExpired, "URL_EXPIRED"),
+        (b"HTTP/1.1 410 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nUR", UrlExpired, "URL_EXPIRED"),
         (b"not http at all\r\n\r\n", MediaUnavailable, "BAD_ANSWER"),
         (b"", MediaUnavailable, "CONNECTION"),
     ],
@@ -145,6 +166,32 @@ async def test_odd_answers(s3: S3Access, answer: bytes, kind: type[MediaError], 
     assert (type(caught.value), caught.value.code) == (kind, code)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+async def test_a_dead_url_is_dead_although_its_text_does_not_come(
+    s3: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 404 X\r\nContent-Length: 99\r\n\r\n<html>")
+        return await stall(seen)
+
+    monkeypatch.setattr("core.client.fetch._NOTE_S", 0.1)
+    async with raw_server(handle) as cdn, media_client(s3, cdn.url) as client:
+        with pytest.raises(UrlExpired, match="answered 404"):
+            await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))
+
+
+async def test_what_a_cdn_says_of_a_dead_url_may_come_in_pieces(s3: S3Access) -> None:
+    async def handle(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 403 X\r\nContent-Length: 21\r\n\r\nURL sig")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(b"nature expired")
+        return True
+
+    async with raw_server(handle) as cdn, media_client(s3, cdn.url) as client:
+        with pytest.raises(UrlExpired, match="URL signature expired"):
+            await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))
 
 
 async def test_a_certificate_that_is_not_trusted_is_named(tmp_path: Path) -> None:

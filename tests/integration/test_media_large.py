@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from core.assets.leftovers import clean_up
 from core.client import large
 from core.client.marks import Marks
 from core.client.upload_assets import MediaClient, MediaError, MediaRefused, StoreRefused, StoreUnavailable
 from tests.sandbox.media.bodies import file_of
-from tests.support.media import media_client, wanted
+from tests.support.media import bucket_env, media_client, wanted
 from tests.support.raw_server import RawServer, Seen, always, http, raw_server, until
 from tests.support.s3 import S3Access
 from utils.object_store import ObjectStore, ObjectStoreFailed
@@ -171,6 +172,39 @@ async def test_what_a_killed_process_left_is_aborted_and_the_living_ones_are_not
     assert [path.name for path in notes(tmp_path)] == [other.path.name]
 
 
+async def test_what_was_completed_before_its_process_was_killed_holds_nothing_up(
+    client: MediaClient, s3: S3Access, tmp_path: Path
+) -> None:
+    place = {"Bucket": s3.bucket, "Key": "assets/posts/x/done.mp4"}
+    upload = s3.client().create_multipart_upload(**place)["UploadId"]
+    tag = s3.client().upload_part(**place, UploadId=upload, PartNumber=1, Body=b"all")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": tag}]}
+    s3.client().complete_multipart_upload(**place, UploadId=upload, MultipartUpload=parts)
+    client._large._marks.make(place["Key"], upload).leave()
+    assert await client.abort_leftovers() == 1
+    assert stored(s3, place["Key"]) == b"all"
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_leftovers_are_looked_for_from_any_directory(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "assets/posts/x/left.mp4"
+    upload = s3.client().create_multipart_upload(Bucket=s3.bucket, Key=key)["UploadId"]
+    client._large._marks.make(key, upload).leave()
+    for name, value in {**bucket_env(s3), "ASSET_SPOOL_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT)
+    cleaning = asyncio.create_task(clean_up())
+    async with asyncio.timeout(20):
+        while unfinished(s3):
+            await asyncio.sleep(0.2)
+    cleaning.cancel()
+    await asyncio.wait({cleaning})
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
 async def test_uploads_without_a_note_are_aborted_once_they_are_old(
     client: MediaClient, s3: S3Access, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +215,29 @@ async def test_uploads_without_a_note_are_aborted_once_they_are_old(
     assert await client.abort_leftovers() == 1
     (other,) = unfinished(s3)
     s3.client().abort_multipart_upload(Bucket=s3.bucket, Key="raw/x/2.zst", UploadId=other)
+
+
+async def test_more_uploads_than_fit_a_page_are_all_looked_at(
+    client: MediaClient, s3: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, place = ObjectStore.call, {"Bucket": s3.bucket}
+    begun = [s3.client().create_multipart_upload(**place, Key=f"assets/posts/x/{n // 2}.mp4") for n in range(5)]
+    pages: list[list[str]] = []
+
+    async def call(store: ObjectStore, operation: str, **arguments: Any) -> Any:
+        if operation != "list_multipart_uploads":
+            return await real(store, operation, **arguments)
+        assert len(pages) < 9, "it begins again and again"
+        page = await real(store, operation, MaxUploads=1, **arguments)
+        pages.append([one["UploadId"] for one in page.get("Uploads", [])])
+        return page
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectStore, "call", call)
+        assert await client.abort_leftovers() == 0  # they are young
+    assert {one for page in pages for one in page} == {one["UploadId"] for one in begun}
+    for one in begun:
+        s3.client().abort_multipart_upload(**place, Key=one["Key"], UploadId=one["UploadId"])
 
 
 async def test_an_abort_that_fails_leaves_its_note_to_the_next(
@@ -212,6 +269,19 @@ async def test_large_files_wait_for_room_on_the_disk_and_all_arrive(s3: S3Access
     assert len(cdn.seen) > 4  # those without room asked again later
 
 
+async def test_a_file_that_finds_no_room_for_long_is_put_off(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.client.fetch.PATIENCE_S", 0.05)
+    budget = client._fetcher._budget
+    assert budget.try_take(1024 << 20)
+    with pytest.raises(StoreUnavailable, match="SPOOL_FULL"):
+        await asyncio.wait_for(client.upload(video("middle")), 5)
+    budget.give(1024 << 20)
+    assert_nothing_is_left(s3, tmp_path, client)
+    await client.upload(video("middle"))
+
+
 async def test_a_file_of_unknown_length_is_cut_at_the_limit(s3: S3Access, tmp_path: Path) -> None:
     endless = b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n" + PARTS
     limits = {"ASSET_SPOOL_MB": "3", "ASSET_MAX_VIDEO_MB": "3", "ASSET_MAX_IMAGE_MB": "3"}
@@ -232,6 +302,83 @@ async def test_a_full_disk_puts_the_task_off(
     with pytest.raises(StoreUnavailable, match=r"SPOOL_FULL: .*No space left"):
         await client.upload(video("middle"))
     assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_an_upload_that_cannot_be_noted_is_aborted(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Marks, "make", full)
+    with pytest.raises(StoreUnavailable, match=r"SPOOL_FULL: .*No space left"):
+        await client.upload(video("parts"))
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_an_upload_that_is_gone_is_no_fault_of_the_task(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to its completion was lost, and the store does not know it when it is asked again."""
+    real = ObjectStore.call
+
+    async def call(store: ObjectStore, operation: str, **arguments: Any) -> Any:
+        answer = await real(store, operation, **arguments)
+        if operation == "complete_multipart_upload":
+            raise ObjectStoreFailed(f"{operation}: NoSuchUpload", status=404, code="NoSuchUpload")
+        return answer
+
+    monkeypatch.setattr(ObjectStore, "call", call)
+    with pytest.raises(StoreUnavailable):
+        await client.upload(video("parts"))
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_a_store_that_hangs_sends_those_back_who_wait_for_their_turn(
+    client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging: list[str] = []
+
+    async def hang(_store: ObjectStore, operation: str, **_: Any) -> Any:
+        hanging.append(operation)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ObjectStore, "call", hang)
+    monkeypatch.setattr(large, "PATIENCE_S", 0.1, raising=False)
+    tasks = [asyncio.create_task(client.upload(video("middle"))) for _ in range(4)]
+    await until(lambda: len(hanging) == 4)
+    with pytest.raises(StoreUnavailable, match="STORE_SLOW"):
+        await asyncio.wait_for(client.upload(video("middle")), 5)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    monkeypatch.undo()
+    await client.upload(video("middle"))
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_an_upload_that_would_outlast_its_task_is_put_off(
+    s3: S3Access, cdn: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ObjectStore.call
+
+    async def slow(store: ObjectStore, operation: str, **arguments: Any) -> Any:
+        if operation == "upload_part":
+            await asyncio.sleep(20)
+        return await real(store, operation, **arguments)
+
+    monkeypatch.setattr(ObjectStore, "call", slow)
+    limits = {"TASK_TIME_LIMIT_S": "3", "ASSET_SPOOL_DIR": str(tmp_path)}
+    async with media_client(s3, cdn.url, **limits) as client:
+        with pytest.raises(StoreUnavailable, match="STORE_SLOW"):
+            await asyncio.wait_for(client.upload(video("parts")), 3)
+        assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_a_spool_directory_that_was_tidied_up_is_made_again(client: MediaClient, tmp_path: Path) -> None:
+    for folder in tmp_path.iterdir():
+        folder.rmdir()
+    assert (await client.upload(video("middle"))).size_bytes == len(MIDDLE)
 
 
 async def test_a_cancelled_download_leaves_nothing(s3: S3Access, tmp_path: Path) -> None:

@@ -68,12 +68,14 @@ def in_turn(*answers: bytes) -> Handler:
 OK = http(200, b"")
 AGAIN = [
     (500, "InternalError"), (500, ""), (502, ""), (503, ""), (503, "ServiceUnavailable"), (504, ""),
-    (400, "RequestTimeout"), (400, "BadDigest"), (400, "IncompleteBody"), (409, "OperationAborted"),
+    (400, "RequestTimeout"), (400, "BadDigest"), (400, "IncompleteBody"), (409, "OperationAborted"), (408, ""),
+    (507, ""), (520, ""), (529, ""), (307, "TemporaryRedirect"),
 ]  # fmt: skip
 THROTTLED = [(503, "SlowDown"), (400, "Throttling"), (400, "RequestLimitExceeded"), (429, "")]
 REFUSED = [
     (403, "AccessDenied"), (404, "NoSuchBucket"), (400, "InvalidRequest"), (403, "SignatureDoesNotMatch"),
     (403, "RequestTimeTooSkewed"), (301, "PermanentRedirect"), (403, ""), (400, ""), (403, "ExpiredToken"),
+    (501, "NotImplemented"), (307, ""),
 ]  # fmt: skip
 
 
@@ -116,6 +118,22 @@ async def test_a_cut_answer_is_tried_again() -> None:
     async with fake(cut) as (store, _):
         await store.put("k", b"body", ABOUT)
     assert [seen.body for seen in calls] == [b"body"] * 3
+
+
+async def test_an_error_that_comes_in_pieces_is_read_whole() -> None:
+    left = [error(400, "RequestTimeout"), OK]
+
+    async def handle(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        answer = left.pop(0)
+        for piece in (answer[:-40], answer[-40:]):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        return True
+
+    async with fake(handle) as (store, _):
+        await store.put("k", b"body", ABOUT)
+    assert left == []
 
 
 async def test_a_store_that_is_away_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +215,19 @@ async def test_the_real_store_takes_what_is_signed(s3: S3Access, size: int, kind
     answer = s3.client().get_object(Bucket=s3.bucket, Key=KEY)
     assert answer["Body"].read() == body
     assert (answer["ContentType"], answer["ContentDisposition"]) == ("image/jpeg", "inline")
+
+
+async def test_the_real_store_is_asked_whether_an_object_is_missing(s3: S3Access) -> None:
+    async with opened(access(s3)) as store:
+        await store.put(KEY, b"body", ABOUT)
+        assert not await store.is_missing(KEY)
+        await store.delete(KEY)
+        assert await store.is_missing(KEY)
+
+
+async def test_a_store_that_does_not_let_one_look_says_nothing() -> None:
+    async with fake(in_turn(b"HTTP/1.1 403 X\r\nContent-Length: 9\r\n\r\n")) as (store, _):
+        assert not await store.is_missing("k")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whose refresh a dead URL asks for."""
+"""Whose refresh a dead URL asks for, and what names an upload."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from datetime import date
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from core.assets.refresh import owner_refresh, refresh_key, story_refresh
 from core.flows.registry import build_registry
 from core.models.params import AssetParams
 
+PARAMS = {
+    "entity_type": "POST", "entity_id": "x1", "asset_type": "IMAGE", "platform": "any",
+    "original_url": "https://a.example/1.jpg",
+}  # fmt: skip
+
 
 def asset(entity_type: str, entity_id: str = "x1") -> AssetParams:
-    given = {"entity_type": entity_type, "entity_id": entity_id, "asset_type": "IMAGE", "platform": "any", "hash": 1}
-    return AssetParams.model_validate({**given, "original_url": "https://a.example/1.jpg"})
+    return AssetParams.model_validate({**PARAMS, "entity_type": entity_type, "entity_id": entity_id, "hash": 1})
 
 
 @pytest.mark.parametrize(
@@ -49,3 +54,14 @@ def test_the_key_of_a_refresh_is_one_a_flow_entity_and_day() -> None:
         for day in (1, 2)
     }
     assert len(keys) == 8
+
+
+@pytest.mark.parametrize("given", [0, 2**63, 2**64 - 1, str(2**64 - 1)])
+def test_a_hash_is_any_unsigned_number_of_64_bits(given: object) -> None:
+    assert AssetParams.model_validate({**PARAMS, "hash": given}).hash == int(str(given))
+
+
+@pytest.mark.parametrize("given", [-1, 2**64, 1.0, 1e19, True, None, "", "0x1f", "1.5"])
+def test_a_hash_that_is_no_such_number_is_refused(given: object) -> None:
+    with pytest.raises(ValidationError):
+        AssetParams.model_validate({**PARAMS, "hash": given})

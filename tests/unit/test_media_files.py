@@ -10,7 +10,7 @@ import struct
 import pytest
 
 from core.client import errors, places, sniff
-from core.client.errors import MediaError, MediaRefused, StoreUnavailable, UrlExpired
+from core.client.errors import MediaError, MediaRefused, MediaUnavailable, StoreUnavailable, UrlExpired
 from core.client.keys import asset_stem
 from core.client.places import checked, expires_at, host_of, redirected
 from core.client.whole import is_whole
@@ -80,7 +80,7 @@ def test_a_cut_file_is_not_whole(form: str) -> None:
     kind = sniff.sniff(body)
     assert kind is not None
     assert is_whole(io.BytesIO(body), len(body), kind)
-    for part in (len(body) - 70, len(body) // 2, 70):
+    for part in (len(body) - 1, len(body) - 70, len(body) // 2, 70):
         assert not is_whole(io.BytesIO(body[:part]), part, kind)
 
 
@@ -196,6 +196,34 @@ def test_usual_urls_are_read_as_all_others(host: str, path: str, monkeypatch: py
     assert short == [read_of(url) for url in urls]
 
 
+def test_a_redirect_from_https_to_http_is_refused_however_the_scheme_is_written() -> None:
+    for url in ("https://cdn.example/a", checked("HTTPS://cdn.example/a"), checked("HttpS://CDN.example:443/a")):
+        for location in ("http://cdn.example/b", "HTTP://cdn.example/b"):
+            with pytest.raises(MediaRefused) as caught:
+                redirected(url, location)
+            assert caught.value.code == "BAD_REDIRECT"
+        assert redirected(url, "HTTPS://cdn.example/b") == "https://cdn.example/b"
+
+
+@pytest.mark.parametrize(
+    ("location", "meant"),
+    [
+        ("https://cdn.example/a/../b;?q=1&oh=%7e+;", "https://cdn.example/a/../b;?q=1&oh=%7e+;"),
+        (
+            b"https://cdn.example/\xe9\xff?\xc3\xa9".decode("utf-8", "surrogateescape"),
+            "https://cdn.example/%E9%FF?%C3%A9",
+        ),
+    ],
+)
+def test_where_a_redirect_leads_stays_to_the_byte(location: str, meant: str) -> None:
+    assert redirected("https://cdn.example/", location) == meant
+
+
+def test_text_that_no_bytes_stand_for_is_no_url() -> None:
+    with pytest.raises(MediaRefused):
+        checked("https://cdn.example/\ud800")
+
+
 def test_a_relative_redirect_keeps_the_host() -> None:
     assert redirected("https://cdn.example/a/b?q=1", "../c?d=%2e") == "https://cdn.example/c?d=%2e"
 
@@ -205,6 +233,7 @@ def test_a_relative_redirect_keeps_the_host() -> None:
     [
         UrlExpired("the signature has run out"),
         MediaRefused("TOO_LARGE", "more"),
+        MediaUnavailable("THROTTLED", "slowly", retry_after_s=60.0),
         StoreUnavailable("STORE_DOWN", "away", retry_after_s=2.5),
     ],
 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from core.assets import gate as module
 from core.assets.gate import StoreGate
+from core.assets.uploader import Uploader
 from core.client.errors import StoreUnavailable
+from tests.support.uploads import asset
 
 AWAY = StoreUnavailable("STORE_DOWN", "connection refused")
 
@@ -43,6 +46,14 @@ async def test_whoever_tried_in_vain_for_another_reason_leaves_the_next_one_to_t
     assert await asyncio.wait_for(gate.passage(), 1)
 
 
+async def test_whoever_tries_for_long_does_not_keep_the_next_one_from_trying(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TRIAL_S", 0.05, raising=False)
+    gate = StoreGate(patience_s=1)
+    gate.shut(AWAY)
+    assert await gate.passage()
+    assert await gate.passage()
+
+
 async def test_uploads_that_fail_together_lengthen_the_pause_once() -> None:
     gate = StoreGate()
     for _ in range(100):
@@ -57,3 +68,19 @@ async def test_a_store_that_stays_away_sends_tasks_back_to_the_queue() -> None:
     with pytest.raises(StoreUnavailable) as refusal:
         await gate.passage()
     assert refusal.value.code == "STORE_DOWN"
+
+
+@pytest.mark.parametrize(("code", "shut"), [("SPOOL_FULL", False), ("STORE_DOWN", True), ("STORE_SLOW", True)])
+async def test_a_full_disk_holds_no_picture_up(code: str, shut: bool) -> None:
+    class Both:
+        async def find(self, *_: object) -> None:
+            return None
+
+        async def upload(self, *_: object) -> None:
+            raise StoreUnavailable(code, "no")
+
+    both: Any = Both()
+    uploader = Uploader(both, both)
+    with pytest.raises(StoreUnavailable):
+        await uploader.copy(asset("a", "https://cdn.example/a.jpg", 1))
+    assert await uploader.gate.passage() is shut
