@@ -6,19 +6,20 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import asyncpg
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.enums import Platform
 from core.flows.registry import ASSET_FLOWS, Flow, Registry
 from core.flows.scraper import BadTask, built_flow
 from core.models.params import MAX_PARAMS_BYTES
 from utils.db import call_of
 from utils.json_safe import storable
-from utils.times import utc_now
+from utils.times import as_utc, utc_now
 
 MAX_ROWS = 10_000
 
@@ -70,16 +71,12 @@ where idempotency_key = any($1::text[])"""
 """For keys that another transaction took while INSERT_MANY ran, whose rows its snapshot did not hold."""
 
 
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
 Word = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(storable)]
-Moment = Annotated[datetime, AfterValidator(_aware)]
+Moment = Annotated[datetime, AfterValidator(as_utc)]
 
 
 class BulkRow(BaseModel):
@@ -156,6 +153,8 @@ async def insert_checked(on: AsyncSession | asyncpg.Connection, rows: Sequence[C
 
 
 def _columns(registry: Registry, number: int, row: Any, account_id: str | None, expires_at: datetime | None) -> Checked:
+    if not isinstance(row, dict):
+        raise _Refused("row", "is no JSON object")
     try:
         task = BulkRow.model_validate(row)
     except ValidationError as error:
@@ -185,6 +184,8 @@ def _checked(registry: Registry, task: BulkRow) -> tuple[Flow, str, str]:
     platform = task.platform or flow.platform.value
     if platform != flow.platform and flow.name not in ASSET_FLOWS:
         raise _Refused("platform", f"{flow.name} is a flow of {flow.platform}")
+    if platform not in Platform.__members__:
+        raise _Refused("platform", f"must be one of {', '.join(Platform)}")
     try:
         params = flow.params.model_validate(storable(task.params)).model_dump(mode="json", exclude_unset=True)
         text = json.dumps(params)
@@ -192,8 +193,8 @@ def _checked(registry: Registry, task: BulkRow) -> tuple[Flow, str, str]:
         raise _first(error, "params") from None
     except (ValueError, RecursionError) as error:
         raise _Refused("params", str(error)) from None
-    if len(text) > MAX_PARAMS_BYTES:
-        raise _Refused("params", f"at most {MAX_PARAMS_BYTES} bytes of JSON, got {len(text)}")
+    if len(text) > MAX_PARAMS_BYTES < (size := len(json.dumps(params, ensure_ascii=False).encode())):
+        raise _Refused("params", f"at most {MAX_PARAMS_BYTES} bytes of JSON, got {size}")
     return flow, platform, text
 
 
@@ -260,6 +261,6 @@ def parse_rows(text: str) -> Iterator[Any]:
     for line in text.split("\n"):
         if line.strip():
             try:
-                yield json.loads(line)
+                yield json.loads(line.strip())
             except (ValueError, RecursionError):
                 yield "no JSON"

@@ -122,6 +122,8 @@ async def test_params_are_stored_in_the_types_of_the_flow(api: httpx2.AsyncClien
         ({"priority": 2**40}, "body.priority"),
         ({"expires_at": "2020-01-01T00:00:00"}, "body.expires_at"),
         ({"reason": "nul\x00inside"}, "body.0"),
+        ({"expires_at": "9999-12-31T23:59:59-14:00"}, "body.expires_at"),
+        ({"expires_at": "0001-01-01T00:00:00+14:00"}, "body.expires_at"),
     ],
 )
 async def test_a_wrong_task_is_refused_with_the_field_named_and_nothing_is_stored(
@@ -143,10 +145,11 @@ async def test_a_wrong_task_is_refused_with_the_field_named_and_nothing_is_store
         b"null",
         b"\xff\xfe",
         b'{"flow": NaN}',
+        b'{"priority": 1e999}',
         b"[" * 200_000,
         b'{"priority": ' + b"1" * 5000 + b"}",
     ],
-    ids=["empty", "cut off", "list", "text", "null", "not UTF-8", "NaN", "deep", "long number"],
+    ids=["empty", "cut off", "list", "text", "null", "not UTF-8", "NaN", "infinite", "deep", "long number"],
 )
 async def test_a_body_that_is_no_json_object_is_refused(
     api: httpx2.AsyncClient, pg: asyncpg.Connection, text: bytes
