@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import LiteralString
 
-_FIELDS: LiteralString = """name, cron, flow, platform, params::text as params, candidates, max_rows, dedup_window, expires_in,
-    priority, enabled, next_run_at, begun_for, attempts, now() as now"""
+_FIELDS: LiteralString = """name, cron, flow, platform, params::text as params, candidates, max_rows,
+    case when dedup_window > '999999 days' then interval '999999 days' else dedup_window end as dedup_window,
+    case when expires_in > '999999 days' then interval '999999 days' else expires_in end as expires_in, priority, enabled, next_run_at, begun_for, attempts, now() as now"""
 
 TRY_LOCK = "select pg_try_advisory_lock(hashtext('scrape_schedule'), 0)"
 """For as long as the session lasts, by the one supervisor that runs schedules."""

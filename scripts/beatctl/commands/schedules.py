@@ -21,7 +21,7 @@ from core.schedules import statements as sql
 from core.schedules.check import problems
 from core.schedules.files import BadFile, Entry, read_entries
 from core.schedules.run import run_schedule
-from core.schedules.schedule import NAMED, Schedule
+from core.schedules.schedule import NAMED, Schedule, ScheduleError
 from scripts.beatctl.cli import FAILED, OK, CommandFailed
 from utils.db import connect
 from utils.redact import redact_text
@@ -143,7 +143,7 @@ async def remove_schedules(arguments: argparse.Namespace) -> int:
 
 def _read(file: str) -> list[Entry]:
     try:
-        return read_entries(Path(file).read_text(encoding="utf-8"))
+        return read_entries(Path(file).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise CommandFailed(f"cannot read {file}: {error.strerror}") from None
     except (BadFile, UnicodeDecodeError) as error:
@@ -165,7 +165,10 @@ async def _stored(conn: asyncpg.Connection, names: Sequence[str]) -> list[Schedu
         row = await conn.fetchrow(sql.ONE, name)
         if row is None:
             raise _unknown(name)
-        found.append(Schedule.from_row(row))
+        try:
+            found.append(Schedule.from_row(row))
+        except ScheduleError as error:
+            raise CommandFailed(f"{name}: {error}") from None
     return found
 
 
