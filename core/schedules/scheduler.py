@@ -73,7 +73,7 @@ class Scheduler:
             self._task = None
 
     async def _run_due(self) -> bool:
-        """Run what is due, one after the other; False when some are left, to another supervisor or because they broke."""
+        """Run what is due, one after the other; False when some are left, to another or because they broke."""
         conn = await connect(self._url, name="beat schedules")
         try:
             idle_ms = round((self._timeout_s + IDLE_S) * 1000)

@@ -58,11 +58,15 @@ async def test_what_is_set_on_a_flow_is_stored_listed_and_reset(beatctl: Run, pg
         (("tasks", "explain", "77"), 1, "there is no task 77"),
         (("tasks", "add", FLOW, "--params", "{}"), 1, "params.handle: Field required"),
         (("tasks", "add", FLOW, "--params", "{"), 1, "no JSON"),
+        (("tasks", "add", FLOW, "--params", "[" * 100_000), 1, "no JSON"),
+        (("tasks", "add", FLOW, "--expires-in", "0"), 2, "at least 1"),
+        (("tasks", "add", FLOW, "--expires-in", "-5"), 2, "at least 1"),
+        (("tasks", "add", FLOW, "--expires-in", "9" * 20), 2, "68 years"),
         (("tasks", "retry", "77"), 1, "there is no task 77"),
         (("tasks", "load", "none.csv"), 1, "No such file"),
         (("tasks", "load", "none.txt"), 1, "--format"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else "",
 )
 async def test_wrong_use_is_one_clear_line(
     beatctl: Run, clean_db: str, arguments: tuple[str, ...], code: int, said: str
@@ -106,6 +110,43 @@ async def test_files_are_loaded_and_bad_lines_named(beatctl: Run, pg: asyncpg.Co
     assert (piped.code, piped.out) == (0, "1 queued, 1 there already, 0 refused\n")
     broken = await beatctl("tasks", "load", "-", "--format", "ndjson", stdin="{\n")
     assert (broken.code, broken.err.startswith("line 1: row: ")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("form", "lines"),
+    [("csv", "flow,params.handle\r\n,a\r\n"), ("ndjson", '{"params": {"handle": "a"}}\r\n')],
+    ids=["csv", "ndjson"],
+)
+@pytest.mark.parametrize("piped", [True, False], ids=["piped", "a file"])
+async def test_a_byte_order_mark_is_no_part_of_the_first_line(
+    beatctl: Run, pg: asyncpg.Connection, tmp_path: Path, form: str, lines: str, piped: bool
+) -> None:
+    text = "\ufeff" + lines
+    file = tmp_path / "rows.txt"
+    file.write_text(text, encoding="utf-8", newline="")
+    ran = await beatctl(
+        "tasks", "load", "-" if piped else str(file), "--format", form, "--flow", FLOW, stdin=text if piped else ""
+    )
+    assert (ran.code, ran.out) == (0, "1 queued, 0 there already, 0 refused\n")
+
+
+async def test_an_open_quote_swallows_no_rows(beatctl: Run, pg: asyncpg.Connection, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(f'flow,params.handle\n{FLOW},"a\n{FLOW},b\n', encoding="utf-8")
+    ran = await beatctl("tasks", "load", str(file))
+    assert (ran.code, "is no CSV after line 1: unexpected end of data" in ran.err) == (1, True)
+    assert await pg.fetchval("select count(*) from scrape_request_log") == 0
+
+
+async def test_what_went_in_before_a_file_broke_off_is_said(
+    beatctl: Run, pg: asyncpg.Connection, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    rows = "".join(f"{FLOW},h{n}\n" for n in range(12_000))
+    file.write_bytes(f"flow,params.handle\n{rows}{FLOW},".encode() + b"\xff\n")
+    ran = await beatctl("tasks", "load", str(file))
+    assert (ran.code, ran.out) == (1, "10000 queued, 0 there already, 0 refused\n")
+    assert "is not UTF-8" in ran.err
 
 
 async def test_a_file_goes_in_ten_thousand_rows_at_a_time(beatctl: Run, pg: asyncpg.Connection, tmp_path: Path) -> None:

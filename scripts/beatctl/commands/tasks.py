@@ -43,7 +43,10 @@ def add_verbs(verbs: Verbs) -> None:
     add.add_argument("--account", metavar="ID", help="account to list it under")
     add.add_argument("--key", metavar="KEY", help="idempotency key: a second task with it is not queued")
     add.add_argument(
-        "--expires-in", type=int, metavar="S", help="seconds within which it must start; never expires when left out"
+        "--expires-in",
+        type=_seconds,
+        metavar="S",
+        help="seconds within which it must start; never expires when left out",
     )
     add.set_defaults(run=add_task)
     for verb, run, words in (
@@ -79,10 +82,10 @@ async def add_task(arguments: argparse.Namespace) -> int:
     """Queue one task and print its id."""
     try:
         params = json.loads(arguments.params)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise CommandFailed("--params is no JSON") from None
     row = {"flow": arguments.flow, "params": params, "priority": arguments.priority, "idempotency_key": arguments.key}
-    expires_in = timedelta(seconds=arguments.expires_in) if arguments.expires_in else None
+    expires_in = None if arguments.expires_in is None else timedelta(seconds=arguments.expires_in)
     settings = load_settings()
     async with database(settings) as opened, opened.sessions.begin() as session:
         (result,) = await insert_many(
@@ -159,14 +162,30 @@ async def load_tasks(arguments: argparse.Namespace) -> int:
     counts: Counter[str] = Counter()
     settings = load_settings()
     rows = _with_flow(read_rows(arguments.file, arguments.format), arguments.flow)
-    async with database(settings) as opened:
-        while batch := list(islice(rows, MAX_ROWS)):
-            async with opened.sessions.begin() as session:
-                results = await insert_many(session, _registry(settings), [row for _, row in batch])
-            _name_refused(batch, results, already=counts[REFUSED])
-            counts.update(result.outcome for result in results)
-    print(f"{counts[CREATED]} queued, {counts[EXISTS]} there already, {counts[REFUSED]} refused")
+    try:
+        async with database(settings) as opened:
+            while batch := list(islice(rows, MAX_ROWS)):
+                async with opened.sessions.begin() as session:
+                    results = await insert_many(session, _registry(settings), [row for _, row in batch])
+                _name_refused(batch, results, already=counts[REFUSED])
+                counts.update(result.outcome for result in results)
+    except BaseException:
+        if counts:  # it broke off, and what was queued stays
+            _print_counts(counts)
+        raise
+    _print_counts(counts)
     return FAILED if counts[REFUSED] else OK
+
+
+def _print_counts(counts: Counter[str]) -> None:
+    print(f"{counts[CREATED]} queued, {counts[EXISTS]} there already, {counts[REFUSED]} refused")
+
+
+def _seconds(word: str) -> int:
+    value = int(word)
+    if not 0 < value < 2**31:
+        raise argparse.ArgumentTypeError("must be at least 1, and not more than 68 years")
+    return value
 
 
 def _with_flow(rows: Iterator[tuple[int, Any]], flow: str | None) -> Iterator[tuple[int, Any]]:
