@@ -340,13 +340,13 @@ with failed as (
         left join beat_flow b on b.flow = o.flow
         cross join lateral (select case f.rule
             when 'LATER' then now() + f.delay_s * (1 + random() / 4) * interval '1 second'
-            when 'BACKOFF' then now() + least(300, 2 * 2 ^ least(o.retry_count, 10)) * (0.5 + random() / 2) * interval '1 second' end as due) w
+            when 'BACKOFF' then now() + least(300, 2 * 2 ^ greatest(0, least(o.retry_count, 10))) * (0.5 + random() / 2) * interval '1 second' end as due) w
         cross join lateral (select
             w.due,
             f.rule = 'BACKOFF' and o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
                 and w.due >= o.expires_at as gone,
             case f.rule
-                when 'LATER' then w.due < coalesce(o.expires_at, o.created_at + interval '24 hours')
+                when 'LATER' then w.due < coalesce(o.expires_at, least(o.created_at, now()) + interval '24 hours')
                 when 'BACKOFF' then o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
                     and (o.expires_at is null or w.due < o.expires_at)
                 else false end as again) n
@@ -375,7 +375,7 @@ put as (
     insert into scrape_request_log
         (id, flow, platform, params, priority, account_id, idempotency_key, expires_at, run_after, max_retries)
     select id, flow, platform, params::jsonb, priority, account_id, key, expires_at, run_after, max_retries
-    from given order by row
+    from given order by key collate "C", row
     on conflict (idempotency_key) do nothing
     returning id, flow, params, idempotency_key as key)
 select g.row, coalesce(p.id, twin.id, first.id) as id, p.id is not null as created,

@@ -47,7 +47,7 @@ put as (
     insert into scrape_request_log
         (id, flow, platform, params, priority, account_id, idempotency_key, expires_at, run_after, max_retries)
     select id, flow, platform, params::jsonb, priority, account_id, key, expires_at, run_after, max_retries
-    from given order by row
+    from given order by key collate "C", row
     on conflict (idempotency_key) do nothing
     returning id, flow, params, idempotency_key as key)
 select g.row, coalesce(p.id, twin.id, first.id) as id, p.id is not null as created,
@@ -59,7 +59,8 @@ from given g left join put p on p.id = g.id
 order by g.row"""
 """Insert ``$1 row numbers, $2 flows, $3 platforms, $4 params, $5 priorities, $6 accounts, $7 idempotency keys,
 $8 expiries, $9 first starts, $10 max_retries``. Gives per row its id and whether it is new; for one that is not, the
-task that has its key and whether it is the same. Events and wake-ups come from the insert trigger.
+task that has its key and whether it is the same. Events and wake-ups come from the insert trigger. Ids follow the row
+numbers; rows go in by key, because two that insert the same keys in other orders would wait for each other.
 """
 
 INSERT_CALL = call_of("tasks_insert", INSERT_MANY)

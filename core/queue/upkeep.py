@@ -33,6 +33,13 @@ PARTITIONS_S = 3600.0
 PARTITIONS_AGAIN_S = 60.0
 EXPIRE_ROUNDS = 20
 
+STRAYS = """
+update scrape_request_log t set worker = 0
+where t.id = any(array(select s.id from scrape_request_log s
+    where s.status = 'PROCESSING' and s.worker is null limit 1000 for update skip locked))"""
+"""Rows that were set to PROCESSING by hand, or by a program that names no worker, become claims of a worker that there
+never is, which the search for orphans finds."""
+
 
 @dataclass(frozen=True, slots=True)
 class FlowControl:
@@ -139,6 +146,7 @@ class Upkeep:
         now = time.monotonic()
         if now - self._rare_at > RARE_S:
             self._rare_at = now
+            await self._fetch(STRAYS)
             self._log_rescue(await self._fetch(sql.RESCUE_ORPHANS, True, *self._retries))
             await self.fail_unknown()
         if now > self._partitions_due:

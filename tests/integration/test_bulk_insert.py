@@ -160,6 +160,31 @@ async def test_a_key_that_another_transaction_takes_meanwhile_is_that_ones(
     assert [(r.outcome, r.id == mine.id) for r in results] == [("exists", True), ("created", False)]
 
 
+async def test_the_same_keys_in_another_order_do_not_wait_for_each_other(
+    db: Database, pg: asyncpg.Connection, clean_db: str
+) -> None:
+    first, last = row("a", idempotency_key="a"), row("b", idempotency_key="b")
+    holder = await connect(clean_db, name="holder")
+    transaction = holder.transaction()
+    await transaction.start()
+    await tasks.insert_many(holder, REGISTRY, [first])
+    waiting = asyncio.create_task(insert(db, [last, first]))
+    while not await pg.fetchval(SOMEONE_WAITS):
+        await asyncio.sleep(0.01)
+    await tasks.insert_many(holder, REGISTRY, [last])  # a deadlock, if the other one had begun with it
+    await transaction.commit()
+    await holder.close()
+    assert [result.outcome for result in await waiting] == ["exists", "exists"]
+
+
+async def test_ids_follow_the_rows_whatever_their_keys(db: Database, pg: asyncpg.Connection) -> None:
+    results = await insert(db, [row(idempotency_key="z"), row(), row(idempotency_key="a"), row(idempotency_key="é")])
+    ids = [result.id for result in results]
+    assert ids == sorted(ids, key=lambda one: one or 0)
+    stored = await pg.fetch("select idempotency_key from scrape_request_log order by id")
+    assert [r["idempotency_key"] for r in stored] == ["z", None, "a", "é"]
+
+
 async def test_more_rows_than_that_are_refused(db: Database) -> None:
     with pytest.raises(ValueError, match="at most 10000"):
         await insert(db, [row()] * 10_001)

@@ -12,8 +12,11 @@ from typing import Any
 import asyncpg
 import pytest
 
+from config import Settings
+from core.flows.registry import build_registry
 from core.queue import statements as sql
 from core.queue.queue import STEP, Claim, Done, Failed, WorkerQueue
+from core.queue.upkeep import FlowControl, Look, Upkeep
 from tests.support.postgres import SOMEONE_WAITS
 from tests.support.relay import until
 from utils.db import connect
@@ -237,6 +240,45 @@ async def test_claims_of_a_worker_that_was_declared_lost_are_found(pg: asyncpg.C
     await claim(queue)
     await pg.fetch(sql.RESCUE_ORPHANS, True, *RETRIES)
     assert (await row(pg, task_id))["status"] == "PENDING"
+
+
+async def test_rows_that_nobody_claimed_are_not_left_processing(
+    pg: asyncpg.Connection, queue: WorkerQueue, settings: Settings
+) -> None:
+    (stray,) = await insert(pg, flow="refresh_profile_by_handle", status="PROCESSING")
+    (held,) = await insert(pg)
+    await claim(queue)
+    await pg.execute("insert into beat_worker (id, host, pid) overriding system value values (1, 'host', 1)")
+    upkeep = Upkeep(settings, build_registry(), "here")
+    await upkeep.work(Look((), FlowControl(), *(False,) * 5))
+    await upkeep.aclose()
+    assert [(await row(pg, i))["status"] for i in (stray, held)] == ["PENDING", "PROCESSING"]
+    assert (await row(pg, stray))["error_code"] == "WORKER_LOST"
+
+
+@pytest.mark.parametrize("attempt", [-2_000, -(2**31), 0])
+async def test_an_attempt_far_below_the_first_fails_no_report_and_no_rescue(
+    pg: asyncpg.Connection, queue: WorkerQueue, attempt: int
+) -> None:
+    odd, good = (await insert(pg, retry_count=attempt))[0], (await insert(pg))[0]
+    assert await queue.fail([failure(c, "BACKOFF") for c in await claim(queue)]) == {odd: "PENDING", good: "PENDING"}
+    delay = "select extract(epoch from run_after - now()) between 0.9 and 2 from scrape_request_log where id = $1"
+    assert await pg.fetchval(delay, odd)
+    for _ in range(2):
+        await pg.execute("update scrape_request_log set run_after = null")
+        await claim(queue)
+        await pg.fetch(sql.RESCUE_WORKERS, [1], *RETRIES)
+    assert [(await row(pg, i))["status"] for i in (odd, good)] == ["PENDING", "FAILED"]
+
+
+@pytest.mark.parametrize("created", ["'294276-12-31'", "'infinity'", "'-infinity'", "'4713-01-01 BC'"])
+async def test_a_time_of_creation_at_the_ends_of_the_calendar_fails_no_report(
+    pg: asyncpg.Connection, queue: WorkerQueue, created: str
+) -> None:
+    ids = await insert(pg, 2)
+    await pg.execute(f"update scrape_request_log set created_at = {created} where id = $1", ids[0])
+    result = await queue.fail([failure(c, "LATER", delay_s=60) for c in await claim(queue)])
+    assert result == {ids[0]: "FAILED" if "-i" in created or "BC" in created else "PENDING", ids[1]: "PENDING"}
 
 
 async def test_due_retries_join_the_queue_and_wake_their_flow(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
