@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.flows.registry import Registry
+from core.flows.registry import ASSET_POOL, Registry
 from core.flows.scraper import BadTask, built_flow
 from utils.redact import redact_text
 
@@ -21,11 +21,19 @@ select t.id, t.flow, t.status, t.priority, t.retry_count, t.data, t.error_code, 
 from scrape_request_log t left join beat_worker w on w.id = t.worker left join beat_flow b on b.flow = t.flow
 where t.id = :id"""
 
-CAPACITY = """
+CAPACITY = f"""
+with alive as (
+    select * from beat_worker w
+    where jsonb_exists(w.slots, :flow) and w.beat_at > now() - cast(:lease_s as float8) * interval '1 second'),
+pool as (select exists (select from alive where flow = '{ASSET_POOL}' and pid > 0) as there),
+serving as (select a.* from alive a, pool where not pool.there or a.flow = '{ASSET_POOL}')
 select count(*) as workers, coalesce(sum((w.slots->>cast(:flow as text))::int), 0) as slots,
-    (select count(*) from scrape_request_log t where t.status = 'PROCESSING' and t.flow = :flow) as running
-from beat_worker w
-where jsonb_exists(w.slots, :flow) and w.beat_at > now() - cast(:lease_s as float8) * interval '1 second'"""
+    (select count(*) from scrape_request_log t where t.status = 'PROCESSING' and t.flow = :flow) as running,
+    (select count(*) from scrape_request_log t where t.status = 'PROCESSING'
+        and t.worker in (select id from serving where flow = '{ASSET_POOL}')) as pooled
+from serving w"""
+"""Slots and running tasks of the flow. While an asset pool is alive all others leave its flows to it, and these share
+its slots (``pooled`` tasks run in them)."""
 
 BEFORE = """
 select count(*) from (
@@ -53,6 +61,7 @@ class _Capacity:
     workers: int
     slots: int
     running: int
+    pooled: int
 
 
 async def explain(session: AsyncSession, registry: Registry, task_id: int, *, lease_s: float) -> Explanation | None:
@@ -111,8 +120,9 @@ def _barred(task: Any, registry: Registry) -> tuple[str, str] | None:
         return "expired", f"it expired at {_at(task['expires_at'])} before anybody started it"
     if task["paused"]:
         return "paused", f"flow {task['flow']} is paused: beatctl flows resume {task['flow']}"
-    if task["cap"] == 0:
-        return "no_slots", f"flow {task['flow']} is capped at 0 slots: beatctl flows set {task['flow']} --slots N"
+    if task["cap"] is not None and task["cap"] <= 0:
+        flow = task["flow"]
+        return "no_slots", f"flow {flow} is capped at {task['cap']} slots: beatctl flows set {flow} --slots N"
     if task["delayed"]:
         after = f", attempt {task['retry_count']}" + (
             f", after {task['error_code']}: {_short(task['data'])}" if task["error_code"] else ""
@@ -130,6 +140,8 @@ def _waiting(task: Any, capacity: _Capacity, before: int) -> tuple[str, str]:
         "" if task["cap"] is None or task["cap"] >= capacity.slots else f" (capped; its workers have {capacity.slots})"
     )
     ahead = f"{before} waiting tasks of the flow are older or have a higher priority"
+    if 0 < capacity.slots <= capacity.pooled:
+        return "busy", f"all {capacity.slots} slots of the asset pool are busy with {capacity.pooled} tasks; {ahead}"
     if capacity.running >= slots:
         return "busy", f"all {slots} slots of {flow}{capped} are busy with {capacity.running} tasks; {ahead}"
     if before:

@@ -91,7 +91,7 @@ class FlowState:
             return "paused"
         if not self.workers and (self.ready or self.delayed or self.running):
             return "no worker"
-        if self.cap == 0:
+        if self.cap is not None and self.cap <= 0:
             return "no slots"
         slots = self.slots if self.cap is None else min(self.cap, self.slots)
         return "busy" if self.ready and self.running >= slots else "open" if self.workers else ""

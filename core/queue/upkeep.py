@@ -250,7 +250,7 @@ def _control(text: str | None) -> FlowControl:
     flows = json.loads(text) if text else []
     return FlowControl(
         frozenset(f["flow"] for f in flows if f["paused"]),
-        {f["flow"]: float(f["timeout_s"]) for f in flows if f["timeout_s"]},
+        {f["flow"]: float(f["timeout_s"]) for f in flows if (f["timeout_s"] or 0) > 0},
         {
             f["flow"]: Cap(
                 f["slots"],

@@ -41,6 +41,8 @@ async def test_what_is_set_on_a_flow_is_stored_listed_and_reset(beatctl: Run, pg
     assert all(word in listed for word in (FLOW, "test_nap", "paused", "30 days", "80"))
     assert "test_mark" not in listed
     assert "test_mark" in (await beatctl("flows", "list", "--all")).out
+    await pg.execute("update beat_flow set retain = '100000000 years' where flow = $1", FLOW)
+    assert "100000000 years" in (await beatctl("flows", "list")).out
     await beatctl("flows", "reset", FLOW)
     await beatctl("flows", "resume", "test_nap")
     assert [tuple(r) for r in await pg.fetch("select flow, paused from beat_flow")] == [("test_nap", False)]
@@ -197,6 +199,9 @@ async def test_explain_names_the_fact_that_decides(beatctl: Run, pg: asyncpg.Con
     )
     assert f"held: it is running: held by worker {worker} (pid 4711) on host planted-host since" in held
     assert "is gone: a supervisor rescues it" in await said("delete from beat_worker")
+    assert "held: it was set to PROCESSING by somebody who is no worker" in await said(
+        "update scrape_request_log set worker = null, picked_at = null where status = 'PROCESSING'"
+    )
     ended = f"""update scrape_request_log set status = 'FAILED', scraped_at = '2024-05-05', error_code = 'NOT_FOUND',
         data = 'token=EAABplantedtokenplantedtoken' where id = {task}"""
     assert "finished: it has failed since 2024-05-05 00:00:00 UTC, attempt 1 (NOT_FOUND): token=***" in await said(
@@ -205,6 +210,29 @@ async def test_explain_names_the_fact_that_decides(beatctl: Run, pg: asyncpg.Con
     unknown = "update scrape_request_log set status = 'PENDING', flow = '{}' where id = {}"
     assert "unknown_flow: there is no flow 'typo'" in await said(unknown.format("typo", task))
     assert "not_built: test_unbuilt is not built yet" in await said(unknown.format("test_unbuilt", task))
+
+
+async def test_explain_counts_the_slots_of_the_asset_pool_while_it_is_alive(
+    beatctl: Run, pg: asyncpg.Connection
+) -> None:
+    async def said(change: str = "select 1") -> str:
+        await pg.execute(change)
+        return (await beatctl("tasks", "explain", str(task))).out
+
+    both = json.dumps({"asset_upload_flow": 2, "asset_upload_flow_stories": 2})
+    await pg.execute(WORKER, json.dumps({"asset_upload_flow": 75}))
+    task = await pg.fetchval(INSERT, "asset_upload_flow")
+    assert "next: nothing: it is the next one of asset_upload_flow, 0 of 75 slots are busy" in await said()
+    worker = await pg.fetchval(WORKER, both)
+    assert "0 of 2 slots are busy" in await said(f"update beat_worker set flow = 'asset pool' where id = {worker}")
+    for flow in ("asset_upload_flow", "asset_upload_flow_stories"):
+        other = await pg.fetchval(INSERT, flow)
+        running = f"status = 'PROCESSING', worker = {worker}, picked_at = now()"
+        await pg.execute(f"update scrape_request_log set {running} where id = {other}")
+    assert "busy: all 2 slots of the asset pool are busy with 2 tasks" in await said()
+    assert "no_slots: flow asset_upload_flow is capped at -3 slots" in await said(
+        "insert into beat_flow (flow, slots) values ('asset_upload_flow', -3)"
+    )
 
 
 async def test_a_pause_and_a_cap_are_followed_within_seconds(

@@ -321,6 +321,18 @@ async def test_a_look_reports_pending_flows_and_due_upkeep(pg: asyncpg.Connectio
     assert json.loads(look["flows"])[0]["timeout_s"] == 9
 
 
+async def test_a_time_limit_below_nothing_is_none_and_a_cap_below_nothing_is_nothing(
+    pg: asyncpg.Connection, settings: Settings
+) -> None:
+    await pg.execute("insert into beat_flow (flow, timeout_s, slots) values ('flow_a', -5, -5), ('flow_b', 7, null)")
+    await pg.fetchval(sql.ADD_WORKER, "host", "flow_a", '{"flow_a": 5}')
+    upkeep = Upkeep(settings, build_registry(), "here")
+    control = (await upkeep.look([])).control
+    await upkeep.aclose()
+    assert control.limits == {"flow_b": 7.0}
+    assert [control.caps["flow_a"].share(worker) for worker, _ in control.caps["flow_a"].workers] == [0]
+
+
 async def test_a_wedged_workers_overdue_tasks_fail_as_timed_out(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
     overdue, fine = await insert(pg, 2)
     await claim(queue)
