@@ -10,12 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.flows.registry import ASSET_POOL, Registry
 from core.flows.scraper import BadTask, built_flow
+from utils.db import within_dates
 from utils.redact import redact_text
 
-FACTS = """
-select t.id, t.flow, t.status, t.priority, t.retry_count, t.data, t.error_code, t.worker, t.picked_at, t.scraped_at,
-    t.run_after, t.expires_at, t.run_after > now() as delayed, t.expires_at <= now() as expired,
-    now() - t.picked_at as held_for,
+FACTS = f"""
+select t.id, t.flow, t.status, t.priority, t.retry_count, t.data, t.error_code, t.worker,
+    {within_dates("t.picked_at")} as picked_at, {within_dates("t.scraped_at")} as scraped_at,
+    {within_dates("t.run_after")} as run_after, {within_dates("t.expires_at")} as expires_at,
+    t.run_after > now() as delayed, t.expires_at <= now() as expired, now() - {within_dates("t.picked_at")} as held_for,
     w.host, w.pid, w.beat_at, w.id is null as holder_lost,
     b.paused, b.slots as cap
 from scrape_request_log t left join beat_worker w on w.id = t.worker left join beat_flow b on b.flow = t.flow
@@ -150,7 +152,7 @@ def _waiting(task: Any, capacity: _Capacity, before: int) -> tuple[str, str]:
 
 
 def _at(moment: Any) -> str:
-    return "an unknown time" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return "an unknown time" if moment is None else f"{moment.isoformat(' ', 'seconds')[:19]} UTC"
 
 
 def _short(words: str | None) -> str:

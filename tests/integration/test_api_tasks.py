@@ -254,6 +254,21 @@ async def test_a_missing_task_is_404_in_the_envelope(settings: Settings, clean_d
         }
 
 
+@pytest.mark.parametrize("column", ["created_at", "scraped_at", "expires_at", "run_after", "picked_at"])
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC", "294276-12-31"])
+async def test_a_row_with_a_time_that_no_date_holds_is_shown_and_set(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, column: str, moment: str
+) -> None:
+    task = await create(api, {"x-bb-account-id": "42"})
+    await pg.execute(f"update scrape_request_log set {column} = $1::text::timestamptz", moment)
+    edge = "0001-01-01T00:00:00" if moment.startswith("-") or "BC" in moment else "9999-12-31T23:59:59"
+    shown = (await api.get(f"/scrape_request_log/flow/{task}")).json()["post"]
+    assert shown.get(column, edge) == edge
+    assert (await api.get("/list_scrape_data/42")).json()["scrape_list"] == [shown | {"account_id": "42"}]
+    answer = await api.post(f"/scrape_request_log/flow/update/{task}", json={"status": "CANCELLED", "retry_count": 1})
+    assert answer.json()["status"]["type"] == "SUCCESS"
+
+
 @pytest.mark.parametrize("task_id", ["0", "-1", "abc", str(2**63)])
 async def test_an_impossible_task_id_is_refused(api: httpx2.AsyncClient, task_id: str) -> None:
     assert refused_fields(await api.get(f"/scrape_request_log/flow/{task_id}")) == ["path.scrape_id"]

@@ -212,6 +212,24 @@ async def test_explain_names_the_fact_that_decides(beatctl: Run, pg: asyncpg.Con
     assert "not_built: test_unbuilt is not built yet" in await said(unknown.format("test_unbuilt", task))
 
 
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
+async def test_a_row_with_times_that_no_date_holds_is_shown_listed_explained_and_cancelled(
+    beatctl: Run, pg: asyncpg.Connection, moment: str
+) -> None:
+    task = str(await pg.fetchval(INSERT, FLOW))
+    times = ", ".join(f"{column} = $1::text::timestamptz" for column in ("created_at", "expires_at", "run_after"))
+    await pg.execute(f"update scrape_request_log set {times}, status = 'PENDING'", moment)
+    year = "0001-" if moment.startswith("-") or "BC" in moment else "9999-"
+    assert f'"created_at": "{year}' in (await beatctl("tasks", "show", task)).out
+    assert year in (await beatctl("tasks", "list")).out
+    explained = (await beatctl("tasks", "explain", task)).out
+    assert f" {year}" in explained
+    held = "update scrape_request_log set status = 'PROCESSING', worker = 7, picked_at = $1::text::timestamptz"
+    await pg.execute(held, moment)
+    assert f"worker 7 held it since {year}" in (await beatctl("tasks", "explain", task)).out
+    assert (await beatctl("tasks", "cancel", task)).out == f"task {task} is CANCELLED\n"
+
+
 async def test_explain_counts_the_slots_of_the_asset_pool_while_it_is_alive(
     beatctl: Run, pg: asyncpg.Connection
 ) -> None:

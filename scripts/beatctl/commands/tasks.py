@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import select
 
 from config import Settings, load_settings
 from core.entities.task import ScrapeRequestLog
@@ -122,14 +121,12 @@ async def explain_task(arguments: argparse.Namespace) -> int:
 
 async def list_tasks(arguments: argparse.Namespace) -> int:
     """Newest first."""
-    query = select(ScrapeRequestLog).order_by(ScrapeRequestLog.id.desc()).limit(arguments.limit)
     wanted = {"flow": arguments.flow, "status": arguments.status, "account_id": arguments.account}
-    query = query.filter_by(**{name: value for name, value in wanted.items() if value is not None})
     async with database() as opened, opened.sessions() as session:
-        rows = (await session.scalars(query)).all()
+        rows = await tasks.list_newest(session, arguments.limit, **wanted)
     table = Table("id", "flow", "status", "priority", "attempt", "created", "ended", "error", "params")
     for row in rows:
-        times = [f"{moment:%Y-%m-%d %H:%M:%S}" if moment else "" for moment in (row.created_at, row.scraped_at)]
+        times = [moment.isoformat(" ", "seconds")[:19] if moment else "" for moment in (row.created_at, row.scraped_at)]
         params = json.dumps(row.params, ensure_ascii=False)[:60]
         words = [str(row.id), row.flow, row.status, str(row.priority), str(row.retry_count)]
         table.add_row(*words, *times, row.error_code or "", params)
