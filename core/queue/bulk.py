@@ -163,6 +163,10 @@ def _columns(registry: Registry, number: int, row: Any, account_id: str | None, 
     flow, platform, params = _checked(registry, task)
     if task.expires_at is not None and task.expires_at <= utc_now():
         raise _Refused("expires_at", "is in the past: the task could never start")
+    until = task.expires_at or expires_at
+    if task.run_after is not None and until is not None and task.run_after >= until:
+        end = "expires_at" if task.expires_at else f"{until:%Y-%m-%d %H:%M} UTC, when it expires for want of expires_at"
+        raise _Refused("run_after", f"is not before {end}: the task could never start")
     return (
         number,
         flow.name,
@@ -171,7 +175,7 @@ def _columns(registry: Registry, number: int, row: Any, account_id: str | None, 
         1 if task.priority is None else task.priority,
         task.account_id or account_id,
         task.idempotency_key,
-        task.expires_at or expires_at,
+        until,
         task.run_after,
         task.max_retries,
     )

@@ -102,6 +102,7 @@ async def test_keys_repeated_in_one_batch_name_its_first_row(db: Database, pg: a
         ({"run_after": "0001-01-01T00:00:00+14:00"}, "run_after"),
         ({"run_after": "9999-12-31T23:59:59-14:00"}, "run_after"),
         ({"expires_at": "9999-12-31T23:59:59-14:00"}, "expires_at"),
+        ({"run_after": "2099-01-01", "expires_at": "2098-12-31"}, "run_after"),
         (STORIES | {"params": IDS | {"handle": "漢" * 90_000}}, "params"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -114,6 +115,13 @@ async def test_a_bad_row_is_refused_by_field_and_the_others_go_in(
     assert results[1].field == field
     assert "nul" not in str(results[1].message)
     assert await pg.fetchval("select count(*) from scrape_request_log") == 2
+
+
+async def test_a_start_after_the_expiry_that_rows_get_is_refused_where_they_get_one(db: Database) -> None:
+    late = row(run_after="2099-01-01")
+    (refused, created) = await insert(db, [late, late | {"expires_at": "2099-01-02"}], expires_in=timedelta(hours=1))
+    assert (refused.field, created.outcome) == ("run_after", "created")
+    assert [result.outcome for result in await insert(db, [late])] == ["created"]
 
 
 async def test_params_are_measured_in_the_bytes_they_take_as_utf_8(db: Database) -> None:
