@@ -209,6 +209,11 @@ begin
         new.error_code := 'BAD_INPUT';
         new.data := format('missing %s: insert the task again with it set', missing);
         new.scraped_at := now();
+    elsif octet_length(new.flow) > 1000 then           -- no index and no notification could hold it
+        new.status := 'FAILED';
+        new.error_code := 'UNKNOWN_FLOW';
+        new.data := format('flow: there is no flow %s; see docs/flows.md for the names', left(new.flow, 100));
+        new.scraped_at := now();
     elsif new.run_after >= new.expires_at then
         new.status := 'EXPIRED';
         new.error_code := 'EXPIRED';
@@ -221,7 +226,8 @@ $$;
 
 create trigger srl_before_insert before insert on scrape_request_log for each row
     when (new.id is null or new.status is null or new.priority is null or new.retry_count is null or new.created_at is null
-          or new.platform is null or new.params is null or new.params = 'null' or new.run_after is not null)
+          or new.platform is null or new.params is null or new.params = 'null' or new.run_after is not null
+          or octet_length(new.flow) > 1000)
     execute function srl_before_insert();
 
 -- Wakes the supervisors only when a flow's backlog goes from empty to not empty (a NOTIFY takes a lock that all commits share),

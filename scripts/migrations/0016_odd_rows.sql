@@ -69,3 +69,46 @@ from given g left join put p on p.id = g.id
 order by g.row;
 end
 $$;
+
+-- A row whose flow is too long a text to be indexed or announced is failed when it is inserted: one that was delayed stopped
+-- all delayed tasks when it became due.
+create or replace function srl_before_insert() returns trigger language plpgsql as $$
+declare
+    missing text;
+begin
+    new.id := coalesce(new.id, nextval('crawl_dump_id_seq'));
+    new.status := coalesce(new.status, 'PENDING');
+    new.priority := coalesce(new.priority, 1);
+    new.retry_count := coalesce(new.retry_count, 1);
+    new.created_at := coalesce(new.created_at, now());
+    if new.status <> 'PENDING' then
+        return new;
+    end if;
+    missing := concat_ws(' and ', case when new.platform is null then 'platform (such as INSTAGRAM)' end,
+                         case when new.params is null or new.params = 'null' then 'params (a JSON object, at least {})' end);
+    if missing <> '' then
+        new.status := 'FAILED';
+        new.error_code := 'BAD_INPUT';
+        new.data := format('missing %s: insert the task again with it set', missing);
+        new.scraped_at := now();
+    elsif octet_length(new.flow) > 1000 then           -- no index and no notification could hold it
+        new.status := 'FAILED';
+        new.error_code := 'UNKNOWN_FLOW';
+        new.data := format('flow: there is no flow %s; see docs/flows.md for the names', left(new.flow, 100));
+        new.scraped_at := now();
+    elsif new.run_after >= new.expires_at then
+        new.status := 'EXPIRED';
+        new.error_code := 'EXPIRED';
+        new.data := 'expired: run_after is not before expires_at, so the task could never start';
+        new.scraped_at := now();
+    end if;
+    return new;
+end
+$$;
+
+drop trigger srl_before_insert on scrape_request_log;
+create trigger srl_before_insert before insert on scrape_request_log for each row
+    when (new.id is null or new.status is null or new.priority is null or new.retry_count is null or new.created_at is null
+          or new.platform is null or new.params is null or new.params = 'null' or new.run_after is not null
+          or octet_length(new.flow) > 1000)
+    execute function srl_before_insert();

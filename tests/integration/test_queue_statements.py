@@ -292,6 +292,23 @@ async def test_due_retries_join_the_queue_and_wake_their_flow(pg: asyncpg.Connec
     assert ([c.id for c in await claim(queue)], heard) == ([task_id], ["flow_a"])
 
 
+@pytest.mark.parametrize("flow", ["x" * 9000, "".join(chr(0x4E00 + n) for n in range(3000))], ids=["one", "many"])
+async def test_a_flow_that_nothing_can_index_or_announce_is_failed_and_stops_no_delayed_task(
+    pg: asyncpg.Connection, flow: str
+) -> None:
+    (odd,) = await insert(pg, flow=flow, run_after=datetime.now(UTC) + timedelta(hours=1))
+    (plain,) = await insert(pg, flow=flow)
+    (good,) = await insert(pg, run_after=datetime.now(UTC) + timedelta(hours=1))
+    await pg.execute("update scrape_request_log set run_after = now() where run_after is not null")
+    await pg.fetch(sql.PROMOTE)
+    assert await statuses_said(pg, odd) == ["FAILED"]
+    for task in (odd, plain):
+        found = await row(pg, task)
+        assert (found["status"], found["error_code"]) == ("FAILED", "UNKNOWN_FLOW")
+        assert found["data"] == f"flow: there is no flow {flow[:100]}; see docs/flows.md for the names"
+    assert (await row(pg, good))["run_after"] is None
+
+
 async def test_expired_tasks_are_marked_and_announced_as_failed(pg: asyncpg.Connection) -> None:
     (task_id,) = await insert(pg)
     await pg.execute("update scrape_request_log set expires_at = now() - interval '1 second'")
