@@ -172,6 +172,25 @@ async def test_a_file_may_begin_with_a_byte_order_mark_and_name_dates(
     assert await pg.fetchval("select params->>'start_date' from scrape_schedule") == "2024-01-31"
 
 
+async def test_a_schedule_that_cannot_be_read_is_listed_shown_switched_off_and_removed(
+    beatctl: Run, pg: asyncpg.Connection
+) -> None:
+    await plant(pg)
+    await pg.execute(
+        """update scrape_schedule set params = ('{"ms":' || repeat('[', 3000) || repeat(']', 3000) || '}')::jsonb,
+            next_run_at = '20000-01-01', last_run_at = '-infinity', expires_in = '100000000 years'"""
+    )
+    listed = (await beatctl("schedules", "list")).out
+    assert all(word in listed for word in ("9999-12-31 23:59", "0001-01-01 00:00"))
+    assert "9999-12-31 23:59" in (await beatctl("pool", "status")).out
+    assert "unreadable: nested too deeply" in (await beatctl("schedules", "show", "s")).out
+    for verb in ("run", "enable"):
+        ran = await beatctl("schedules", verb, "s")
+        assert (ran.code, ran.err.startswith("beatctl: s: params: unreadable")) == (1, True)
+    assert (await beatctl("schedules", "disable", "s")).out == "s is disabled\n"
+    assert (await beatctl("schedules", "remove", "s")).out == "s is removed\n"
+
+
 @pytest.mark.parametrize("verb", ["show", "run", "enable", "disable", "remove"])
 async def test_an_unknown_name_is_one_line(beatctl: Run, clean_db: str, verb: str) -> None:
     ran = await beatctl("schedules", verb, "nobody")
