@@ -106,7 +106,8 @@ class RunningTasks:
                 self._running[claim.id] = running = Running(claim, flow, now, limit_s, now + limit_s)
                 self._due.append(running)
             self._look_at(now + limit_s)
-            waited = [(c.token - c.created_at) / 1e6 for c in ours if c.attempt == 1 and c.created_at is not None]
+            told = (c for c in ours if c.attempt == 1 and (c.created_at or 0) > 0)  # before 2000 is no true time
+            waited = [(c.token - (c.created_at or 0)) / 1e6 for c in told]
             if waited:
                 COUNTS.observe(PICKUP, waited, name)
         if claims:

@@ -11,8 +11,8 @@ import asyncpg
 from core.queue.holders import HOLDERS, described
 from utils.db import within_dates
 
-DEPTH = """
-select d.flow, d.depth, extract(epoch from now() - t.created_at)::float8 as age_s from (
+DEPTH = f"""
+select d.flow, d.depth, extract(epoch from now() - {within_dates("t.created_at")})::float8 as age_s from (
     select flow, count(*) as depth, min(id) as first from scrape_request_log
     where status = 'PENDING' and run_after is null group by flow) d join scrape_request_log t on t.id = d.first"""
 """Tasks that could run now; counted in srl_fifo."""

@@ -154,7 +154,9 @@ async def create(session: AsyncSession, task: NewTask) -> CreatedTask:
     if task_id is not None:
         return CreatedTask(task_id, created=True)
     asked = {"flow": task.flow, "params": params, "key": task.idempotency_key}
-    first = (await session.execute(text(FIRST_OF_KEY), asked)).one()
+    first = (await session.execute(text(FIRST_OF_KEY), asked)).one_or_none()
+    if first is None:  # retention has deleted it this moment, and the key is free
+        return await create(session, task)
     if not first.same:
         raise KeyReused(first.id)
     return CreatedTask(first.id, created=False)
