@@ -61,6 +61,8 @@ async def test_what_is_set_on_a_flow_is_stored_listed_and_reset(beatctl: Run, pg
         (("tasks", "add", FLOW, "--params", "{}"), 1, "params.handle: Field required"),
         (("tasks", "add", FLOW, "--params", "{"), 1, "no JSON"),
         (("tasks", "add", FLOW, "--params", "[" * 100_000), 1, "no JSON"),
+        (("tasks", "add", FLOW, "--account", "x" * 256), 1, "account_id: String should have at most 255 characters"),
+        (("tasks", "add", FLOW, "--account", "\udcff"), 1, "account_id: Input should be a valid string"),
         (("tasks", "add", FLOW, "--expires-in", "0"), 2, "at least 1"),
         (("tasks", "add", FLOW, "--expires-in", "-5"), 2, "at least 1"),
         (("tasks", "add", FLOW, "--expires-in", "9" * 20), 2, "68 years"),

@@ -83,13 +83,12 @@ async def add_task(arguments: argparse.Namespace) -> int:
         params = json.loads(arguments.params)
     except (ValueError, RecursionError):
         raise CommandFailed("--params is no JSON") from None
-    row = {"flow": arguments.flow, "params": params, "priority": arguments.priority, "idempotency_key": arguments.key}
+    names = {"priority": arguments.priority, "account_id": arguments.account, "idempotency_key": arguments.key}
+    row = {"flow": arguments.flow, "params": params, **names}
     expires_in = None if arguments.expires_in is None else timedelta(seconds=arguments.expires_in)
     settings = load_settings()
     async with database(settings) as opened, opened.sessions.begin() as session:
-        (result,) = await insert_many(
-            session, _registry(settings), [row], account_id=arguments.account, expires_in=expires_in
-        )
+        (result,) = await insert_many(session, _registry(settings), [row], expires_in=expires_in)
     if result.outcome == REFUSED:
         raise CommandFailed(f"{result.field}: {result.message}")
     print(f"task {result.id} {'is queued' if result.outcome == CREATED else 'has that key already'}")
