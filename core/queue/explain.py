@@ -97,7 +97,7 @@ def _ended(task: Any) -> tuple[str, str] | None:
 def _held(task: Any) -> tuple[str, str] | None:
     if task["status"] != "PROCESSING":
         return None
-    if task["worker"] is None:
+    if task["worker"] is None or task["picked_at"] is None:
         return "held", "it was set to PROCESSING by somebody who is no worker: a supervisor gives it to one"
     if task["holder_lost"]:
         return (

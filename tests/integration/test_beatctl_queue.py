@@ -204,6 +204,7 @@ async def test_explain_names_the_fact_that_decides(beatctl: Run, pg: asyncpg.Con
     assert "held: it was set to PROCESSING by somebody who is no worker" in await said(
         "update scrape_request_log set worker = null, picked_at = null where status = 'PROCESSING'"
     )
+    assert "held: it was set to PROCESSING by somebody" in await said("update scrape_request_log set worker = 1")
     ended = f"""update scrape_request_log set status = 'FAILED', scraped_at = '2024-05-05', error_code = 'NOT_FOUND',
         data = 'token=EAABplantedtokenplantedtoken' where id = {task}"""
     assert "finished: it has failed since 2024-05-05 00:00:00 UTC, attempt 1 (NOT_FOUND): token=***" in await said(

@@ -246,13 +246,14 @@ async def test_rows_that_nobody_claimed_are_not_left_processing(
     pg: asyncpg.Connection, queue: WorkerQueue, settings: Settings
 ) -> None:
     (stray,) = await insert(pg, flow="refresh_profile_by_handle", status="PROCESSING")
+    (timeless,) = await insert(pg, flow="refresh_profile_by_handle", status="PROCESSING", worker=1)
     (held,) = await insert(pg)
     await claim(queue)
     await pg.execute("insert into beat_worker (id, host, pid) overriding system value values (1, 'host', 1)")
     upkeep = Upkeep(settings, build_registry(), "here")
     await upkeep.work(Look((), FlowControl(), *(False,) * 5))
     await upkeep.aclose()
-    assert [(await row(pg, i))["status"] for i in (stray, held)] == ["PENDING", "PROCESSING"]
+    assert [(await row(pg, i))["status"] for i in (stray, timeless, held)] == ["PENDING", "PENDING", "PROCESSING"]
     assert (await row(pg, stray))["error_code"] == "WORKER_LOST"
 
 
