@@ -39,7 +39,7 @@ where t.id = any(array(select s.id from scrape_request_log s
     where s.status = 'PROCESSING' and (s.worker is null or s.picked_at is null)
     order by s.worker limit 1000 for update skip locked))"""
 """Rows that were set to PROCESSING by hand, or by a program that names no worker, or whose claim lost its time, become
-claims of a worker that there never is, which the search for orphans finds. In the order of srl_running, so that it is read."""
+claims of a worker that there never is, which the search for orphans finds. Ordered as srl_running, which is read."""
 
 
 @dataclass(frozen=True, slots=True)
