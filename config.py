@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=2_000_000)]
+"""At most 23 days: what PostgreSQL and the event loop can wait."""
 
 
 class ConfigError(Exception):
@@ -42,7 +43,9 @@ def _checked_url(value: str, example: str, *, host: bool = True) -> str:
 class _Group(BaseSettings):
     """Settings of one subject; the variable of a field is its name in upper case."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True, allow_inf_nan=False
+    )
 
 
 class DatabaseSettings(_Group):
@@ -273,7 +276,7 @@ class WorkerSettings(_Group):
     heartbeat_s: Seconds = Field(5.0, description="Seconds between heartbeats.")
     task_time_limit_s: Seconds = Field(600.0, description="Time limit of a task whose flow names none.")
     log_retention_months: int | None = Field(
-        None, ge=1, description="Whole months that profile_log and post_log are kept; for ever when unset."
+        None, ge=1, le=10_000, description="Whole months that profile_log and post_log are kept; for ever when unset."
     )
     schedule_timeout_s: Seconds = Field(30.0, description="Longest time of a schedule's candidate query.")
     beat_host_id: str | None = Field(None, description="Name of this host in beat_worker; the host name when unset.")
@@ -284,7 +287,9 @@ class WorkerSettings(_Group):
     @field_validator("worker_flows", "worker_listeners", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return tuple(dict.fromkeys(word.strip() for word in value.split(",") if word.strip()))
 
     @field_validator("beat_extra_flows")
     @classmethod

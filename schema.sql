@@ -209,6 +209,11 @@ begin
         new.error_code := 'BAD_INPUT';
         new.data := format('missing %s: insert the task again with it set', missing);
         new.scraped_at := now();
+    elsif octet_length(new.flow) > 1000 then           -- no index and no notification could hold it
+        new.status := 'FAILED';
+        new.error_code := 'UNKNOWN_FLOW';
+        new.data := format('flow: there is no flow %s; see docs/flows.md for the names', left(new.flow, 100));
+        new.scraped_at := now();
     elsif new.run_after >= new.expires_at then
         new.status := 'EXPIRED';
         new.error_code := 'EXPIRED';
@@ -221,7 +226,8 @@ $$;
 
 create trigger srl_before_insert before insert on scrape_request_log for each row
     when (new.id is null or new.status is null or new.priority is null or new.retry_count is null or new.created_at is null
-          or new.platform is null or new.params is null or new.params = 'null' or new.run_after is not null)
+          or new.platform is null or new.params is null or new.params = 'null' or new.run_after is not null
+          or octet_length(new.flow) > 1000)
     execute function srl_before_insert();
 
 -- Wakes the supervisors only when a flow's backlog goes from empty to not empty (a NOTIFY takes a lock that all commits share),
@@ -340,13 +346,13 @@ with failed as (
         left join beat_flow b on b.flow = o.flow
         cross join lateral (select case f.rule
             when 'LATER' then now() + f.delay_s * (1 + random() / 4) * interval '1 second'
-            when 'BACKOFF' then now() + least(300, 2 * 2 ^ least(o.retry_count, 10)) * (0.5 + random() / 2) * interval '1 second' end as due) w
+            when 'BACKOFF' then now() + least(300, 2 * 2 ^ greatest(0, least(o.retry_count, 10))) * (0.5 + random() / 2) * interval '1 second' end as due) w
         cross join lateral (select
             w.due,
             f.rule = 'BACKOFF' and o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
                 and w.due >= o.expires_at as gone,
             case f.rule
-                when 'LATER' then w.due < coalesce(o.expires_at, o.created_at + interval '24 hours')
+                when 'LATER' then w.due < coalesce(o.expires_at, least(o.created_at, now()) + interval '24 hours')
                 when 'BACKOFF' then o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
                     and (o.expires_at is null or w.due < o.expires_at)
                 else false end as again) n
@@ -375,7 +381,7 @@ put as (
     insert into scrape_request_log
         (id, flow, platform, params, priority, account_id, idempotency_key, expires_at, run_after, max_retries)
     select id, flow, platform, params::jsonb, priority, account_id, key, expires_at, run_after, max_retries
-    from given order by row
+    from given order by key collate "C", row
     on conflict (idempotency_key) do nothing
     returning id, flow, params, idempotency_key as key)
 select g.row, coalesce(p.id, twin.id, first.id) as id, p.id is not null as created,

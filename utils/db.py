@@ -78,6 +78,17 @@ async def connect_kept(url: str, *, name: str, direct: bool) -> asyncpg.Connecti
     return await connect(url, name=name if direct else POOLED_NAME, prepared=direct)
 
 
+def within_dates(column: str) -> str:
+    """SQL for a timestamptz that a datetime can hold: the nearest one, outside the years 1 to 9999.
+
+    Whoever may insert rows may write any time that PostgreSQL knows, infinity too.
+    """
+    return (
+        f"case when {column} >= '10000-01-01 00:00+00' then '9999-12-31 23:59:59+00' "
+        f"when {column} < '0001-01-01 00:00+00' then '0001-01-01 00:00+00' else {column} end"
+    )
+
+
 def call_of(function: str, statement: str) -> str:
     """The call of the function of schema.sql that holds this statement, with as many parameters.
 

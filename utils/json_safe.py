@@ -80,7 +80,7 @@ def storable(value: Any) -> Any:
     """The value itself, if jsonb can hold it.
 
     Raises:
-        ValueError: a text or key holds a NUL or half of a surrogate pair.
+        ValueError: a text or key holds a NUL or half of a surrogate pair, or a number is not finite.
     """
     pending = [value]
     while pending:
@@ -88,6 +88,9 @@ def storable(value: Any) -> Any:
         if isinstance(item, str):
             if "\x00" in item or not _encodes(item):
                 raise ValueError("a text holds a NUL or half of a surrogate pair")
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                raise ValueError("a number is not finite, or too large")
         elif isinstance(item, dict):
             pending += [*item.keys(), *item.values()]
         elif isinstance(item, list):

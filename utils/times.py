@@ -19,6 +19,18 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def as_utc(moment: datetime) -> datetime:
+    """The time as aware UTC; one without an offset is UTC already.
+
+    Raises:
+        ValueError: in UTC it lies before the year 1 or after 9999.
+    """
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from None
+
+
 def event_time(moment: datetime | None) -> str | None:
     """An aware time as the text that consumers of events parse; null stays null."""
     if moment is None:

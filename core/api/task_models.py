@@ -1,6 +1,6 @@
 """What the task routes read and answer."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
@@ -10,6 +10,7 @@ from core.api.profile_view import NaiveUtc
 from core.entities.task import ScrapeRequestLog
 from core.enums import Platform, TaskStatus
 from core.queue.tasks import SETTABLE
+from utils.times import as_utc
 
 _INT32 = 2**31 - 1
 
@@ -24,12 +25,8 @@ def _settable(status: TaskStatus) -> TaskStatus:
     return status
 
 
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 PlatformName = Annotated[Platform, BeforeValidator(_upper)]
-UtcTime = Annotated[datetime, AfterValidator(_aware)]
+UtcTime = Annotated[datetime, AfterValidator(as_utc)]
 
 
 class ScrapeRequest(BaseModel):

@@ -17,7 +17,9 @@ class Params(BaseModel):
 
     csv: ClassVar[bool] = False
 
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True, frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid", coerce_numbers_to_str=True, frozen=True, str_strip_whitespace=True, allow_inf_nan=False
+    )
 
 
 def describe(error: ValidationError) -> str:

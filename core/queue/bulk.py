@@ -6,19 +6,20 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import asyncpg
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.enums import Platform
 from core.flows.registry import ASSET_FLOWS, Flow, Registry
 from core.flows.scraper import BadTask, built_flow
 from core.models.params import MAX_PARAMS_BYTES
 from utils.db import call_of
 from utils.json_safe import storable
-from utils.times import utc_now
+from utils.times import as_utc, utc_now
 
 MAX_ROWS = 10_000
 
@@ -46,7 +47,7 @@ put as (
     insert into scrape_request_log
         (id, flow, platform, params, priority, account_id, idempotency_key, expires_at, run_after, max_retries)
     select id, flow, platform, params::jsonb, priority, account_id, key, expires_at, run_after, max_retries
-    from given order by row
+    from given order by key collate "C", row
     on conflict (idempotency_key) do nothing
     returning id, flow, params, idempotency_key as key)
 select g.row, coalesce(p.id, twin.id, first.id) as id, p.id is not null as created,
@@ -58,7 +59,8 @@ from given g left join put p on p.id = g.id
 order by g.row"""
 """Insert ``$1 row numbers, $2 flows, $3 platforms, $4 params, $5 priorities, $6 accounts, $7 idempotency keys,
 $8 expiries, $9 first starts, $10 max_retries``. Gives per row its id and whether it is new; for one that is not, the
-task that has its key and whether it is the same. Events and wake-ups come from the insert trigger.
+task that has its key and whether it is the same. Events and wake-ups come from the insert trigger. Ids follow the row
+numbers; rows go in by key, because two that insert the same keys in other orders would wait for each other.
 """
 
 INSERT_CALL = call_of("tasks_insert", INSERT_MANY)
@@ -70,16 +72,12 @@ where idempotency_key = any($1::text[])"""
 """For keys that another transaction took while INSERT_MANY ran, whose rows its snapshot did not hold."""
 
 
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
 Word = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(storable)]
-Moment = Annotated[datetime, AfterValidator(_aware)]
+Moment = Annotated[datetime, AfterValidator(as_utc)]
 
 
 class BulkRow(BaseModel):
@@ -156,6 +154,8 @@ async def insert_checked(on: AsyncSession | asyncpg.Connection, rows: Sequence[C
 
 
 def _columns(registry: Registry, number: int, row: Any, account_id: str | None, expires_at: datetime | None) -> Checked:
+    if not isinstance(row, dict):
+        raise _Refused("row", "is no JSON object")
     try:
         task = BulkRow.model_validate(row)
     except ValidationError as error:
@@ -163,6 +163,10 @@ def _columns(registry: Registry, number: int, row: Any, account_id: str | None, 
     flow, platform, params = _checked(registry, task)
     if task.expires_at is not None and task.expires_at <= utc_now():
         raise _Refused("expires_at", "is in the past: the task could never start")
+    until = task.expires_at or expires_at
+    if task.run_after is not None and until is not None and task.run_after >= until:
+        end = "expires_at" if task.expires_at else f"{until:%Y-%m-%d %H:%M} UTC, when it expires for want of expires_at"
+        raise _Refused("run_after", f"is not before {end}: the task could never start")
     return (
         number,
         flow.name,
@@ -171,7 +175,7 @@ def _columns(registry: Registry, number: int, row: Any, account_id: str | None, 
         1 if task.priority is None else task.priority,
         task.account_id or account_id,
         task.idempotency_key,
-        task.expires_at or expires_at,
+        until,
         task.run_after,
         task.max_retries,
     )
@@ -185,6 +189,8 @@ def _checked(registry: Registry, task: BulkRow) -> tuple[Flow, str, str]:
     platform = task.platform or flow.platform.value
     if platform != flow.platform and flow.name not in ASSET_FLOWS:
         raise _Refused("platform", f"{flow.name} is a flow of {flow.platform}")
+    if platform not in Platform.__members__:
+        raise _Refused("platform", f"must be one of {', '.join(Platform)}")
     try:
         params = flow.params.model_validate(storable(task.params)).model_dump(mode="json", exclude_unset=True)
         text = json.dumps(params)
@@ -192,8 +198,8 @@ def _checked(registry: Registry, task: BulkRow) -> tuple[Flow, str, str]:
         raise _first(error, "params") from None
     except (ValueError, RecursionError) as error:
         raise _Refused("params", str(error)) from None
-    if len(text) > MAX_PARAMS_BYTES:
-        raise _Refused("params", f"at most {MAX_PARAMS_BYTES} bytes of JSON, got {len(text)}")
+    if len(text) > MAX_PARAMS_BYTES < (size := len(json.dumps(params, ensure_ascii=False).encode())):
+        raise _Refused("params", f"at most {MAX_PARAMS_BYTES} bytes of JSON, got {size}")
     return flow, platform, text
 
 
@@ -260,6 +266,6 @@ def parse_rows(text: str) -> Iterator[Any]:
     for line in text.split("\n"):
         if line.strip():
             try:
-                yield json.loads(line)
+                yield json.loads(line.strip())
             except (ValueError, RecursionError):
                 yield "no JSON"

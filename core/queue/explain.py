@@ -8,24 +8,34 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.flows.registry import Registry
+from core.flows.registry import ASSET_POOL, Registry
 from core.flows.scraper import BadTask, built_flow
+from utils.db import within_dates
 from utils.redact import redact_text
 
-FACTS = """
-select t.id, t.flow, t.status, t.priority, t.retry_count, t.data, t.error_code, t.worker, t.picked_at, t.scraped_at,
-    t.run_after, t.expires_at, t.run_after > now() as delayed, t.expires_at <= now() as expired,
-    now() - t.picked_at as held_for,
+FACTS = f"""
+select t.id, t.flow, t.status, t.priority, t.retry_count, t.data, t.error_code, t.worker,
+    {within_dates("t.picked_at")} as picked_at, {within_dates("t.scraped_at")} as scraped_at,
+    {within_dates("t.run_after")} as run_after, {within_dates("t.expires_at")} as expires_at,
+    t.run_after > now() as delayed, t.expires_at <= now() as expired, now() - {within_dates("t.picked_at")} as held_for,
     w.host, w.pid, w.beat_at, w.id is null as holder_lost,
     b.paused, b.slots as cap
 from scrape_request_log t left join beat_worker w on w.id = t.worker left join beat_flow b on b.flow = t.flow
 where t.id = :id"""
 
-CAPACITY = """
+CAPACITY = f"""
+with alive as (
+    select * from beat_worker w
+    where jsonb_exists(w.slots, :flow) and w.beat_at > now() - cast(:lease_s as float8) * interval '1 second'),
+pool as (select exists (select from alive where flow = '{ASSET_POOL}' and pid > 0) as there),
+serving as (select a.* from alive a, pool where not pool.there or a.flow = '{ASSET_POOL}')
 select count(*) as workers, coalesce(sum((w.slots->>cast(:flow as text))::int), 0) as slots,
-    (select count(*) from scrape_request_log t where t.status = 'PROCESSING' and t.flow = :flow) as running
-from beat_worker w
-where jsonb_exists(w.slots, :flow) and w.beat_at > now() - cast(:lease_s as float8) * interval '1 second'"""
+    (select count(*) from scrape_request_log t where t.status = 'PROCESSING' and t.flow = :flow) as running,
+    (select count(*) from scrape_request_log t where t.status = 'PROCESSING'
+        and t.worker in (select id from serving where flow = '{ASSET_POOL}')) as pooled
+from serving w"""
+"""Slots and running tasks of the flow. While an asset pool is alive all others leave its flows to it, and these share
+its slots (``pooled`` tasks run in them)."""
 
 BEFORE = """
 select count(*) from (
@@ -53,6 +63,7 @@ class _Capacity:
     workers: int
     slots: int
     running: int
+    pooled: int
 
 
 async def explain(session: AsyncSession, registry: Registry, task_id: int, *, lease_s: float) -> Explanation | None:
@@ -86,6 +97,8 @@ def _ended(task: Any) -> tuple[str, str] | None:
 def _held(task: Any) -> tuple[str, str] | None:
     if task["status"] != "PROCESSING":
         return None
+    if task["worker"] is None or task["picked_at"] is None:
+        return "held", "it was set to PROCESSING by somebody who is no worker: a supervisor gives it to one"
     if task["holder_lost"]:
         return (
             "held",
@@ -109,8 +122,9 @@ def _barred(task: Any, registry: Registry) -> tuple[str, str] | None:
         return "expired", f"it expired at {_at(task['expires_at'])} before anybody started it"
     if task["paused"]:
         return "paused", f"flow {task['flow']} is paused: beatctl flows resume {task['flow']}"
-    if task["cap"] == 0:
-        return "no_slots", f"flow {task['flow']} is capped at 0 slots: beatctl flows set {task['flow']} --slots N"
+    if task["cap"] is not None and task["cap"] <= 0:
+        flow = task["flow"]
+        return "no_slots", f"flow {flow} is capped at {task['cap']} slots: beatctl flows set {flow} --slots N"
     if task["delayed"]:
         after = f", attempt {task['retry_count']}" + (
             f", after {task['error_code']}: {_short(task['data'])}" if task["error_code"] else ""
@@ -128,6 +142,8 @@ def _waiting(task: Any, capacity: _Capacity, before: int) -> tuple[str, str]:
         "" if task["cap"] is None or task["cap"] >= capacity.slots else f" (capped; its workers have {capacity.slots})"
     )
     ahead = f"{before} waiting tasks of the flow are older or have a higher priority"
+    if 0 < capacity.slots <= capacity.pooled:
+        return "busy", f"all {capacity.slots} slots of the asset pool are busy with {capacity.pooled} tasks; {ahead}"
     if capacity.running >= slots:
         return "busy", f"all {slots} slots of {flow}{capped} are busy with {capacity.running} tasks; {ahead}"
     if before:
@@ -136,7 +152,7 @@ def _waiting(task: Any, capacity: _Capacity, before: int) -> tuple[str, str]:
 
 
 def _at(moment: Any) -> str:
-    return "an unknown time" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return "an unknown time" if moment is None else f"{moment.isoformat(' ', 'seconds')[:19]} UTC"
 
 
 def _short(words: str | None) -> str:

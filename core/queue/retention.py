@@ -23,8 +23,9 @@ LOCK = "select pg_try_advisory_xact_lock(hashtext('beat_prune'))"
 
 DUE = """
 select array_agg(flow) as flows, retain, min(coalesce(pruned_to, 0)) as after from beat_flow
-where retain is not null group by retain"""
-"""What is retained for how long, and up to which id that has been seen to."""
+where retain < '700000 days' group by retain"""
+"""What is retained for how long, and up to which id that has been seen to. What is to be kept for thousands of years is
+left alone: no date lies so far back."""
 
 PRUNE = """
 with seen as materialized (

@@ -106,7 +106,9 @@ class RunningTasks:
                 self._running[claim.id] = running = Running(claim, flow, now, limit_s, now + limit_s)
                 self._due.append(running)
             self._look_at(now + limit_s)
-            waited = [(c.token - c.created_at) / 1e6 for c in ours if c.attempt == 1 and c.created_at is not None]
+            waited = [  # a time before 2000 is no true one
+                (c.token - at) / 1e6 for c in ours if c.attempt == 1 and (at := c.created_at) is not None and at > 0
+            ]
             if waited:
                 COUNTS.observe(PICKUP, waited, name)
         if claims:

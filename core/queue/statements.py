@@ -15,7 +15,7 @@ _SAY = f"""insert into event_outbox (routing_key, entity_key, payload)
     select '{ROUTING_KEY}', e.id::text, task_event(row(e.*)::scrape_request_log) from {{rows}} e"""
 
 _ASSET_FLOWS = ", ".join(f"'{flow}'" for flow in sorted(ASSET_FLOWS))
-_BACKOFF = "least(300, 2 * 2 ^ least(t.retry_count, 10)) * (0.5 + random() / 2) * interval '1 second'"
+_BACKOFF = "least(300, 2 * 2 ^ greatest(0, least(t.retry_count, 10))) * (0.5 + random() / 2) * interval '1 second'"
 
 COMPLETE = f"""
 with done as (
@@ -93,7 +93,7 @@ with failed as (
             f.rule = 'BACKOFF' and o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
                 and w.due >= o.expires_at as gone,
             case f.rule
-                when 'LATER' then w.due < coalesce(o.expires_at, o.created_at + interval '24 hours')
+                when 'LATER' then w.due < coalesce(o.expires_at, least(o.created_at, now()) + interval '24 hours')
                 when 'BACKOFF' then o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
                     and (o.expires_at is null or w.due < o.expires_at)
                 else false end as again) n

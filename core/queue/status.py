@@ -9,9 +9,10 @@ from typing import Any
 import asyncpg
 
 from core.queue.holders import HOLDERS, described
+from utils.db import within_dates
 
-DEPTH = """
-select d.flow, d.depth, extract(epoch from now() - t.created_at)::float8 as age_s from (
+DEPTH = f"""
+select d.flow, d.depth, extract(epoch from now() - {within_dates("t.created_at")})::float8 as age_s from (
     select flow, count(*) as depth, min(id) as first from scrape_request_log
     where status = 'PENDING' and run_after is null group by flow) d join scrape_request_log t on t.id = d.first"""
 """Tasks that could run now; counted in srl_fifo."""
@@ -43,7 +44,7 @@ from ready full join later using (flow) full join busy using (flow) full join se
     full join beat_flow b using (flow)
 order by flow"""
 
-TOTALS = """
+TOTALS = f"""
 select
     (select count(*) from event_outbox) as events,
     coalesce((select extract(epoch from now() - created_at) from event_outbox order by id limit 1), 0)::float8 as lag_s,
@@ -53,8 +54,9 @@ select
             and a.application_name = 'beat relay' limit 1) as relay,
     (select count(*) from scrape_schedule where enabled) as schedules,
     coalesce((select array_agg(name order by name) from scrape_schedule
-        where enabled and last_outcome <> 'ok'), '{}') as unwell,
-    (select min(nullif(next_run_at, 'infinity')) from scrape_schedule where enabled) as next_run"""
+        where enabled and last_outcome <> 'ok'), '{{}}') as unwell,
+    (select {within_dates("min(next_run_at)")} from scrape_schedule
+        where enabled and next_run_at < 'infinity') as next_run"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class FlowState:
             return "paused"
         if not self.workers and (self.ready or self.delayed or self.running):
             return "no worker"
-        if self.cap == 0:
+        if self.cap is not None and self.cap <= 0:
             return "no slots"
         slots = self.slots if self.cap is None else min(self.cap, self.slots)
         return "busy" if self.ready and self.running >= slots else "open" if self.workers else ""

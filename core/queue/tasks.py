@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import DateTime, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.entities.task import ScrapeRequestLog
@@ -20,6 +20,7 @@ from core.enums import TaskStatus
 from core.queue.bulk import insert_checked
 from core.queue.bulk import insert_many as insert_many  # noqa: PLC0414 - creating one task and many is one subject
 from core.queue.statements import ROUTING_KEY
+from utils.db import within_dates
 from utils.times import utc_now
 
 SETTABLE = (TaskStatus.PENDING, TaskStatus.FAILED, TaskStatus.COMPLETE, TaskStatus.CANCELLED)
@@ -84,7 +85,13 @@ FIRST_OF_KEY = """
 select id, flow = cast(:flow as text) and params = cast(:params as jsonb) as same
 from scrape_request_log where idempotency_key = cast(:key as text)"""
 
-LOCK = "select * from scrape_request_log where id = :id for update"
+COLUMNS = ", ".join(
+    f"{within_dates(f't.{column.name}')} as {column.name}" if isinstance(column.type, DateTime) else f"t.{column.name}"
+    for column in ScrapeRequestLog.__table__.columns
+)
+"""A whole row of ``scrape_request_log t``, as the entity reads it."""
+
+LOCK = f"select {COLUMNS} from scrape_request_log t where t.id = :id for update"
 """Waits for a worker that is reporting the same task, so that the state machine sees how it ended."""
 
 _SAY = f"""
@@ -118,11 +125,17 @@ select id from changed"""
 CANCEL = "select pg_notify('beat_cancel', cast(:worker as bigint)::text || ':' || cast(:id as bigint)::text)"
 """Told at commit to the supervisor of the process that holds the claim; its report would be refused anyway."""
 
-GET = "select * from scrape_request_log where id = :id"
-LIST = """
-select * from scrape_request_log where account_id = :account_id
-order by created_at desc, id desc limit :size"""
+GET = f"select {COLUMNS} from scrape_request_log t where t.id = :id"
+LIST = f"""
+select {COLUMNS} from scrape_request_log t where t.account_id = :account_id
+order by t.created_at desc, t.id desc limit :size"""
 """An account's newest tasks; reads srl_account."""
+
+NEWEST = f"""
+select {COLUMNS} from scrape_request_log t
+where (cast(:flow as text) is null or t.flow = :flow) and (cast(:status as text) is null or t.status = :status)
+    and (cast(:account_id as text) is null or t.account_id = :account_id)
+order by t.id desc limit :size"""
 
 
 async def create(session: AsyncSession, task: NewTask) -> CreatedTask:
@@ -141,7 +154,9 @@ async def create(session: AsyncSession, task: NewTask) -> CreatedTask:
     if task_id is not None:
         return CreatedTask(task_id, created=True)
     asked = {"flow": task.flow, "params": params, "key": task.idempotency_key}
-    first = (await session.execute(text(FIRST_OF_KEY), asked)).one()
+    first = (await session.execute(text(FIRST_OF_KEY), asked)).one_or_none()
+    if first is None:  # retention has deleted it this moment, and the key is free
+        return await create(session, task)
     if not first.same:
         raise KeyReused(first.id)
     return CreatedTask(first.id, created=False)
@@ -195,6 +210,15 @@ async def list_for_account(session: AsyncSession, account_id: str, size: int) ->
     """The newest tasks of an account, newest first."""
     query = select(ScrapeRequestLog).from_statement(text(LIST))
     return (await session.scalars(query, {"account_id": account_id, "size": size})).all()
+
+
+async def list_newest(
+    session: AsyncSession, size: int, *, flow: str | None, status: str | None, account_id: str | None
+) -> Sequence[ScrapeRequestLog]:
+    """The newest tasks of a flow, a status and an account, or of any, newest first."""
+    query = select(ScrapeRequestLog).from_statement(text(NEWEST))
+    wanted = {"flow": flow, "status": status, "account_id": account_id, "size": size}
+    return (await session.scalars(query, wanted)).all()
 
 
 async def _one(session: AsyncSession, statement: str, task_id: int) -> ScrapeRequestLog | None:

@@ -33,6 +33,14 @@ PARTITIONS_S = 3600.0
 PARTITIONS_AGAIN_S = 60.0
 EXPIRE_ROUNDS = 20
 
+STRAYS = """
+update scrape_request_log t set worker = 0
+where t.id = any(array(select s.id from scrape_request_log s
+    where s.status = 'PROCESSING' and (s.worker is null or s.picked_at is null)
+    order by s.worker limit 1000 for update skip locked))"""
+"""Rows that were set to PROCESSING by hand, or by a program that names no worker, or whose claim lost its time, become
+claims of a worker that there never is, which the search for orphans finds. Ordered as srl_running, which is read."""
+
 
 @dataclass(frozen=True, slots=True)
 class FlowControl:
@@ -139,6 +147,7 @@ class Upkeep:
         now = time.monotonic()
         if now - self._rare_at > RARE_S:
             self._rare_at = now
+            await self._fetch(STRAYS)
             self._log_rescue(await self._fetch(sql.RESCUE_ORPHANS, True, *self._retries))
             await self.fail_unknown()
         if now > self._partitions_due:
@@ -242,7 +251,7 @@ def _control(text: str | None) -> FlowControl:
     flows = json.loads(text) if text else []
     return FlowControl(
         frozenset(f["flow"] for f in flows if f["paused"]),
-        {f["flow"]: float(f["timeout_s"]) for f in flows if f["timeout_s"]},
+        {f["flow"]: float(f["timeout_s"]) for f in flows if (f["timeout_s"] or 0) > 0},
         {
             f["flow"]: Cap(
                 f["slots"],

@@ -46,6 +46,6 @@ def _step(cron: str, start: datetime, *, back: bool) -> datetime:
     try:
         clock = croniter(cron.strip(), start.astimezone(UTC), ret_type=datetime)
         found: datetime = clock.get_prev() if back else clock.get_next()
-    except CroniterError as error:
+    except (CroniterError, ValueError, OverflowError) as error:  # the others: a number of thousands of digits
         raise BadCron(f"{error}"[:200]) from error
     return found.astimezone(UTC)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from core.schedules.schedule import Schedule
-from utils.json_safe import storable
+from utils.json_safe import json_safe, storable
 from utils.times import duration
 
 NEVER = "never"
@@ -32,7 +32,9 @@ def _query(value: object) -> object:
 
 
 Word = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(storable)]
-Time = Annotated[timedelta | None, BeforeValidator(_duration)]
+Length = Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=999_999))]
+Time = Annotated[Length | None, BeforeValidator(_duration)]
+Template = Annotated[dict[str, Any], AfterValidator(storable), AfterValidator(json_safe)]
 
 
 class Entry(BaseModel):
@@ -44,12 +46,12 @@ class Entry(BaseModel):
     cron: Word
     flow: Word
     platform: Word | None = None
-    params: Annotated[dict[str, Any], AfterValidator(storable)] = Field(default_factory=dict)
+    params: Template = Field(default_factory=dict)
     candidates: Annotated[str, Field(min_length=1), AfterValidator(storable), BeforeValidator(_query)] | None = None
     max_rows: int = Field(1000, ge=1, le=100_000)
     dedup_window: Time = None
     expires_in: Time = timedelta(hours=1)
-    priority: int | None = Field(None, ge=-(2**31), lt=2**31)
+    priority: int | None = Field(None, gt=-(2**31), lt=2**31)
     enabled: bool | None = None
 
     def schedule(self) -> Schedule:
@@ -73,6 +75,8 @@ def read_entries(text: str) -> list[Entry]:
         raw = _File.model_validate(tomllib.loads(text)).schedule
     except tomllib.TOMLDecodeError as error:
         raise BadFile(f"no TOML: {error}") from None
+    except RecursionError:
+        raise BadFile("no TOML: nested too deeply") from None
     except ValidationError as error:
         raise BadFile("\n".join(_lines("file", error))) from None
     entries: list[Entry] = []

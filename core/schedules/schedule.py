@@ -13,6 +13,7 @@ from typing import Any, Literal
 import asyncpg
 
 from core.queue.bulk import CREATED, EXISTS, REFUSED, RowResult
+from utils.json_safe import stored_json
 from utils.redact import redact_text
 
 Outcome = Literal["ok", "partial", "failed"]
@@ -43,9 +44,15 @@ class Schedule:
 
     @classmethod
     def from_row(cls, row: asyncpg.Record) -> Schedule:
-        """The schedule of a row that NEXT_DUE or ONE gave."""
+        """The schedule of a row that NEXT_DUE or ONE gave.
+
+        Raises:
+            ScheduleError: its params cannot be read.
+        """
         names = [name for name in cls.__dataclass_fields__ if name != "params"]
-        params = json.loads(row["params"])
+        params = stored_json(row["params"])
+        if not isinstance(params, dict):
+            raise ScheduleError(f"params: {params}")
         return cls(params=params, **{name: row[name] for name in names})
 
     def key(self, candidate: Mapping[str, Any], params: Any, due: datetime) -> str:
@@ -53,14 +60,14 @@ class Schedule:
 
         Windows follow each other from 1970-01-01 on, in UTC. Without one each run has its own, which tells one by hand
         from one by the clock in the same second. What makes two candidates the same is their column ``dedup_key``, or
-        without it all their params.
+        where that is missing or null all their params.
         """
         start = due
         if self.dedup_window is not None:
             length_s = self.dedup_window.total_seconds()
             start = datetime.fromtimestamp(due.timestamp() // length_s * length_s, UTC)
-        identity = candidate.get("dedup_key", params)
-        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        named = candidate.get("dedup_key")
+        text = json.dumps(params if named is None else named, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(f"{self.flow}\n{text}".encode()).hexdigest()[:32]
         fraction = f".{start.microsecond:06}" if start.microsecond else ""
         return f"schedule:{self.name}:{start:%Y%m%dT%H%M%S}{fraction}Z:{digest}"

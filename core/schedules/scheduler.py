@@ -16,7 +16,7 @@ from core.queue.queue import LOST
 from core.schedules import statements as sql
 from core.schedules.cron import BadCron, following, latest
 from core.schedules.run import run_schedule
-from core.schedules.schedule import RunReport, Schedule
+from core.schedules.schedule import RunReport, Schedule, ScheduleError
 from utils.db import connect
 
 AGAIN_S = 5.0
@@ -73,7 +73,7 @@ class Scheduler:
             self._task = None
 
     async def _run_due(self) -> bool:
-        """Run what is due, one after the other; False when another supervisor is at it."""
+        """Run what is due, one after the other; False when some are left, to another or because they broke."""
         conn = await connect(self._url, name="beat schedules")
         try:
             idle_ms = round((self._timeout_s + IDLE_S) * 1000)
@@ -85,11 +85,23 @@ class Scheduler:
                 if not await conn.fetchval(sql.TRY_LOCK_ONE, row["name"]):
                     busy.append(row["name"])
                     continue
-                await self._handle(conn, row)
+                if not await self._handled(conn, row):
+                    busy.append(row["name"])
                 await conn.execute(sql.UNLOCK_ONE, row["name"])
             return not busy
         finally:
             conn.terminate()
+
+    async def _handled(self, conn: asyncpg.Connection, row: Any) -> bool:
+        """Whether one schedule could be seen to: a mistake in one must not keep the others waiting."""
+        try:
+            await self._handle(conn, row)
+        except LOST:
+            raise
+        except Exception:  # noqa: BLE001 - the run is repeated, and given up in the end
+            logger.bind(schedule=row["name"]).exception("schedule could not be run")
+            return False
+        return True
 
     async def _handle(self, conn: asyncpg.Connection, row: Any) -> None:
         """One schedule that is due, or whose first time has to be worked out."""
@@ -115,7 +127,10 @@ class Scheduler:
         tell(name, due, report)
 
     async def _run(self, conn: asyncpg.Connection, row: Any, due: datetime) -> RunReport:
-        schedule = Schedule.from_row(row)
+        try:
+            schedule = Schedule.from_row(row)
+        except ScheduleError as error:
+            return RunReport(error=str(error))
         return await run_schedule(conn, self._url, self._registry, schedule, due, timeout_s=self._timeout_s)
 
 

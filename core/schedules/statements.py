@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import LiteralString
+from utils.db import within_dates
 
-_FIELDS: LiteralString = """name, cron, flow, platform, params::text as params, candidates, max_rows, dedup_window, expires_in,
-    priority, enabled, next_run_at, begun_for, attempts, now() as now"""
+_FIELDS = f"""name, cron, flow, platform, params::text as params, candidates, max_rows,
+    case when dedup_window > '999999 days' then interval '999999 days' else dedup_window end as dedup_window,
+    case when expires_in > '999999 days' then interval '999999 days' else expires_in end as expires_in,
+    priority, enabled, {within_dates("next_run_at")} as next_run_at, {within_dates("begun_for")} as begun_for,
+    attempts, now() as now"""
 
 TRY_LOCK = "select pg_try_advisory_lock(hashtext('scrape_schedule'), 0)"
 """For as long as the session lasts, by the one supervisor that runs schedules."""
@@ -19,11 +22,12 @@ UNLOCK_ONE = "select pg_advisory_unlock(hashtext('scrape_schedule'), hashtext($1
 """Around one run of ``$1 schedule``, which an operator may start too."""
 
 NEXT_DUE = f"""
-select {_FIELDS} from scrape_schedule
+select {_FIELDS} from scrape_schedule s
 where enabled and (next_run_at is null or next_run_at <= now()) and name <> all($1::text[])
-order by next_run_at nulls first, name limit 1"""
+order by s.next_run_at nulls first, name limit 1"""
 """The schedule that has waited longest, besides ``$1 names``."""
 
+EXISTS = "select exists (select from scrape_schedule where name = $1)"
 ONE = f"select {_FIELDS} from scrape_schedule where name = $1"
 
 ARM = "update scrape_schedule set next_run_at = $3 where name = $1 and cron = $2 and next_run_at is null"
@@ -76,8 +80,10 @@ $10 priority, $11 enabled``, where null leaves the switch as it is."""
 
 SWITCH = "update scrape_schedule set enabled = $2 where name = $1 returning name"
 REMOVE = "delete from scrape_schedule where name = $1 returning name"
-LIST = """
-select name, enabled, cron, flow, last_run_at, last_outcome, last_created, last_existing, last_refused, last_error,
-    nullif(next_run_at, 'infinity') as next_run_at, next_run_at = 'infinity' as stopped, begun_for is not null as running
+LIST = f"""
+select name, enabled, cron, flow, {within_dates("last_run_at")} as last_run_at, last_outcome, last_created, last_existing, last_refused, last_error,
+    case when next_run_at < 'infinity' then {within_dates("next_run_at")} end as next_run_at,
+    next_run_at = 'infinity' as stopped,
+    begun_for is not null as running
 from scrape_schedule order by name"""
 SHOW = "select to_jsonb(s) - 'begun_for' - 'attempts' from scrape_schedule s where name = $1"

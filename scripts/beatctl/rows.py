@@ -32,19 +32,25 @@ def read_rows(file: str, form: str | None) -> Iterator[tuple[int, Any]]:
         except UnicodeDecodeError:
             raise CommandFailed(f"{file} is not UTF-8") from None
         except csv.Error as error:
-            raise CommandFailed(f"{file} is no CSV: {error}") from None
+            raise CommandFailed(f"{file} is no CSV{error.args[1]}: {error.args[0]}") from None
 
 
 @contextmanager
 def _lines(file: str) -> Iterator[Iterable[str]]:
     if file == STDIN:
-        yield sys.stdin
+        yield _without_mark(sys.stdin)
         return
     try:
         with Path(file).open(encoding="utf-8-sig", newline="") as opened:
             yield opened
     except OSError as error:
         raise CommandFailed(f"cannot read {file}: {error.strerror}") from None
+
+
+def _without_mark(lines: Iterable[str]) -> Iterator[str]:
+    """The lines; a byte order mark at the beginning is none of them."""
+    for number, line in enumerate(lines):
+        yield line if number else line.removeprefix("\ufeff")
 
 
 def _ndjson(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
@@ -55,8 +61,8 @@ def _ndjson(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
 
 def _csv(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
     """Empty cells count as left out; ``params.NAME`` columns are texts, a ``params`` column holds a JSON object."""
-    reader = csv.DictReader(lines, restkey="", restval="")
-    for cells in reader:
+    reader = csv.DictReader(lines, restkey="", restval="", strict=True)  # an open quote would swallow rows
+    for cells in _named(reader):
         row: dict[str, Any] = {name: cell for name, cell in cells.items() if cell not in ("", None)}
         under = {name: row.pop(name) for name in list(row) if name.startswith(UNDER_PARAMS)}
         if "params" in row:
@@ -64,6 +70,13 @@ def _csv(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
         if under and isinstance(row.setdefault("params", {}), dict):
             row["params"] |= {name.removeprefix(UNDER_PARAMS): cell for name, cell in under.items()}
         yield reader.line_num, row
+
+
+def _named(reader: csv.DictReader[str]) -> Iterator[dict[str, Any]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise csv.Error(f"{error}", f" after line {reader.line_num}") from None
 
 
 def _json(text: str) -> Any:

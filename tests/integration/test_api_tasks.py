@@ -122,6 +122,8 @@ async def test_params_are_stored_in_the_types_of_the_flow(api: httpx2.AsyncClien
         ({"priority": 2**40}, "body.priority"),
         ({"expires_at": "2020-01-01T00:00:00"}, "body.expires_at"),
         ({"reason": "nul\x00inside"}, "body.0"),
+        ({"expires_at": "9999-12-31T23:59:59-14:00"}, "body.expires_at"),
+        ({"expires_at": "0001-01-01T00:00:00+14:00"}, "body.expires_at"),
     ],
 )
 async def test_a_wrong_task_is_refused_with_the_field_named_and_nothing_is_stored(
@@ -143,10 +145,11 @@ async def test_a_wrong_task_is_refused_with_the_field_named_and_nothing_is_store
         b"null",
         b"\xff\xfe",
         b'{"flow": NaN}',
+        b'{"priority": 1e999}',
         b"[" * 200_000,
         b'{"priority": ' + b"1" * 5000 + b"}",
     ],
-    ids=["empty", "cut off", "list", "text", "null", "not UTF-8", "NaN", "deep", "long number"],
+    ids=["empty", "cut off", "list", "text", "null", "not UTF-8", "NaN", "infinite", "deep", "long number"],
 )
 async def test_a_body_that_is_no_json_object_is_refused(
     api: httpx2.AsyncClient, pg: asyncpg.Connection, text: bytes
@@ -249,6 +252,21 @@ async def test_a_missing_task_is_404_in_the_envelope(settings: Settings, clean_d
         assert answer.json() == {
             "status": {"type": "ERROR", "code": 404, "message": "scrape log not found for scrape_id - 4711"}
         }
+
+
+@pytest.mark.parametrize("column", ["created_at", "scraped_at", "expires_at", "run_after", "picked_at"])
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC", "294276-12-31"])
+async def test_a_row_with_a_time_that_no_date_holds_is_shown_and_set(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, column: str, moment: str
+) -> None:
+    task = await create(api, {"x-bb-account-id": "42"})
+    await pg.execute(f"update scrape_request_log set {column} = $1::text::timestamptz", moment)
+    edge = "0001-01-01T00:00:00" if moment.startswith("-") or "BC" in moment else "9999-12-31T23:59:59"
+    shown = (await api.get(f"/scrape_request_log/flow/{task}")).json()["post"]
+    assert shown.get(column, edge) == edge
+    assert (await api.get("/list_scrape_data/42")).json()["scrape_list"] == [shown | {"account_id": "42"}]
+    answer = await api.post(f"/scrape_request_log/flow/update/{task}", json={"status": "CANCELLED", "retry_count": 1})
+    assert answer.json()["status"]["type"] == "SUCCESS"
 
 
 @pytest.mark.parametrize("task_id", ["0", "-1", "abc", str(2**63)])

@@ -41,6 +41,8 @@ async def test_what_is_set_on_a_flow_is_stored_listed_and_reset(beatctl: Run, pg
     assert all(word in listed for word in (FLOW, "test_nap", "paused", "30 days", "80"))
     assert "test_mark" not in listed
     assert "test_mark" in (await beatctl("flows", "list", "--all")).out
+    await pg.execute("update beat_flow set retain = '100000000 years' where flow = $1", FLOW)
+    assert "100000000 years" in (await beatctl("flows", "list")).out
     await beatctl("flows", "reset", FLOW)
     await beatctl("flows", "resume", "test_nap")
     assert [tuple(r) for r in await pg.fetch("select flow, paused from beat_flow")] == [("test_nap", False)]
@@ -58,11 +60,17 @@ async def test_what_is_set_on_a_flow_is_stored_listed_and_reset(beatctl: Run, pg
         (("tasks", "explain", "77"), 1, "there is no task 77"),
         (("tasks", "add", FLOW, "--params", "{}"), 1, "params.handle: Field required"),
         (("tasks", "add", FLOW, "--params", "{"), 1, "no JSON"),
+        (("tasks", "add", FLOW, "--params", "[" * 100_000), 1, "no JSON"),
+        (("tasks", "add", FLOW, "--account", "x" * 256), 1, "account_id: String should have at most 255 characters"),
+        (("tasks", "add", FLOW, "--account", "\udcff"), 1, "account_id: Input should be a valid string"),
+        (("tasks", "add", FLOW, "--expires-in", "0"), 2, "at least 1"),
+        (("tasks", "add", FLOW, "--expires-in", "-5"), 2, "at least 1"),
+        (("tasks", "add", FLOW, "--expires-in", "9" * 20), 2, "68 years"),
         (("tasks", "retry", "77"), 1, "there is no task 77"),
         (("tasks", "load", "none.csv"), 1, "No such file"),
         (("tasks", "load", "none.txt"), 1, "--format"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else "",
 )
 async def test_wrong_use_is_one_clear_line(
     beatctl: Run, clean_db: str, arguments: tuple[str, ...], code: int, said: str
@@ -106,6 +114,43 @@ async def test_files_are_loaded_and_bad_lines_named(beatctl: Run, pg: asyncpg.Co
     assert (piped.code, piped.out) == (0, "1 queued, 1 there already, 0 refused\n")
     broken = await beatctl("tasks", "load", "-", "--format", "ndjson", stdin="{\n")
     assert (broken.code, broken.err.startswith("line 1: row: ")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("form", "lines"),
+    [("csv", "flow,params.handle\r\n,a\r\n"), ("ndjson", '{"params": {"handle": "a"}}\r\n')],
+    ids=["csv", "ndjson"],
+)
+@pytest.mark.parametrize("piped", [True, False], ids=["piped", "a file"])
+async def test_a_byte_order_mark_is_no_part_of_the_first_line(
+    beatctl: Run, pg: asyncpg.Connection, tmp_path: Path, form: str, lines: str, piped: bool
+) -> None:
+    text = "\ufeff" + lines
+    file = tmp_path / "rows.txt"
+    file.write_text(text, encoding="utf-8", newline="")
+    ran = await beatctl(
+        "tasks", "load", "-" if piped else str(file), "--format", form, "--flow", FLOW, stdin=text if piped else ""
+    )
+    assert (ran.code, ran.out) == (0, "1 queued, 0 there already, 0 refused\n")
+
+
+async def test_an_open_quote_swallows_no_rows(beatctl: Run, pg: asyncpg.Connection, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(f'flow,params.handle\n{FLOW},"a\n{FLOW},b\n', encoding="utf-8")
+    ran = await beatctl("tasks", "load", str(file))
+    assert (ran.code, "is no CSV after line 1: unexpected end of data" in ran.err) == (1, True)
+    assert await pg.fetchval("select count(*) from scrape_request_log") == 0
+
+
+async def test_what_went_in_before_a_file_broke_off_is_said(
+    beatctl: Run, pg: asyncpg.Connection, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    rows = "".join(f"{FLOW},h{n}\n" for n in range(12_000))
+    file.write_bytes(f"flow,params.handle\n{rows}{FLOW},".encode() + b"\xff\n")
+    ran = await beatctl("tasks", "load", str(file))
+    assert (ran.code, ran.out) == (1, "10000 queued, 0 there already, 0 refused\n")
+    assert "is not UTF-8" in ran.err
 
 
 async def test_a_file_goes_in_ten_thousand_rows_at_a_time(beatctl: Run, pg: asyncpg.Connection, tmp_path: Path) -> None:
@@ -156,6 +201,10 @@ async def test_explain_names_the_fact_that_decides(beatctl: Run, pg: asyncpg.Con
     )
     assert f"held: it is running: held by worker {worker} (pid 4711) on host planted-host since" in held
     assert "is gone: a supervisor rescues it" in await said("delete from beat_worker")
+    assert "held: it was set to PROCESSING by somebody who is no worker" in await said(
+        "update scrape_request_log set worker = null, picked_at = null where status = 'PROCESSING'"
+    )
+    assert "held: it was set to PROCESSING by somebody" in await said("update scrape_request_log set worker = 1")
     ended = f"""update scrape_request_log set status = 'FAILED', scraped_at = '2024-05-05', error_code = 'NOT_FOUND',
         data = 'token=EAABplantedtokenplantedtoken' where id = {task}"""
     assert "finished: it has failed since 2024-05-05 00:00:00 UTC, attempt 1 (NOT_FOUND): token=***" in await said(
@@ -164,6 +213,47 @@ async def test_explain_names_the_fact_that_decides(beatctl: Run, pg: asyncpg.Con
     unknown = "update scrape_request_log set status = 'PENDING', flow = '{}' where id = {}"
     assert "unknown_flow: there is no flow 'typo'" in await said(unknown.format("typo", task))
     assert "not_built: test_unbuilt is not built yet" in await said(unknown.format("test_unbuilt", task))
+
+
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
+async def test_a_row_with_times_that_no_date_holds_is_shown_listed_explained_and_cancelled(
+    beatctl: Run, pg: asyncpg.Connection, moment: str
+) -> None:
+    task = str(await pg.fetchval(INSERT, FLOW))
+    times = ", ".join(f"{column} = $1::text::timestamptz" for column in ("created_at", "expires_at", "run_after"))
+    await pg.execute(f"update scrape_request_log set {times}, status = 'PENDING'", moment)
+    year = "0001-" if moment.startswith("-") or "BC" in moment else "9999-"
+    assert f'"created_at": "{year}' in (await beatctl("tasks", "show", task)).out
+    assert year in (await beatctl("tasks", "list")).out
+    explained = (await beatctl("tasks", "explain", task)).out
+    assert f" {year}" in explained
+    held = "update scrape_request_log set status = 'PROCESSING', worker = 7, picked_at = $1::text::timestamptz"
+    await pg.execute(held, moment)
+    assert f"worker 7 held it since {year}" in (await beatctl("tasks", "explain", task)).out
+    assert (await beatctl("tasks", "cancel", task)).out == f"task {task} is CANCELLED\n"
+
+
+async def test_explain_counts_the_slots_of_the_asset_pool_while_it_is_alive(
+    beatctl: Run, pg: asyncpg.Connection
+) -> None:
+    async def said(change: str = "select 1") -> str:
+        await pg.execute(change)
+        return (await beatctl("tasks", "explain", str(task))).out
+
+    both = json.dumps({"asset_upload_flow": 2, "asset_upload_flow_stories": 2})
+    await pg.execute(WORKER, json.dumps({"asset_upload_flow": 75}))
+    task = await pg.fetchval(INSERT, "asset_upload_flow")
+    assert "next: nothing: it is the next one of asset_upload_flow, 0 of 75 slots are busy" in await said()
+    worker = await pg.fetchval(WORKER, both)
+    assert "0 of 2 slots are busy" in await said(f"update beat_worker set flow = 'asset pool' where id = {worker}")
+    for flow in ("asset_upload_flow", "asset_upload_flow_stories"):
+        other = await pg.fetchval(INSERT, flow)
+        running = f"status = 'PROCESSING', worker = {worker}, picked_at = now()"
+        await pg.execute(f"update scrape_request_log set {running} where id = {other}")
+    assert "busy: all 2 slots of the asset pool are busy with 2 tasks" in await said()
+    assert "no_slots: flow asset_upload_flow is capped at -3 slots" in await said(
+        "insert into beat_flow (flow, slots) values ('asset_upload_flow', -3)"
+    )
 
 
 async def test_a_pause_and_a_cap_are_followed_within_seconds(

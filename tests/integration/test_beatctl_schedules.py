@@ -109,6 +109,12 @@ WRONG = {
     "a typo": ("max_row = 3", "s: max_row: Extra inputs"),
     "too many rows": ("max_rows = 100001", "s: max_rows: Input should be less than or equal to 100000"),
     "a bad window": ('dedup_window = "6 hours"', "s: dedup_window: write it as 12h, 30d or 8w"),
+    "a window of no time": ("dedup_window = 0", "s: dedup_window: Input should be greater than or equal to 1 second"),
+    "a life of no time": ("expires_in = -5", "s: expires_in: Input should be greater than or equal to 1 second"),
+    "a life of ages": ("expires_in = 10000000000000", "s: expires_in: Input should be less than or equal to"),
+    "a priority too low": ("priority = -2147483648", "s: priority: Input should be greater than"),
+    "too deep": (f"params = {{ ms = {'[' * 3000}{']' * 3000} }}", "no TOML: nested too deeply"),
+    "not a number": ("params = { ms = nan }", "s: params: a number is not finite"),
     "a null byte": ('candidates = "select \\u0000"', "s: candidates: "),
     "a bad query": ('candidates = "delete from credential"', "s: candidates: syntax error"),
     "credentials": ('candidates = "select * from credential"', "s: candidates: permission denied for table credential"),
@@ -152,6 +158,37 @@ async def test_an_unbuilt_flow_may_be_loaded_but_not_switched_on(
     ran = await beatctl("schedules", "enable", "later")
     assert (ran.code, "later: flow: test_unbuilt is not built yet" in ran.err) == (1, True)
     assert not await pg.fetchval("select enabled from scrape_schedule")
+
+
+async def test_a_file_may_begin_with_a_byte_order_mark_and_name_dates(
+    beatctl: Run, pg: asyncpg.Connection, tmp_path: Path
+) -> None:
+    file = tmp_path / "dates.toml"
+    params = 'params = { job_id = "7", keywords = ["a"], start_date = 2024-01-31, end_date = 2024-02-01 }'
+    entry = '[[schedule]]\nname = "search"\ncron = "@daily"\nflow = "refresh_yt_posts_by_search"\n'
+    file.write_text(f"\ufeff{entry}{params}\n", encoding="utf-8")
+    ran = await beatctl("schedules", "load", str(file))
+    assert (ran.code, ran.err) == (0, "")
+    assert await pg.fetchval("select params->>'start_date' from scrape_schedule") == "2024-01-31"
+
+
+async def test_a_schedule_that_cannot_be_read_is_listed_shown_switched_off_and_removed(
+    beatctl: Run, pg: asyncpg.Connection
+) -> None:
+    await plant(pg)
+    await pg.execute(
+        """update scrape_schedule set params = ('{"ms":' || repeat('[', 3000) || repeat(']', 3000) || '}')::jsonb,
+            next_run_at = '20000-01-01', last_run_at = '-infinity', expires_in = '100000000 years'"""
+    )
+    listed = (await beatctl("schedules", "list")).out
+    assert all(word in listed for word in ("9999-12-31 23:59", "0001-01-01 00:00"))
+    assert "9999-12-31 23:59" in (await beatctl("pool", "status")).out
+    assert "unreadable: nested too deeply" in (await beatctl("schedules", "show", "s")).out
+    for verb in ("run", "enable"):
+        ran = await beatctl("schedules", verb, "s")
+        assert (ran.code, ran.err.startswith("beatctl: s: params: unreadable")) == (1, True)
+    assert (await beatctl("schedules", "disable", "s")).out == "s is disabled\n"
+    assert (await beatctl("schedules", "remove", "s")).out == "s is removed\n"
 
 
 @pytest.mark.parametrize("verb", ["show", "run", "enable", "disable", "remove"])

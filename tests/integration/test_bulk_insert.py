@@ -19,6 +19,19 @@ from utils.db import Database, connect, open_database
 
 REGISTRY = build_registry("tests.support.flows")
 FLOW = "refresh_profile_by_handle"
+IDS: dict[str, Any] = {"profile_id": "1", "handle": "natgeo"}
+STORIES = {"flow": "refresh_story_posts_by_profile_id", "params": IDS}
+PICTURE = {
+    "flow": "asset_upload_flow",
+    "params": {
+        "entity_type": "PROFILE",
+        "entity_id": "1",
+        "asset_type": "IMAGE",
+        "platform": "INSTAGRAM",
+        "original_url": "https://cdn.example/1.jpg",
+        "hash": 1,
+    },
+}
 
 
 @pytest.fixture
@@ -79,6 +92,18 @@ async def test_keys_repeated_in_one_batch_name_its_first_row(db: Database, pg: a
         ({"expires_at": "2020-01-01"}, "expires_at"),
         ({"idempotency_key": ""}, "idempotency_key"),
         ({"flow": "test_unbuilt", "params": {}}, "flow"),
+        (STORIES | {"params": IDS | {"profile_er": float("nan")}}, "params"),
+        (STORIES | {"params": IDS | {"profile_er": 1e999}}, "params"),
+        (STORIES | {"params": IDS | {"profile_er": "NaN"}}, "params.profile_er"),
+        ({"params": {"handle": -1e999}}, "params"),
+        (PICTURE | {"platform": "nul\x00"}, "platform"),
+        (PICTURE | {"platform": "\ud800"}, "platform"),
+        (PICTURE | {"platform": "MYSPACE"}, "platform"),
+        ({"run_after": "0001-01-01T00:00:00+14:00"}, "run_after"),
+        ({"run_after": "9999-12-31T23:59:59-14:00"}, "run_after"),
+        ({"expires_at": "9999-12-31T23:59:59-14:00"}, "expires_at"),
+        ({"run_after": "2099-01-01", "expires_at": "2098-12-31"}, "run_after"),
+        (STORIES | {"params": IDS | {"handle": "漢" * 90_000}}, "params"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -90,6 +115,18 @@ async def test_a_bad_row_is_refused_by_field_and_the_others_go_in(
     assert results[1].field == field
     assert "nul" not in str(results[1].message)
     assert await pg.fetchval("select count(*) from scrape_request_log") == 2
+
+
+async def test_a_start_after_the_expiry_that_rows_get_is_refused_where_they_get_one(db: Database) -> None:
+    late = row(run_after="2099-01-01")
+    (refused, created) = await insert(db, [late, late | {"expires_at": "2099-01-02"}], expires_in=timedelta(hours=1))
+    assert (refused.field, created.outcome) == ("run_after", "created")
+    assert [result.outcome for result in await insert(db, [late])] == ["created"]
+
+
+async def test_params_are_measured_in_the_bytes_they_take_as_utf_8(db: Database) -> None:
+    results = await insert(db, [STORIES | {"params": IDS | {"handle": "漢" * 80_000}}])
+    assert [r.outcome for r in results] == ["created"]
 
 
 async def test_what_a_row_leaves_out_is_the_callers_or_the_flows(pg: asyncpg.Connection) -> None:
@@ -131,6 +168,31 @@ async def test_a_key_that_another_transaction_takes_meanwhile_is_that_ones(
     assert [(r.outcome, r.id == mine.id) for r in results] == [("exists", True), ("created", False)]
 
 
+async def test_the_same_keys_in_another_order_do_not_wait_for_each_other(
+    db: Database, pg: asyncpg.Connection, clean_db: str
+) -> None:
+    first, last = row("a", idempotency_key="a"), row("b", idempotency_key="b")
+    holder = await connect(clean_db, name="holder")
+    transaction = holder.transaction()
+    await transaction.start()
+    await tasks.insert_many(holder, REGISTRY, [first])
+    waiting = asyncio.create_task(insert(db, [last, first]))
+    while not await pg.fetchval(SOMEONE_WAITS):
+        await asyncio.sleep(0.01)
+    await tasks.insert_many(holder, REGISTRY, [last])  # a deadlock, if the other one had begun with it
+    await transaction.commit()
+    await holder.close()
+    assert [result.outcome for result in await waiting] == ["exists", "exists"]
+
+
+async def test_ids_follow_the_rows_whatever_their_keys(db: Database, pg: asyncpg.Connection) -> None:
+    results = await insert(db, [row(idempotency_key="z"), row(), row(idempotency_key="a"), row(idempotency_key="é")])
+    ids = [result.id for result in results]
+    assert ids == sorted(ids, key=lambda one: one or 0)
+    stored = await pg.fetch("select idempotency_key from scrape_request_log order by id")
+    assert [r["idempotency_key"] for r in stored] == ["z", None, "a", "é"]
+
+
 async def test_more_rows_than_that_are_refused(db: Database) -> None:
     with pytest.raises(ValueError, match="at most 10000"):
         await insert(db, [row()] * 10_001)
@@ -139,5 +201,6 @@ async def test_more_rows_than_that_are_refused(db: Database) -> None:
 def test_rows_come_from_a_list_or_from_lines() -> None:
     assert list(parse_rows(json.dumps([row(), 1]))) == [row(), 1]
     assert list(parse_rows(f"{json.dumps(row())}\n\n{{broken\n2\n")) == [row(), "no JSON", 2]
+    assert list(parse_rows(f"\x1e{json.dumps(row())}\n\x1e2\n")) == [row(), 2]
     with pytest.raises(ValueError, match="Expecting"):
         list(parse_rows("[1,"))

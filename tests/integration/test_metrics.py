@@ -68,6 +68,17 @@ async def test_a_pools_counts_reach_the_api(
     assert await pg.fetchval("select count(*) from beat_metric") > 5
 
 
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "20000-01-01"])
+async def test_a_task_created_when_no_date_is_does_not_end_the_metrics(
+    pg: asyncpg.Connection, api: httpx2.AsyncClient, moment: str
+) -> None:
+    await queue_tasks(pg, "test_nap", 1)
+    await pg.execute("update scrape_request_log set created_at = $1::text::timestamptz", moment)
+    seen = await scrape(api)
+    assert value(seen, "beat_queue_depth_tasks", flow="test_nap") == 1
+    assert (value(seen, "beat_queue_oldest_age_seconds", flow="test_nap") > 0) is moment.startswith("-")
+
+
 async def test_gauges_are_those_of_the_database_and_kept_for_some_seconds(
     pg: asyncpg.Connection, api: httpx2.AsyncClient
 ) -> None:

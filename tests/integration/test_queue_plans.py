@@ -15,6 +15,7 @@ import pytest
 from core.queue import retention
 from core.queue import statements as sql
 from core.queue.queue import STEP
+from core.queue.upkeep import STRAYS
 from scripts.migrate import migrate
 from tests.support.scratch import scratch_database
 from utils.db import connect
@@ -146,6 +147,7 @@ STATEMENTS = [
     reading("rescue of three", sql.RESCUE_WORKERS, [1, 2, 3], *KNOWN, by="srl_running", rows=f"2 * {HELD_BY_THREE}"),
     reading("rescue of hosts", sql.RESCUE_HOSTS, 15.0, *KNOWN, by="srl_running", rows=f"2 * {RUNNING}"),
     reading("rescue of orphans", sql.RESCUE_ORPHANS, True, *KNOWN, by="srl_running", rows=f"3 * {RUNNING}"),
+    reading("rescue of rows without a worker", STRAYS, by="srl_running", rows=RUNNING),
     reading("expiry", sql.EXPIRE.replace("now()", LATER), by="srl_expiry", rows=2 * 5000,
             also=("srl_claim", "srl_fifo")),
     reading("promotion", sql.PROMOTE.replace("now()", LATER), by="srl_later", rows=2 * 1000),

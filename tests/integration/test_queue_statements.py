@@ -12,8 +12,11 @@ from typing import Any
 import asyncpg
 import pytest
 
+from config import Settings
+from core.flows.registry import build_registry
 from core.queue import statements as sql
 from core.queue.queue import STEP, Claim, Done, Failed, WorkerQueue
+from core.queue.upkeep import FlowControl, Look, Upkeep
 from tests.support.postgres import SOMEONE_WAITS
 from tests.support.relay import until
 from utils.db import connect
@@ -239,6 +242,46 @@ async def test_claims_of_a_worker_that_was_declared_lost_are_found(pg: asyncpg.C
     assert (await row(pg, task_id))["status"] == "PENDING"
 
 
+async def test_rows_that_nobody_claimed_are_not_left_processing(
+    pg: asyncpg.Connection, queue: WorkerQueue, settings: Settings
+) -> None:
+    (stray,) = await insert(pg, flow="refresh_profile_by_handle", status="PROCESSING")
+    (timeless,) = await insert(pg, flow="refresh_profile_by_handle", status="PROCESSING", worker=1)
+    (held,) = await insert(pg)
+    await claim(queue)
+    await pg.execute("insert into beat_worker (id, host, pid) overriding system value values (1, 'host', 1)")
+    upkeep = Upkeep(settings, build_registry(), "here")
+    await upkeep.work(Look((), FlowControl(), *(False,) * 5))
+    await upkeep.aclose()
+    assert [(await row(pg, i))["status"] for i in (stray, timeless, held)] == ["PENDING", "PENDING", "PROCESSING"]
+    assert (await row(pg, stray))["error_code"] == "WORKER_LOST"
+
+
+@pytest.mark.parametrize("attempt", [-2_000, -(2**31), 0])
+async def test_an_attempt_far_below_the_first_fails_no_report_and_no_rescue(
+    pg: asyncpg.Connection, queue: WorkerQueue, attempt: int
+) -> None:
+    odd, good = (await insert(pg, retry_count=attempt))[0], (await insert(pg))[0]
+    assert await queue.fail([failure(c, "BACKOFF") for c in await claim(queue)]) == {odd: "PENDING", good: "PENDING"}
+    delay = "select extract(epoch from run_after - now()) between 0.9 and 2 from scrape_request_log where id = $1"
+    assert await pg.fetchval(delay, odd)
+    for _ in range(2):
+        await pg.execute("update scrape_request_log set run_after = null")
+        await claim(queue)
+        await pg.fetch(sql.RESCUE_WORKERS, [1], *RETRIES)
+    assert [(await row(pg, i))["status"] for i in (odd, good)] == ["PENDING", "FAILED"]
+
+
+@pytest.mark.parametrize("created", ["'294276-12-31'", "'infinity'", "'-infinity'", "'4713-01-01 BC'"])
+async def test_a_time_of_creation_at_the_ends_of_the_calendar_fails_no_report(
+    pg: asyncpg.Connection, queue: WorkerQueue, created: str
+) -> None:
+    ids = await insert(pg, 2)
+    await pg.execute(f"update scrape_request_log set created_at = {created} where id = $1", ids[0])
+    result = await queue.fail([failure(c, "LATER", delay_s=60) for c in await claim(queue)])
+    assert result == {ids[0]: "FAILED" if "-i" in created or "BC" in created else "PENDING", ids[1]: "PENDING"}
+
+
 async def test_due_retries_join_the_queue_and_wake_their_flow(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
     (task_id,) = await insert(pg)
     await pg.execute("update scrape_request_log set run_after = now() - interval '1 second'")
@@ -248,6 +291,23 @@ async def test_due_retries_join_the_queue_and_wake_their_flow(pg: asyncpg.Connec
     await pg.fetch(sql.PROMOTE)
     await pg.execute("select 1")
     assert ([c.id for c in await claim(queue)], heard) == ([task_id], ["flow_a"])
+
+
+@pytest.mark.parametrize("flow", ["x" * 9000, "".join(chr(0x4E00 + n) for n in range(3000))], ids=["one", "many"])
+async def test_a_flow_that_nothing_can_index_or_announce_is_failed_and_stops_no_delayed_task(
+    pg: asyncpg.Connection, flow: str
+) -> None:
+    (odd,) = await insert(pg, flow=flow, run_after=datetime.now(UTC) + timedelta(hours=1))
+    (plain,) = await insert(pg, flow=flow)
+    (good,) = await insert(pg, run_after=datetime.now(UTC) + timedelta(hours=1))
+    await pg.execute("update scrape_request_log set run_after = now() where run_after is not null")
+    await pg.fetch(sql.PROMOTE)
+    assert await statuses_said(pg, odd) == ["FAILED"]
+    for task in (odd, plain):
+        found = await row(pg, task)
+        assert (found["status"], found["error_code"]) == ("FAILED", "UNKNOWN_FLOW")
+        assert found["data"] == f"flow: there is no flow {flow[:100]}; see docs/flows.md for the names"
+    assert (await row(pg, good))["run_after"] is None
 
 
 async def test_expired_tasks_are_marked_and_announced_as_failed(pg: asyncpg.Connection) -> None:
@@ -294,6 +354,18 @@ async def test_a_look_reports_pending_flows_and_due_upkeep(pg: asyncpg.Connectio
     (look,) = await pg.fetch(sql.TICK, ["flow_a", "flow_b", "flow_c"], 15.0)
     assert (look["pending"], look["promotable"], look["expired"], look["lost"]) == (["flow_a"], True, False, False)
     assert json.loads(look["flows"])[0]["timeout_s"] == 9
+
+
+async def test_a_time_limit_below_nothing_is_none_and_a_cap_below_nothing_is_nothing(
+    pg: asyncpg.Connection, settings: Settings
+) -> None:
+    await pg.execute("insert into beat_flow (flow, timeout_s, slots) values ('flow_a', -5, -5), ('flow_b', 7, null)")
+    await pg.fetchval(sql.ADD_WORKER, "host", "flow_a", '{"flow_a": 5}')
+    upkeep = Upkeep(settings, build_registry(), "here")
+    control = (await upkeep.look([])).control
+    await upkeep.aclose()
+    assert control.limits == {"flow_b": 7.0}
+    assert [control.caps["flow_a"].share(worker) for worker, _ in control.caps["flow_a"].workers] == [0]
 
 
 async def test_a_wedged_workers_overdue_tasks_fail_as_timed_out(pg: asyncpg.Connection, queue: WorkerQueue) -> None:

@@ -135,6 +135,17 @@ async def test_the_same_key_gives_the_first_task_even_when_many_send_it_at_once(
     assert len(await events(pg)) == 1
 
 
+async def test_a_key_whose_task_is_deleted_meanwhile_is_free(
+    db: Database, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await create(db, idempotency_key="k-1")
+    delete = "with gone as (delete from scrape_request_log where idempotency_key = :key returning id) "
+    look = f"{delete}{tasks.FIRST_OF_KEY} and id not in (select id from gone)"
+    monkeypatch.setattr(tasks, "FIRST_OF_KEY", look)
+    second = await create(db, idempotency_key="k-1")
+    assert (second.created, second.id != first.id) == (True, True)
+
+
 @pytest.mark.parametrize("change", [{"params": {"handle": "other"}}, {"flow": "refresh_profile_basic"}])
 async def test_a_key_of_another_task_is_refused(db: Database, pg: asyncpg.Connection, change: dict[str, Any]) -> None:
     first = await create(db, idempotency_key="k-1")

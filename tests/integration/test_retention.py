@@ -38,6 +38,15 @@ async def pruned_to(pg: asyncpg.Connection) -> int:
     return int(await pg.fetchval("select pruned_to from beat_flow where flow = 'a'"))
 
 
+@pytest.mark.parametrize("ages", ["200000 years", "100000000 years"])
+async def test_what_is_kept_for_ages_keeps_no_other_flow_from_being_pruned(pg: asyncpg.Connection, ages: str) -> None:
+    await pg.execute("insert into beat_flow (flow, retain) values ('a', $1::text::interval), ('b', '1 day')", ages)
+    await insert(pg, "a", "COMPLETE", OLD, OLD)
+    await insert(pg, "b", "COMPLETE", OLD, OLD)
+    assert not await prune(pg)
+    assert await left(pg) == [1]
+
+
 async def test_only_finished_rows_of_the_flow_that_are_old_enough_go(pg: asyncpg.Connection) -> None:
     await pg.execute("insert into beat_flow (flow, retain) values ('a', interval '30 days'), ('b', null)")
     await insert(pg, "a", "COMPLETE", OLD, OLD)

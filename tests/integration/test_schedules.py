@@ -12,6 +12,7 @@ import pytest
 
 from core.schedules import scheduler as module
 from core.schedules import statements as sql
+from core.schedules.schedule import Schedule
 from tests.support.postgres import SOMEONE_WAITS
 from tests.support.schedules import MANY, counted, plant, row, run_due, scheduler
 from utils.db import connect
@@ -19,6 +20,7 @@ from utils.db import connect
 TASKS = """
 select flow, platform, params->>'ms' as ms, expires_at - created_at as lasts, priority
 from scrape_request_log order by id"""
+DEEP = "[" * 3000 + "]" * 3000
 NEITHER = "select count(*) from scrape_request_log"
 SCHEDULES_LOCKED = """
 select exists (
@@ -135,6 +137,7 @@ async def test_bad_candidates_are_named_and_harm_no_other(pg: asyncpg.Connection
             "candidates: the candidates take more than 64 MB",
         ),
         ({"params": {"ms": "$ms", "more": 1}}, "3 of 3 candidates were refused; params.more: Extra inputs"),
+        ({"params": {"ms": [[]]}}, "params: unreadable: nested too deeply"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -142,12 +145,67 @@ async def test_what_is_wrong_with_a_schedule_is_stored_and_it_waits_for_its_next
     pg: asyncpg.Connection, clean_db: str, columns: dict[str, Any], said: str
 ) -> None:
     await plant(pg, **columns)
+    if columns.get("params") == {"ms": [[]]}:
+        await pg.execute("update scrape_schedule set params = replace(params::text, '[[]]', $1)::jsonb", DEEP)
     await plant(pg, "healthy")
     await run_due(clean_db, timeout_s=0.3 if "sleep" in str(columns) else 30)
     now = await row(pg)
     assert now["last_error"].startswith(said)
     assert (now["last_outcome"], now["last_created"], now["later"]) == ("failed", 0, True)
     assert await counted(pg, "healthy") == ("ok", 3, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "dedup_window = '100000000 years'",
+        "expires_in = '100000000 years'",
+        "expires_in = '9000 years'",
+        "next_run_at = '-infinity'",
+    ],
+)
+async def test_times_beyond_what_dates_hold_are_cut_and_nobody_waits(
+    pg: asyncpg.Connection, clean_db: str, change: str
+) -> None:
+    await plant(pg, ago=timedelta(days=1))
+    await pg.execute(f"update scrape_schedule set {change}")
+    await plant(pg, "healthy")
+    await run_due(clean_db)
+    await pg.execute("update scrape_schedule set dedup_window = null, expires_in = null")  # drivers cannot read them
+    assert [await counted(pg), await counted(pg, "healthy")] == [("ok", 3, 0, 0)] * 2
+
+
+async def test_a_cron_of_thousands_of_digits_is_no_cron(pg: asyncpg.Connection, clean_db: str) -> None:
+    await plant(pg, ago=timedelta(days=1), cron="1" * 5000 + " * * * *")
+    await plant(pg, "healthy")
+    await run_due(clean_db)
+    assert (await row(pg))["last_error"].startswith("cron: ")
+    assert await counted(pg, "healthy") == ("ok", 3, 0, 0)
+
+
+async def test_a_schedule_that_breaks_is_given_up_and_nobody_waits_for_it(
+    pg: asyncpg.Connection, clean_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Any) -> None:
+        raise RuntimeError("a defect")
+
+    run = Schedule.from_row
+    monkeypatch.setattr(Schedule, "from_row", lambda row: broken(row) if row["name"] == "s" else run(row))
+    await plant(pg, ago=timedelta(days=1))
+    await plant(pg, "healthy")
+    await run_due(clean_db)
+    assert await counted(pg, "healthy") == ("ok", 3, 0, 0)
+    for _ in range(3):
+        await run_due(clean_db)
+    assert "was begun 3 times" in (await row(pg))["last_error"]
+
+
+async def test_candidates_whose_dedup_key_is_null_are_told_apart_by_their_params(
+    pg: asyncpg.Connection, clean_db: str
+) -> None:
+    await plant(pg, candidates="select null::text as dedup_key, g as ms from generate_series(1, 3) g")
+    await run_due(clean_db)
+    assert await counted(pg) == ("ok", 3, 0, 0)
 
 
 async def test_a_bad_cron_is_never_due_until_it_is_mended(pg: asyncpg.Connection, clean_db: str) -> None:

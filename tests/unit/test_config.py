@@ -20,6 +20,10 @@ BAD = [
     ({"API_HOST": "0.0.0.0"}, "API_OPEN=1"),
     ({"DEMO_LIMIT_FACTOR": "5"}, "PROVIDER_SANDBOX_URL"),
     ({"HEARTBEAT_S": "20"}, "WORKER_LEASE_S"),
+    ({"WORKER_LEASE_S": "inf"}, "WORKER_LEASE_S"),
+    ({"TASK_TIME_LIMIT_S": "inf"}, "TASK_TIME_LIMIT_S"),
+    ({"RATE_WAIT_S": "inf"}, "RATE_WAIT_S"),
+    ({"LOG_RETENTION_MONTHS": "99999999999"}, "LOG_RETENTION_MONTHS"),
     ({"ENVIRONMENT": "prod", "BEAT_EXTRA_FLOWS": "tests.support.flows"}, "unset it when ENVIRONMENT=prod"),
     ({"GRAPH_VERSION": "15"}, "GRAPH_VERSION"),
     ({"GRAPH_APP_ID": "123"}, "GRAPH_APP_ID and GRAPH_APP_SECRET belong together"),
@@ -70,5 +74,5 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_worker_flows_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORKER_FLOWS", " a, b ,")
+    monkeypatch.setenv("WORKER_FLOWS", " a, b ,a,")
     assert load_settings().workers.worker_flows == ("a", "b")

@@ -25,7 +25,7 @@ HELP = "pause flows, and set their slots, priority, attempts, time limit and ret
 RESET = "reset"
 
 LIST = """
-select f.flow, b.paused, b.slots, b.priority, b.max_retries, b.timeout_s, b.retain,
+select f.flow, b.paused, b.slots, b.priority, b.max_retries, b.timeout_s, b.retain::text as retain,
     (select count(*) from scrape_request_log t
         where t.flow = f.flow and t.status = 'PENDING' and t.run_after is null) as ready,
     (select count(*) from scrape_request_log t where t.flow = f.flow and t.status = 'PROCESSING') as running,

@@ -21,9 +21,10 @@ from core.schedules import statements as sql
 from core.schedules.check import problems
 from core.schedules.files import BadFile, Entry, read_entries
 from core.schedules.run import run_schedule
-from core.schedules.schedule import NAMED, Schedule
+from core.schedules.schedule import NAMED, Schedule, ScheduleError
 from scripts.beatctl.cli import FAILED, OK, CommandFailed
 from utils.db import connect
+from utils.json_safe import stored_json
 from utils.redact import redact_text
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ async def show_schedule(arguments: argparse.Namespace) -> int:
         text = await conn.fetchval(sql.SHOW, arguments.name)
     if text is None:
         raise _unknown(arguments.name)
-    print(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
+    print(json.dumps(stored_json(text), indent=2, ensure_ascii=False))
     return OK
 
 
@@ -108,9 +109,9 @@ async def switch_schedules(arguments: argparse.Namespace) -> int:
     """Switch all of them or none."""
     settings = load_settings()
     async with _connected(settings) as conn:
-        schedules = await _stored(conn, arguments.names)
         if arguments.enabled:
-            await _check(settings, schedules, built=True)
+            await _check(settings, await _stored(conn, arguments.names), built=True)
+        await _must_exist(conn, arguments.names)
         async with conn.transaction():
             await conn.executemany(sql.SWITCH, [(name, arguments.enabled) for name in arguments.names])
     print("\n".join(f"{name} is {'enabled' if arguments.enabled else 'disabled'}" for name in arguments.names))
@@ -134,7 +135,7 @@ async def load_schedules(arguments: argparse.Namespace) -> int:
 async def remove_schedules(arguments: argparse.Namespace) -> int:
     """Tasks that they have queued stay."""
     async with _connected(load_settings()) as conn:
-        await _stored(conn, arguments.names)
+        await _must_exist(conn, arguments.names)
         async with conn.transaction():
             await conn.executemany(sql.REMOVE, [(name,) for name in arguments.names])
     print("\n".join(f"{name} is removed" for name in arguments.names))
@@ -143,7 +144,7 @@ async def remove_schedules(arguments: argparse.Namespace) -> int:
 
 def _read(file: str) -> list[Entry]:
     try:
-        return read_entries(Path(file).read_text(encoding="utf-8"))
+        return read_entries(Path(file).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise CommandFailed(f"cannot read {file}: {error.strerror}") from None
     except (BadFile, UnicodeDecodeError) as error:
@@ -159,13 +160,23 @@ async def _connected(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
         await conn.close()
 
 
+async def _must_exist(conn: asyncpg.Connection, names: Sequence[str]) -> None:
+    """One that cannot be read can still be switched off and removed."""
+    for name in names:
+        if not await conn.fetchval(sql.EXISTS, name):
+            raise _unknown(name)
+
+
 async def _stored(conn: asyncpg.Connection, names: Sequence[str]) -> list[Schedule]:
     found = []
     for name in names:
         row = await conn.fetchrow(sql.ONE, name)
         if row is None:
             raise _unknown(name)
-        found.append(Schedule.from_row(row))
+        try:
+            found.append(Schedule.from_row(row))
+        except ScheduleError as error:
+            raise CommandFailed(f"{name}: {error}") from None
     return found
 
 
@@ -191,7 +202,7 @@ def _unknown(name: str) -> CommandFailed:
 
 
 def _at(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+    return "" if moment is None else moment.astimezone(UTC).isoformat(" ", "minutes")[:16]
 
 
 def _plain(value: object) -> str:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import select
 
 from config import Settings, load_settings
 from core.entities.task import ScrapeRequestLog
@@ -43,7 +42,10 @@ def add_verbs(verbs: Verbs) -> None:
     add.add_argument("--account", metavar="ID", help="account to list it under")
     add.add_argument("--key", metavar="KEY", help="idempotency key: a second task with it is not queued")
     add.add_argument(
-        "--expires-in", type=int, metavar="S", help="seconds within which it must start; never expires when left out"
+        "--expires-in",
+        type=_seconds,
+        metavar="S",
+        help="seconds within which it must start; never expires when left out",
     )
     add.set_defaults(run=add_task)
     for verb, run, words in (
@@ -79,15 +81,14 @@ async def add_task(arguments: argparse.Namespace) -> int:
     """Queue one task and print its id."""
     try:
         params = json.loads(arguments.params)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise CommandFailed("--params is no JSON") from None
-    row = {"flow": arguments.flow, "params": params, "priority": arguments.priority, "idempotency_key": arguments.key}
-    expires_in = timedelta(seconds=arguments.expires_in) if arguments.expires_in else None
+    names = {"priority": arguments.priority, "account_id": arguments.account, "idempotency_key": arguments.key}
+    row = {"flow": arguments.flow, "params": params, **names}
+    expires_in = None if arguments.expires_in is None else timedelta(seconds=arguments.expires_in)
     settings = load_settings()
     async with database(settings) as opened, opened.sessions.begin() as session:
-        (result,) = await insert_many(
-            session, _registry(settings), [row], account_id=arguments.account, expires_in=expires_in
-        )
+        (result,) = await insert_many(session, _registry(settings), [row], expires_in=expires_in)
     if result.outcome == REFUSED:
         raise CommandFailed(f"{result.field}: {result.message}")
     print(f"task {result.id} {'is queued' if result.outcome == CREATED else 'has that key already'}")
@@ -119,14 +120,12 @@ async def explain_task(arguments: argparse.Namespace) -> int:
 
 async def list_tasks(arguments: argparse.Namespace) -> int:
     """Newest first."""
-    query = select(ScrapeRequestLog).order_by(ScrapeRequestLog.id.desc()).limit(arguments.limit)
     wanted = {"flow": arguments.flow, "status": arguments.status, "account_id": arguments.account}
-    query = query.filter_by(**{name: value for name, value in wanted.items() if value is not None})
     async with database() as opened, opened.sessions() as session:
-        rows = (await session.scalars(query)).all()
+        rows = await tasks.list_newest(session, arguments.limit, **wanted)
     table = Table("id", "flow", "status", "priority", "attempt", "created", "ended", "error", "params")
     for row in rows:
-        times = [f"{moment:%Y-%m-%d %H:%M:%S}" if moment else "" for moment in (row.created_at, row.scraped_at)]
+        times = [moment.isoformat(" ", "seconds")[:19] if moment else "" for moment in (row.created_at, row.scraped_at)]
         params = json.dumps(row.params, ensure_ascii=False)[:60]
         words = [str(row.id), row.flow, row.status, str(row.priority), str(row.retry_count)]
         table.add_row(*words, *times, row.error_code or "", params)
@@ -159,14 +158,30 @@ async def load_tasks(arguments: argparse.Namespace) -> int:
     counts: Counter[str] = Counter()
     settings = load_settings()
     rows = _with_flow(read_rows(arguments.file, arguments.format), arguments.flow)
-    async with database(settings) as opened:
-        while batch := list(islice(rows, MAX_ROWS)):
-            async with opened.sessions.begin() as session:
-                results = await insert_many(session, _registry(settings), [row for _, row in batch])
-            _name_refused(batch, results, already=counts[REFUSED])
-            counts.update(result.outcome for result in results)
-    print(f"{counts[CREATED]} queued, {counts[EXISTS]} there already, {counts[REFUSED]} refused")
+    try:
+        async with database(settings) as opened:
+            while batch := list(islice(rows, MAX_ROWS)):
+                async with opened.sessions.begin() as session:
+                    results = await insert_many(session, _registry(settings), [row for _, row in batch])
+                _name_refused(batch, results, already=counts[REFUSED])
+                counts.update(result.outcome for result in results)
+    except BaseException:
+        if counts:  # it broke off, and what was queued stays
+            _print_counts(counts)
+        raise
+    _print_counts(counts)
     return FAILED if counts[REFUSED] else OK
+
+
+def _print_counts(counts: Counter[str]) -> None:
+    print(f"{counts[CREATED]} queued, {counts[EXISTS]} there already, {counts[REFUSED]} refused")
+
+
+def _seconds(word: str) -> int:
+    value = int(word)
+    if not 0 < value < 2**31:
+        raise argparse.ArgumentTypeError("must be at least 1, and not more than 68 years")
+    return value
 
 
 def _with_flow(rows: Iterator[tuple[int, Any]], flow: str | None) -> Iterator[tuple[int, Any]]:
