@@ -6,7 +6,8 @@ from scripts.bench.cdn import BROKEN, ODD, SLOW, USUAL
 
 EXPIRED = "expired"
 _BAD = (EXPIRED, EXPIRED, EXPIRED, EXPIRED, BROKEN, SLOW)
-_TURN = 20
+TURN = 20
+"""Numbers after which the bad ones come again."""
 
 
 def clean_kind(number: int) -> str:
@@ -17,10 +18,10 @@ def clean_kind(number: int) -> str:
 def faulty_kind(number: int) -> str:
     """A fifth has expired, a twentieth never comes, a twentieth takes two seconds; of the others, counted by
     themselves, one in ten is odd as in ``clean_kind``: a picture of 1.5 MB costs ten usual ones."""
-    turn, place = divmod(number, _TURN)
+    turn, place = divmod(number, TURN)
     if place < len(_BAD):
         return _BAD[place]
-    return clean_kind(turn * (_TURN - len(_BAD)) + place - len(_BAD))
+    return clean_kind(turn * (TURN - len(_BAD)) + place - len(_BAD))
 
 
 def is_good(number: int) -> bool:
