@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +20,25 @@ SAME_SETTINGS = {"application_name": POOLED_NAME, **UTF8}
 """What each connection through a pooler says of itself, in the server's own words (asyncpg would say 'utf-8'). Before
 every transaction the pooler sets what its client has said otherwise than the one before: a round trip more."""
 
+
+class Uncancelling(asyncpg.Connection):
+    """What goes through a pooler: a statement that nobody waits for any more is given up with its connection.
+
+    The driver would ask the pooler to cancel it, over a connection that is cut off in the middle when its owner ends:
+    PgBouncer 1.18 ends at such a request ("bad client state"), and with it everybody's connections. All callers close
+    the connection in this case anyway.
+    """
+
+    def _cancel_current_command(self, *_: object) -> None:
+        asyncio.get_running_loop().call_soon(self.terminate)  # which completes both
+
+
 POOLED_ARGS = {
     "statement_cache_size": 0,
     "prepared_statement_cache_size": 0,
     "command_timeout": 30,
     "server_settings": SAME_SETTINGS,
+    "connection_class": Uncancelling,
 }
 """What keeps asyncpg clear of named statements, which a transaction pooler cannot carry."""
 
@@ -34,7 +49,13 @@ KEPT_PLANS = {
 _AWAY_STATES = ("08", "53", "57P")
 """SQLSTATE prefixes: connection lost, too many connections, shutting down or starting."""
 
-SINGLE_ARGS = {"statement_cache_size": 0, "command_timeout": 30, "timeout": 10, "server_settings": SAME_SETTINGS}
+SINGLE_ARGS = {
+    "statement_cache_size": 0,
+    "command_timeout": 30,
+    "timeout": 10,
+    "server_settings": SAME_SETTINGS,
+    "connection_class": Uncancelling,
+}
 
 
 def plain_url(url: str) -> str:
@@ -54,7 +75,12 @@ def broke_off(error: DBAPIError) -> bool:
 
 
 async def connect(
-    url: str, *, name: str, command_timeout_s: float | None = 30.0, prepared: bool = False
+    url: str,
+    *,
+    name: str,
+    command_timeout_s: float | None = 30.0,
+    prepared: bool = False,
+    kind: type[asyncpg.Connection] = asyncpg.Connection,
 ) -> asyncpg.Connection:
     """One connection without named statements, so that it works through a pooler as well as direct.
 
@@ -69,13 +95,16 @@ async def connect(
         command_timeout=command_timeout_s,
         timeout=10,
         server_settings=settings,
+        connection_class=kind,
     )
 
 
 async def connect_kept(url: str, *, name: str, direct: bool) -> asyncpg.Connection:
     """A connection that runs the same few statements for as long as it lives: ``direct`` it keeps them prepared and has
     a name of its own, through a pooler neither."""
-    return await connect(url, name=name if direct else POOLED_NAME, prepared=direct)
+    if direct:
+        return await connect(url, name=name, prepared=True)
+    return await connect(url, name=POOLED_NAME, kind=Uncancelling)
 
 
 def within_dates(column: str) -> str:
