@@ -45,6 +45,11 @@ from jsonb_to_recordset(cast(:rows as jsonb))
 where t.platform_post_id = r.platform_post_id and t.comment_id = r.comment_id
   and t.activity_type = r.activity_type and t.platform = r.platform
   and t.actor_profile_id is null and r.actor_profile_id is not null
+  and not exists (
+      select from post_activity_log known
+      where known.platform_post_id = r.platform_post_id and known.comment_id = r.comment_id
+        and known.activity_type = r.activity_type and known.platform = r.platform
+        and known.actor_profile_id = r.actor_profile_id)
 """)
 
 OWNER_HANDLE = text("select handle from instagram_post where shortcode = :shortcode")
