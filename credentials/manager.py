@@ -102,9 +102,19 @@ class CredentialManager(CredentialStore):
         async with self._sessions.begin() as session:
             await session.execute(sql.WORKED, {"id": credential.id})
 
-    async def insert_creds(self, source: str, keys: Mapping[str, object], *, handle: str | None = None) -> int:
+    async def insert_creds(
+        self, source: str, keys: Mapping[str, object], *, handle: str | None = None, said_at: datetime | None = None
+    ) -> int:
         """As the store does; this process sees the new keys at once, others within a second."""
-        credential_id = await super().insert_creds(source, keys, handle=handle)
+        credential_id = await super().insert_creds(source, keys, handle=handle, said_at=said_at)
+        self._drop(source)
+        return credential_id
+
+    async def withdraw(
+        self, source: str, keys: Mapping[str, str], *, reason: str, said_at: datetime | None = None
+    ) -> int | None:
+        """As the store does; this process stops using it at once, others within a second."""
+        credential_id = await super().withdraw(source, keys, reason=reason, said_at=said_at)
         self._drop(source)
         return credential_id
 

@@ -80,6 +80,10 @@ update credential set disabled_till = null, data_access_expired = false, rest_co
 where id = :id
 """)
 
+SAID_AT = text("""
+update credential set credentials = credentials || jsonb_build_object('said_at', cast(:said_at as text)) where id = :id
+""")
+
 RESEAL = text("""
 update credential set credentials = :sealed where id = :id
 """).bindparams(bindparam("sealed", type_=JSONB))

@@ -48,11 +48,14 @@ class CredentialStore:
         self._sessions = sessions
         self._vault = vault
 
-    async def insert_creds(self, source: str, keys: Mapping[str, object], *, handle: str | None = None) -> int:
+    async def insert_creds(
+        self, source: str, keys: Mapping[str, object], *, handle: str | None = None, said_at: datetime | None = None
+    ) -> int:
         """Store a credential, or renew the one of the same identity; returns its id.
 
         Other keys than before end its rest and its expiry; the same keys again change nothing. A credential that an
-        operator disabled stays disabled.
+        operator disabled stays disabled. What was said at ``said_at`` or before changes nothing that was said then or
+        later.
 
         Raises:
             CredentialRefused: unknown source, or a key is missing.
@@ -66,8 +69,11 @@ class CredentialStore:
                 await session.execute(
                     sql.SEAL, {"id": reserved, "handle": kept_handle, "sealed": self.seal(reserved, source, checked)}
                 )
+                await _remember(session, reserved, said_at)
                 return int(reserved)
             row = (await session.execute(sql.LOCK_SAME, same)).one()
+            if _is_older(said_at, row):
+                return int(row.id)
             is_new = self._keys_or_none(row) != checked
             if is_new or kept_handle not in (None, row.handle):
                 await session.execute(
@@ -75,6 +81,25 @@ class CredentialStore:
                 )
             if is_new:
                 await session.execute(sql.REVIVE, {"id": row.id})
+            await _remember(session, row.id, said_at or _said_at(row))
+            return int(row.id)
+
+    async def withdraw(
+        self, source: str, keys: Mapping[str, str], *, reason: str, said_at: datetime | None = None
+    ) -> int | None:
+        """Disable the credential of the same identity until it is replaced; None when there is none.
+
+        ``keys`` need only hold its identity. What was said before what is stored changes nothing.
+        """
+        async with self._sessions.begin() as session:
+            same = {"idempotency_key": idempotency_key(source, keys)}
+            row = (await session.execute(sql.LOCK_SAME, same)).one_or_none()
+            if row is None:
+                return None
+            if not _is_older(said_at, row):
+                refused = {"expired": False, "replaced": UNTIL_REPLACED, "reason": reason}
+                await session.execute(sql.INVALIDATE, {"id": row.id, **refused})
+                await _remember(session, row.id, said_at)
             return int(row.id)
 
     async def stored(
@@ -148,8 +173,25 @@ class CredentialStore:
                     done.unreadable.append(row.id)
                     continue
                 await session.execute(sql.RESEAL, {"id": row.id, "sealed": self.seal(row.id, row.source, keys)})
+                await _remember(session, row.id, _said_at(row))
                 done.resealed += 1
         return rows[-1].id if rows else None
+
+
+async def _remember(session: AsyncSession, credential_id: int, said_at: datetime | None) -> None:
+    if said_at is not None:
+        await session.execute(sql.SAID_AT, {"id": credential_id, "said_at": said_at.astimezone(UTC).isoformat()})
+
+
+def _said_at(row: Any) -> datetime | None:
+    said = row.credentials.get("said_at")
+    return datetime.fromisoformat(said) if said else None
+
+
+def _is_older(said_at: datetime | None, row: Any) -> bool:
+    """Not newer than what the row holds: older, or the same again."""
+    stored = _said_at(row)
+    return said_at is not None and stored is not None and said_at <= stored
 
 
 def _binding(credential_id: int, source: str) -> str:

@@ -19,6 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from core.amqp.backoff import pause_s
+from core.amqp.lenient import carried, read_leniently
 from core.amqp.models import AmqpListener, Refused
 from core.amqp.topology import declare_consumed, error_queue, retry_queue
 from core.runtime import FlowContext
@@ -42,6 +43,7 @@ async def run_listener(listener: AmqpListener, url: str, runtime: Runtime, *, st
 
     Cancelled, it cancels what is being handled and waits for the roll-back; the broker delivers that again.
     """
+    read_leniently()
     consumer = Consumer(listener, runtime, stopping)
     failures = 0
     try:
@@ -175,8 +177,12 @@ class Consumer:
         """Copy, confirmed by the broker, then acknowledge: dying in between repeats the message and loses nothing."""
         copy = aio_pika.Message(
             message.body,
-            headers={**message.headers, **headers},
+            headers=carried(message.headers) | headers,
             content_type=message.content_type,
+            content_encoding=message.content_encoding,
+            type=message.type,
+            app_id=message.app_id,
+            correlation_id=message.correlation_id,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             message_id=message.message_id,
             timestamp=message.timestamp,

@@ -33,6 +33,7 @@ on conflict (platform_post_id, actor_profile_id, comment_id, activity_type, plat
     metrics = excluded.metrics,
     source = excluded.source,
     timestamp = excluded.timestamp
+where (excluded.timestamp < t.timestamp) is not true
 """)
 
 ONE_AT_A_TIME = text("select pg_advisory_xact_lock(hashtextextended('post_activity_log:' || :shortcode, 0))")
@@ -45,6 +46,11 @@ from jsonb_to_recordset(cast(:rows as jsonb))
 where t.platform_post_id = r.platform_post_id and t.comment_id = r.comment_id
   and t.activity_type = r.activity_type and t.platform = r.platform
   and t.actor_profile_id is null and r.actor_profile_id is not null
+  and not exists (
+      select from post_activity_log known
+      where known.platform_post_id = r.platform_post_id and known.comment_id = r.comment_id
+        and known.activity_type = r.activity_type and known.platform = r.platform
+        and known.actor_profile_id = r.actor_profile_id)
 """)
 
 OWNER_HANDLE = text("select handle from instagram_post where shortcode = :shortcode")
@@ -54,7 +60,7 @@ async def upsert_activities(session: AsyncSession, logs: Sequence[ActivityLog]) 
     """Store likes or comments of one post, one row each, and announce each once: all of it, or nothing.
 
     Comments that have a text are announced together as well, for those who judge what is said. What is known is
-    updated, so that this may run twice.
+    updated, so that this may run twice; a page that was fetched earlier changes nothing.
     """
     if not logs:
         return

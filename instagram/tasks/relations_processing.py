@@ -31,13 +31,14 @@ on conflict (source_profile_id, target_profile_id, relationship_type, platform) 
     target_metrics = excluded.target_metrics,
     source = excluded.source,
     timestamp = excluded.timestamp
+where (excluded.timestamp < t.timestamp) is not true
 """)
 
 
 async def upsert_relations(session: AsyncSession, logs: Sequence[RelationshipLog]) -> None:
     """Store relations, one row per pair and type, and announce each of them once: all of it, or nothing.
 
-    A relation that is known is updated, so that this may run twice.
+    A relation that is known is updated, so that this may run twice; a page that was fetched earlier changes nothing.
     """
     if not logs:
         return

@@ -164,6 +164,35 @@ async def test_a_comment_is_one_row_whether_its_author_is_known_by_number_or_not
     assert (row["actor_profile_id"], row["dimensions"]["text"], row["source"]) == ("11", "better", GRAPH)
 
 
+async def test_a_comment_that_stands_twice_already_is_updated_under_the_name_of_its_author(
+    ctx: FlowContext, pg: asyncpg.Connection
+) -> None:
+    await pg.executemany(
+        "insert into post_activity_log"
+        " (activity_type, platform, platform_post_id, actor_profile_id, comment_id, source, timestamp)"
+        " values ('COMMENT', 'INSTAGRAM', 'Cabc', $1, '17', 'lama', '2024-01-01Z')",
+        [(None,), ("5",)],
+    )
+    await store(ctx, Comment("17", "so nice", "5", "lena"))
+    said = {row["actor_profile_id"]: row["source"] for row in await pg.fetch("select * from post_activity_log")}
+    assert said == {None: "lama", "5": JOTUCKER}
+
+
+async def test_a_page_that_was_fetched_earlier_and_stored_later_changes_nothing(
+    ctx: FlowContext, pg: asyncpg.Connection
+) -> None:
+    new, old = (comments_on("Cabc", [Comment("1", said, "11")], _fetched(at)) for said, at in (("new", 2), ("old", 1)))
+    for logs in (new, old, new):
+        async with ctx.runtime.database.sessions() as session:
+            await upsert_activities(session, logs)
+        [row] = await rows(pg)
+        assert row["dimensions"]["text"] == "new"
+
+
+def _fetched(minute: int) -> Payload:
+    return Payload(JOTUCKER, "fetch_post_comments", Asked(), None, NOW.replace(minute=minute))
+
+
 async def test_replies_that_stand_under_a_comment_are_comments_in_its_thread(
     ctx: FlowContext, post: Post, pg: asyncpg.Connection
 ) -> None:
