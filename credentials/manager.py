@@ -86,10 +86,13 @@ class CredentialManager(CredentialStore):
         return latest if till is None else min(till, latest)
 
     async def invalidate(self, credential: Credential, *, reason: str, data_access_expired: bool = False) -> None:
-        """Disable until it is replaced; one that was replaced while the call ran stays usable."""
+        """Disable until it is replaced; one that was replaced while the call ran stays usable.
+
+        A row that this process cannot open is left alone: it may be new keys, and is not picked here anyway.
+        """
         async with self._sessions.begin() as session:
             row = (await session.execute(sql.LOCK, {"id": credential.id})).one_or_none()
-            if row is not None and self._keys_or_none(row) in (None, dict(credential.keys)):
+            if row is not None and self._keys_or_none(row) == dict(credential.keys):
                 refused = {"expired": data_access_expired, "replaced": UNTIL_REPLACED, "reason": reason}
                 await session.execute(sql.INVALIDATE, {"id": credential.id, **refused})
         self._drop(credential.source)
@@ -118,14 +121,15 @@ class CredentialManager(CredentialStore):
         async with self._loading.setdefault(_TOGETHER if handle is None else key, asyncio.Lock()):
             while (latest := self._snapshots.get(key)) is None or latest is known:
                 self._make_room()
-                await self._load([source] if handle is not None else self._wanted(), handle)
+                await self._load([source] if handle is not None else self._wanted(source), handle)
             return latest
 
-    def _wanted(self) -> list[str]:
-        """The sources that are asked for these days: one statement looks at all of them."""
+    def _wanted(self, source: str) -> list[str]:
+        """This source, however long it has waited for its turn, and those that are asked for these days: one statement
+        looks at all of them."""
         oldest = time.monotonic() - _FORGET_S
-        self._asked = {source: asked_at for source, asked_at in self._asked.items() if asked_at > oldest}
-        return sorted(self._asked)
+        self._asked = {one: asked_at for one, asked_at in self._asked.items() if asked_at > oldest}
+        return sorted({source, *self._asked})
 
     async def _load(self, sources: Sequence[str], handle: str | None) -> None:
         """New snapshots, but not of a source about which something was learnt meanwhile."""

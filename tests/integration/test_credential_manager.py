@@ -253,6 +253,16 @@ async def test_keys_that_were_renewed_while_the_old_ones_were_refused_stay_usabl
     assert (await picked(manager, "graphapi")).keys["token"] == "EAArenewedtoken000002"
 
 
+async def test_keys_that_were_renewed_with_a_key_not_yet_on_the_ring_stay_usable(sessions: Database) -> None:
+    behind, ahead = manager_of(sessions, OLD), manager_of(sessions, f"{NEW},{OLD}")
+    await behind.insert_creds("graphapi", GRAPH)
+    old = await picked(behind, "graphapi")
+    await ahead.insert_creds("graphapi", {**GRAPH, "token": "EAArenewedtoken000002"})
+    await behind.invalidate(old, reason="(401, 'no')")
+    assert await behind.pick("graphapi") == Unusable("graphapi", None)
+    assert (await picked(ahead, "graphapi")).keys["token"] == "EAArenewedtoken000002"
+
+
 async def test_a_disabled_credential_is_not_picked_and_new_keys_do_not_enable_it(manager: CredentialManager) -> None:
     credential_id = await manager.insert_creds("graphapi", GRAPH)
     assert await manager.enable(credential_id, enabled=False)
@@ -288,7 +298,16 @@ async def test_a_look_for_one_source_tells_about_all_that_are_asked_for(
     manager._asked["lama"] -= 3600
     monkeypatch.setattr("credentials.manager.CACHE_S", 0.0)
     await manager.pick("graphapi")
-    assert manager._wanted() == ["graphapi"]
+    assert manager._wanted("graphapi") == ["graphapi"]
+
+
+async def test_a_source_that_waited_long_for_its_look_is_looked_at(
+    manager: CredentialManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credential_id = await manager.insert_creds("lama", lama(1))
+    monkeypatch.setattr("credentials.manager._FORGET_S", 0.0)
+    async with asyncio.timeout(5):
+        assert (await picked(manager)).id == credential_id
 
 
 @pytest.mark.parametrize("learnt", ["rest", "invalidate", "insert_creds"])
