@@ -227,9 +227,10 @@ async def test_other_platforms_are_refused_by_name(
     )
 
 
-@pytest.mark.parametrize("handle", ["%20", "@", "nul%00", "x" * 300])
-async def test_an_impossible_handle_is_refused(api: httpx2.AsyncClient, handle: str) -> None:
-    answer = await api.get(path(handle))
+@pytest.mark.parametrize("handle", ["%20", "@", "nul%00", "x" * 300, "%C4%B0" * 200])  # the last one grows by half
+@pytest.mark.parametrize("full", [False, True])
+async def test_an_impossible_handle_is_refused(api: httpx2.AsyncClient, handle: str, full: bool) -> None:
+    answer = await api.get(path(handle), params={"full_refresh": full})
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["path", "handle"]
 
