@@ -419,3 +419,33 @@ async def test_the_list_shows_states_and_masks(manager: CredentialManager, pg: a
     assert [listed[i].state.split(" ")[0] for i in ids] == ["usable", "resting", "refused", "data", "disabled"]
     assert listed[ids[0]].keys == {"x-access-key": "…0000"}
     assert await manager.list("graphapi") == []
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "credentials = '[]'",
+        "credentials = 'null'",
+        """credentials = '"text"'""",
+        """credentials = '{"mask": "text"}'""",
+        """credentials = '{"mask": [1]}'""",
+        """credentials = '{"mask": {"token": 1}}'""",
+        "disabled_till = '20000-01-01'",
+        "disabled_till = 'infinity'",
+        "disabled_till = '-infinity'",
+        "disabled_till = '0044-03-15 BC'",
+        "updated_at = '20000-01-01'",
+    ],
+)
+async def test_a_row_that_somebody_wrote_by_hand_keeps_no_other_from_being_listed_rested_and_rotated(
+    sessions: Database, pg: asyncpg.Connection, odd: str
+) -> None:
+    manager = manager_of(sessions)
+    first, second = [await manager.insert_creds("lama", lama(number)) for number in range(2)]
+    credential = await picked(manager, exclude=[second])
+    await pg.execute(f"update credential set {odd} where id = $1", first)
+    assert [one.id for one in await manager.list()] == [first, second]
+    assert all(isinstance(value, str) for one in await manager.list() for value in one.keys.values())
+    assert (await picked(manager_of(sessions), exclude=[first])).id == second
+    assert await manager.rest(credential, reason="429") > datetime.now(UTC)
+    assert (await manager_of(sessions, f"{NEW},{OLD}").rotate()).resealed >= 1
