@@ -302,7 +302,12 @@ async def test_checks_of_other_platforms_and_sources_are_refused(
 ) -> None:
     other = (await api.get("/token/validate", params=check(own, platform="YOUTUBE"))).json()["status"]
     assert (other["code"], other["message"]) == (400, "Platform not supported - YOUTUBE")
-    assert (await api.get("/token/validate", params=check(own, type="lama"))).status_code == 422
+    for refused in (
+        await api.get("/token/validate", params=check(own, type="lama")),
+        await api.post("/token/validate", json=check(own, type="lama", handle="another")),
+    ):
+        place = "body" if refused.request.method == "POST" else "query"
+        assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, [place, "type"])
     for name in check(own):
         left = {key: value for key, value in check(own).items() if key != name}
         answer = await api.get("/token/validate", params=left)

@@ -264,6 +264,19 @@ async def test_sources_that_hang_are_given_up_before_the_caller_does(
     assert answer.json()["status"]["message"] == "The data sources took longer than 0.3 s"
 
 
+async def test_a_database_that_cannot_be_connected_to_is_not_called_a_slow_source(
+    strict_api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(*_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("core.api.refresh.resolve", lambda _: late)
+    answer = await strict_api.get(path("natgeo"))
+    assert answer.json()["status"] == {
+        "type": "ERROR", "code": 503, "message": "The database cannot be reached, try again later",
+    }  # fmt: skip
+
+
 async def test_without_a_stored_profile_failing_sources_are_no_missing_profile(
     strict_api: httpx2.AsyncClient, sandbox: Sandbox
 ) -> None:
