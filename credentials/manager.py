@@ -135,18 +135,22 @@ class CredentialManager(CredentialStore):
         """New snapshots, but not of a source about which something was learnt meanwhile."""
         began, before = time.monotonic(), dict(self._drops)
         found: dict[str, _Snapshot] = {source: _Snapshot(began) for source in sources}
+        unopened: dict[int, str] = {}
         async with self._sessions.begin() as session:
             for row in await fetch_in(session, sql.LOOK, list(sources), handle, SAMPLE, UNTIL_REPLACED):
                 if row["what"] == "resting":
                     found[row["source"]].resting.append((row["id"], row["disabled_till"]))
-                elif (credential := await self._read(session, row)) is not None:
+                elif (credential := self._read(row, unopened)) is not None:
                     found[row["source"]].usable.append(credential)
+            for row_id, reason in sorted(unopened.items()):  # in one order: others may say it of the same rows
+                await session.execute(sql.SAY, {"id": row_id, "reason": reason})
         for source, snapshot in found.items():
             if self._drops.get(source) == before.get(source):
                 self._snapshots[source, handle] = snapshot
 
-    async def _read(self, session: AsyncSession, row: asyncpg.Record) -> Credential | None:
-        """The row as a credential, opened once per envelope; None, said once in log and row, when that fails."""
+    def _read(self, row: asyncpg.Record, unopened: dict[int, str]) -> Credential | None:
+        """The row as a credential, opened once per envelope; None when that fails: the log says so once, and the reason
+        is added to ``unopened``, for the row."""
         row_id, source, envelope = row["id"], row["source"], row["credentials"]
         self._rest_counts[row_id] = row["rest_count"]
         known = self._opened.get(row_id)
@@ -158,7 +162,7 @@ class CredentialManager(CredentialStore):
             if row_id not in self._unreadable or self._unreadable[row_id] != envelope:
                 self._unreadable[row_id] = envelope
                 logger.bind(credential=row_id, source=source, reason=str(error)).error("credential could not be opened")
-                await session.execute(sql.SAY, {"id": row_id, "reason": str(error)})
+                unopened[row_id] = str(error)
             return None
         self._opened[row_id] = (envelope, credential)
         return credential

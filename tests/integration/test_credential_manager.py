@@ -449,3 +449,13 @@ async def test_a_row_that_somebody_wrote_by_hand_keeps_no_other_from_being_liste
     assert (await picked(manager_of(sessions), exclude=[first])).id == second
     assert await manager.rest(credential, reason="429") > datetime.now(UTC)
     assert (await manager_of(sessions, f"{NEW},{OLD}").rotate()).resealed >= 1
+
+
+async def test_processes_that_cannot_open_the_same_rows_do_not_stand_in_each_others_way(sessions: Database) -> None:
+    owner = manager_of(sessions)
+    for number in range(40):
+        await owner.insert_creds("lama", lama(number))
+    without = [manager_of(sessions, NEW) for _ in range(5)]
+    async with asyncio.timeout(20):
+        assert await asyncio.gather(*(one.pick("lama") for one in without)) == [Unusable("lama", None)] * 5
+    assert all("'old'" in str(one.last_error) for one in await owner.list())
