@@ -102,6 +102,16 @@ async def test_a_token_that_is_missing_or_malformed_is_refused_and_not_repeated(
     assert answer.status_code == 422
 
 
+@pytest.mark.parametrize("way", ["/profiles/INSTAGRAM/byhandle/natgeo/insights/", "/token/validate/", "/heartbeat/"])
+async def test_a_path_with_one_more_slash_is_unknown_and_its_query_not_repeated(
+    api: httpx2.AsyncClient, own: SandboxCredential, way: str
+) -> None:
+    answer = await api.get(way, params={"token": own.credentials["token"]}, headers={"host": "elsewhere.example"})
+    assert answer.status_code == 404
+    assert answer.json()["status"] == {"type": "ERROR", "message": "Not Found", "code": 404}
+    assert own.credentials["token"] not in f"{answer.headers}{answer.text}"
+
+
 async def test_a_token_in_the_query_is_in_no_log_line(
     api: httpx2.AsyncClient, own: SandboxCredential, capfd: pytest.CaptureFixture[str]
 ) -> None:
