@@ -83,7 +83,7 @@ async def test_a_credential_is_added_listed_disabled_and_enabled(beatctl: Run, p
 
 async def test_keys_can_come_from_a_file(beatctl: Run, pg: asyncpg.Connection, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
-    file.write_text(KEYS, encoding="utf-8")
+    file.write_text(KEYS, encoding="utf-8-sig")  # some editors begin a file with a byte order mark
     assert (await beatctl("add", "graphapi", "--file", str(file))).code == 0
     assert await pg.fetchval("select count(*) from credential") == 1
     missing = await beatctl("add", "graphapi", "--file", str(tmp_path / "none.json"))
@@ -108,6 +108,7 @@ async def test_a_rotation_moves_every_row_to_the_new_key(beatctl: Run, pg: async
         (("add", "graphapi"), json.dumps({"token": TOKEN}), 1, "needs user_id"),
         (("add", "graphapi"), f'{{"token": "{TOKEN}', 1, "no JSON"),
         (("add", "graphapi"), json.dumps([TOKEN]), 1, "must be a JSON object with token, user_id"),
+        (("add", "graphapi"), "[" * 100_000, 1, "no JSON"),
         (("add", "graph"), KEYS, 2, "invalid choice"),
         (("disable", "77"), "", 1, "there is no credential 77"),
         (("rotate", "--batch", "0"), "", 1, "at least 1"),

@@ -112,10 +112,11 @@ def _read_keys(source: str, file: Path | None) -> dict[str, Any]:
     if file is None and sys.stdin.isatty():
         return {name: getpass.getpass(f"{name}: ") for name in SOURCES[source].required}
     try:
-        keys = json.loads(sys.stdin.read() if file is None else file.read_text(encoding="utf-8"))
+        text = sys.stdin.read() if file is None else file.read_text(encoding="utf-8")
+        keys = json.loads(text.removeprefix("\ufeff"))
     except OSError as error:
         raise CommandFailed(f"cannot read {file}: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise CommandFailed("the keys are no JSON") from None  # the cause would quote them
     if not isinstance(keys, dict):
         raise CommandFailed(f"the keys must be a JSON object with {', '.join(SOURCES[source].required)}")
