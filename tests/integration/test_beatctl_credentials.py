@@ -15,6 +15,7 @@ import pytest
 
 from credentials.vault import Vault, new_key
 from scripts.beatctl.__main__ import main
+from tests.support.sandbox import Sandbox
 
 TOKEN = "EAAplantedgraphtoken00000001"
 KEYS = json.dumps({"token": TOKEN, "user_id": "17841400000000001"})
@@ -128,3 +129,22 @@ async def test_a_missing_ring_or_database_is_named(beatctl: Run) -> None:
     away = await beatctl("list", PG_URL="postgresql://beat:planted-password@127.0.0.1:1/beat")
     assert (away.code, "PG_URL" in away.err, "planted-password" in away.err) == (1, True, False)
     assert "DEMO_LIMIT_FACTOR" in (await beatctl("list", DEMO_LIMIT_FACTOR="x")).err
+
+
+async def test_a_stored_token_is_tested_and_nothing_changed(
+    beatctl: Run, pg: asyncpg.Connection, sandbox: Sandbox
+) -> None:
+    good = sandbox.credentials["graphapi"][0].credentials["token"]
+    for number, token in enumerate((good, f"{good}:expired", TOKEN), start=1):
+        keys = json.dumps({"token": token, "user_id": str(number)})
+        assert (await beatctl("add", "graphapi", stdin=keys)).code == 0
+    before = await pg.fetch("select * from credential order by id")
+    ran = [await beatctl("test", str(number), PROVIDER_SANDBOX_URL=sandbox.url) for number in range(1, 5)]
+    assert [one.code for one in ran] == [0, 1, 1, 1]
+    said = ("can be used", "Data access expired", "Token is invalid", "there is no enabled credential 4 of graphapi")
+    assert all(words in one.out + one.err for words, one in zip(said, ran, strict=True))
+    await sandbox.fault("graphapi", "server_error")
+    away = await beatctl("test", "1", PROVIDER_SANDBOX_URL=sandbox.url)
+    assert (away.code, "Graph could not be asked" in away.err) == (1, True)
+    assert good not in "".join(one.out + one.err for one in (*ran, away))
+    assert await pg.fetch("select * from credential order by id") == before
