@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import quote, quote_plus
 
 from core.crawler.errors import Malformed, ProviderError
-from utils.json_safe import json_safe
 from utils.redact import MASK, redact_text
 
 PUBLIC_KEYS = frozenset({"user_id", "channel_id", "client_id", "x-rapidapi-host"})
@@ -26,11 +25,11 @@ def secrets_of(keys: Mapping[str, str]) -> list[str]:
 
 
 def scrub_text(text: str, secrets: Iterable[str]) -> str:
-    """The text without these secrets and without anything that looks like one, as text that can be stored and sent; at
-    most 500 characters."""
+    """The text without these secrets and without anything that looks like one, as text that UTF-8 can carry; at most
+    500 characters."""
     for secret in secrets:
         text = text.replace(secret, MASK)
-    return str(json_safe(redact_text(text[: 4 * _LONGEST_TEXT])[:_LONGEST_TEXT]))
+    return redact_text(text[: 4 * _LONGEST_TEXT])[:_LONGEST_TEXT].encode(errors="replace").decode()
 
 
 def scrub_error(error: ProviderError, keys: Mapping[str, str]) -> None:
