@@ -7,7 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from utils.request import OF_CONNECTION
+
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LONGEST, _LONGEST_IN_CLEAR = 4096, 255
 
 
 class CredentialRefused(Exception):
@@ -58,14 +61,17 @@ def checked_keys(source: str, keys: Mapping[str, object]) -> dict[str, str]:
     """The keys as they are stored: text without surrounding space, required headers under their usual names.
 
     Raises:
-        CredentialRefused: unknown source, a key that is missing, or a value that is no plain text.
+        CredentialRefused: unknown source, a key that is missing, or a value that is no plain text or too long.
     """
     rule = _rule(source)
     usual = {name.lower(): name for name in rule.required} if rule.headers else {}
     kept: dict[str, str] = {}
     for name, value in keys.items():
         kept[usual.get(name.lower(), name)] = text = _text(source, name, value)
-        if rule.headers and not (text.isascii() and _HEADER.fullmatch(name)):
+        longest = _LONGEST_IN_CLEAR if rule.public and name == rule.identity else _LONGEST
+        if len(text) > longest:
+            raise CredentialRefused(f"{name} of a {source} credential is longer than {longest} characters")
+        if rule.headers and not _sendable(name, text):
             raise CredentialRefused(f"{name!r} of a {source} credential cannot be sent as a header")
     missing = [name for name in rule.required if not kept.get(name)]
     if missing:
@@ -83,11 +89,10 @@ def idempotency_key(source: str, keys: Mapping[str, str]) -> str:
 
 
 def stored_handle(source: str, handle: str | None) -> str | None:
-    """The handle as it is stored and looked up: without case, but for ids that have one."""
-    if handle is None or not handle.strip():
-        return None
+    """The handle as it is stored and looked up: without @ and case, but for ids that have one."""
+    plain = "" if handle is None else handle.strip().removeprefix("@").strip()
     rule = SOURCES.get(source)
-    return handle.strip() if rule is not None and rule.handle_keeps_case else handle.strip().lower()
+    return (plain if rule is not None and rule.handle_keeps_case else plain.lower()) or None
 
 
 def _rule(source: str) -> SourceKeys:
@@ -95,6 +100,10 @@ def _rule(source: str) -> SourceKeys:
     if rule is None:
         raise CredentialRefused(f"there is no source {source!r}: it is one of {', '.join(SOURCES)}")
     return rule
+
+
+def _sendable(name: str, text: str) -> bool:
+    return text.isascii() and _HEADER.fullmatch(name) is not None and name.lower() not in OF_CONNECTION
 
 
 def _text(source: str, name: str, value: object) -> str:

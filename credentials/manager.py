@@ -86,10 +86,13 @@ class CredentialManager(CredentialStore):
         return latest if till is None else min(till, latest)
 
     async def invalidate(self, credential: Credential, *, reason: str, data_access_expired: bool = False) -> None:
-        """Disable until it is replaced; one that was replaced while the call ran stays usable."""
+        """Disable until it is replaced; one that was replaced while the call ran stays usable.
+
+        A row that this process cannot open is left alone: it may be new keys, and is not picked here anyway.
+        """
         async with self._sessions.begin() as session:
             row = (await session.execute(sql.LOCK, {"id": credential.id})).one_or_none()
-            if row is not None and self._keys_or_none(row) in (None, dict(credential.keys)):
+            if row is not None and self._keys_or_none(row) == dict(credential.keys):
                 refused = {"expired": data_access_expired, "replaced": UNTIL_REPLACED, "reason": reason}
                 await session.execute(sql.INVALIDATE, {"id": credential.id, **refused})
         self._drop(credential.source)
@@ -128,31 +131,36 @@ class CredentialManager(CredentialStore):
         async with self._loading.setdefault(_TOGETHER if handle is None else key, asyncio.Lock()):
             while (latest := self._snapshots.get(key)) is None or latest is known:
                 self._make_room()
-                await self._load([source] if handle is not None else self._wanted(), handle)
+                await self._load([source] if handle is not None else self._wanted(source), handle)
             return latest
 
-    def _wanted(self) -> list[str]:
-        """The sources that are asked for these days: one statement looks at all of them."""
+    def _wanted(self, source: str) -> list[str]:
+        """This source, however long it has waited for its turn, and those that are asked for these days: one statement
+        looks at all of them."""
         oldest = time.monotonic() - _FORGET_S
-        self._asked = {source: asked_at for source, asked_at in self._asked.items() if asked_at > oldest}
-        return sorted(self._asked)
+        self._asked = {one: asked_at for one, asked_at in self._asked.items() if asked_at > oldest}
+        return sorted({source, *self._asked})
 
     async def _load(self, sources: Sequence[str], handle: str | None) -> None:
         """New snapshots, but not of a source about which something was learnt meanwhile."""
         began, before = time.monotonic(), dict(self._drops)
         found: dict[str, _Snapshot] = {source: _Snapshot(began) for source in sources}
+        unopened: dict[int, str] = {}
         async with self._sessions.begin() as session:
             for row in await fetch_in(session, sql.LOOK, list(sources), handle, SAMPLE, UNTIL_REPLACED):
                 if row["what"] == "resting":
                     found[row["source"]].resting.append((row["id"], row["disabled_till"]))
-                elif (credential := await self._read(session, row)) is not None:
+                elif (credential := self._read(row, unopened)) is not None:
                     found[row["source"]].usable.append(credential)
+            for row_id, reason in sorted(unopened.items()):  # in one order: others may say it of the same rows
+                await session.execute(sql.SAY, {"id": row_id, "reason": reason})
         for source, snapshot in found.items():
             if self._drops.get(source) == before.get(source):
                 self._snapshots[source, handle] = snapshot
 
-    async def _read(self, session: AsyncSession, row: asyncpg.Record) -> Credential | None:
-        """The row as a credential, opened once per envelope; None, said once in log and row, when that fails."""
+    def _read(self, row: asyncpg.Record, unopened: dict[int, str]) -> Credential | None:
+        """The row as a credential, opened once per envelope; None when that fails: the log says so once, and the reason
+        is added to ``unopened``, for the row."""
         row_id, source, envelope = row["id"], row["source"], row["credentials"]
         self._rest_counts[row_id] = row["rest_count"]
         known = self._opened.get(row_id)
@@ -164,7 +172,7 @@ class CredentialManager(CredentialStore):
             if row_id not in self._unreadable or self._unreadable[row_id] != envelope:
                 self._unreadable[row_id] = envelope
                 logger.bind(credential=row_id, source=source, reason=str(error)).error("credential could not be opened")
-                await session.execute(sql.SAY, {"id": row_id, "reason": str(error)})
+                unopened[row_id] = str(error)
             return None
         self._opened[row_id] = (envelope, credential)
         return credential

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from utils.db import within_dates
+
 LOOK = """
 select c.* from unnest($1::text[]) s(source) cross join lateral (
     (select 'usable' as what, id, source, handle, credentials, rest_count, null::timestamptz as disabled_till
@@ -20,7 +22,7 @@ select c.* from unnest($1::text[]) s(source) cross join lateral (
 """Of each source ``$1`` (and the handle ``$2``, unless null) at most ``$3`` credentials that can be used, by chance,
 and as many of those that come back by themselves (before ``$4``), soonest first."""
 
-REST = text("""
+REST = text(f"""
 update credential set
     rest_count = rest_count + case when disabled_till > now() then 0 else 1 end,
     disabled_till = greatest(disabled_till, now() + make_interval(secs => coalesce(
@@ -31,8 +33,8 @@ update credential set
     last_error = :reason,
     updated_at = now()
 where id = :id
-returning disabled_till
-""")
+returning {within_dates("disabled_till")} as disabled_till
+""")  # noqa: S608 - constants
 """Rests of one burst count once (the row lock lets the second see the first); a longer rest is never shortened."""
 
 WORKED = text("""
@@ -97,10 +99,11 @@ for update
 
 ENABLE = text("update credential set enabled = :enabled, updated_at = now() where id = :id returning source")
 
-ALL = text("""
+ALL = text(f"""
 select id, source, handle, credentials->'mask' as mask, enabled, data_access_expired, rest_count, last_error,
-       updated_at, case when disabled_till > now() then disabled_till end as disabled_till
+       {within_dates("updated_at")} as updated_at,
+       case when disabled_till > now() then {within_dates("disabled_till")} end as disabled_till
 from credential
 where cast(:source as text) is null or source = :source
 order by source, id
-""").columns(mask=JSONB)
+""").columns(mask=JSONB)  # noqa: S608 - constants

@@ -204,11 +204,17 @@ def _listed(row: Any) -> Listed:
         source=row.source,
         handle=row.handle,
         state=_state(row),
-        keys=row.mask or {},
+        keys=_masks(row.mask),
         rest_count=row.rest_count,
         last_error=row.last_error,
         updated_at=row.updated_at,
     )
+
+
+def _masks(shown: object) -> dict[str, str]:
+    """The masks of an envelope; those of one that Beat did not make are passed over."""
+    found = shown.items() if isinstance(shown, dict) else ()
+    return {name: value for name, value in found if isinstance(value, str)}
 
 
 def _state(row: Any) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, TextIO
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _QUIET = {"sqlalchemy.pool": logging.ERROR, "aiormq": logging.WARNING, "asyncio": logging.WARNING}
 """Libraries that say more than an operator can use, and the least that is let through."""
 
+
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What would end a line or steer the terminal. Fields hold what others sent; messages are Beat's own."""
 
 _inherited: tuple[str, str] | None = None
 
@@ -70,10 +74,14 @@ class _ToLoguru(logging.Handler):
 
 
 def _human_line(record: Record) -> str:
-    fields = " ".join(f"{name}={value}" for name, value in record["extra"].items())
+    fields = _UNSHOWN.sub(_escaped, " ".join(f"{name}={value}" for name, value in record["extra"].items()))
     head = f"{record['time']:%Y-%m-%d %H:%M:%S.%f}"[:-3]
     text = redact_text(f"{head} {record['level'].name:<7} {record['message']} {fields}".rstrip())
     return f"{text}\n{_traceback(record)}"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
 
 
 def _json_line(record: Record) -> str:

@@ -33,6 +33,7 @@ from utils.transport import Incoming, Outgoing, Timeouts, send
 from utils.urls import USER_AGENT, clean, encode_pairs, host_and_port, target, with_params
 
 __all__ = [
+    "OF_CONNECTION",
     "BadRedirect",
     "BodyTooLarge",
     "ConnectFailed",
@@ -48,7 +49,9 @@ __all__ = [
     "Timeouts",
 ]
 
-_OURS = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "x-provider-host"})
+OF_CONNECTION = frozenset(
+    {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "x-provider-host"}
+)
 """Headers that callers cannot set: they belong to the connection."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -236,7 +239,7 @@ def _checked(headers: Mapping[str, str]) -> dict[str, str]:
     checked = {}
     for name, value in headers.items():
         text = str(value).strip(" \t")
-        if not _TOKEN.fullmatch(name) or name.lower() in _OURS:
+        if not _TOKEN.fullmatch(name) or name.lower() in OF_CONNECTION:
             raise ValueError(f"header {name!r} cannot be set")
         if not text.isascii() or not text.replace("\t", " ").isprintable():
             raise ValueError(f"header {name!r} has a value that HTTP cannot carry")

@@ -11,7 +11,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import h11
 from asks.errors import AsksException
@@ -24,6 +24,7 @@ from utils.wire import SilentError, Wire
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _MISREAD: Final = (AsksException, LookupError, ValueError, TypeError, AttributeError, AssertionError)
 _LENGTHS: Final = frozenset({"content-length", "transfer-encoding"})
+_MOST_INTERIM: Final = 10
 _BROKEN: Final = (OSError, h11.ProtocolError, *_MISREAD)
 
 
@@ -169,14 +170,22 @@ class _Request(RequestProcessor):  # type: ignore[misc] # asks publishes no type
     async def _request_io(self, request: Any, body: Any, connection: h11.Connection) -> Incoming:
         """Send and read; cookies, authorisation rounds and redirects are not asks' business."""
         await self._send(request, body, connection)
-        head = await self._recv_event(connection)
-        if not isinstance(head, h11.Response):
-            self._refuse(head)
+        head = await self._read_head(connection)
         headers = _headers(head)
         if _ends_by_closing(head, headers, self.method):
             raise self._failed("a body without length on a connection that stays open")
         body_bytes = await self._read_body(connection)
         return Incoming(head.status_code, headers, body_bytes, _reusable(head, headers, connection))
+
+    async def _read_head(self, connection: h11.Connection) -> h11.Response:
+        """The final response; interim ones, which a server may send unasked, are passed over."""
+        for _ in range(_MOST_INTERIM):
+            head = await self._recv_event(connection)
+            if isinstance(head, h11.Response):
+                return head
+            if not isinstance(head, h11.InformationalResponse):
+                raise self._failed("the connection ended without a response")
+        raise self._failed("interim responses without end")
 
     async def _read_body(self, connection: h11.Connection) -> bytes:
         body = bytearray()
@@ -187,12 +196,6 @@ class _Request(RequestProcessor):  # type: ignore[misc] # asks publishes no type
             if len(body) > self.attempt.limit_bytes:
                 raise BodyTooLarge(self.attempt.limit_bytes, _where(self.attempt))
         return bytes(body)
-
-    def _refuse(self, head: Any) -> NoReturn:
-        """No final response: an interim one (nobody asked for it), or the end of the connection."""
-        if isinstance(head, h11.InformationalResponse):
-            raise self._failed(f"interim response {head.status_code}")
-        raise self._failed("the connection ended without a response")
 
     def _failed(self, reason: str) -> ProtocolFailed:
         return ProtocolFailed(reason, _where(self.attempt))

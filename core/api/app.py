@@ -74,6 +74,7 @@ def create_app(
         openapi_tags=TAGS,
         lifespan=lifespan,
         strict_content_type=False,
+        redirect_slashes=False,  # it would repeat the query, which may hold a token, under any host and without TLS
     )
     for module in (profiles, owners, posts, bulk, tasks, tokens, health, metrics):
         app.include_router(module.router)

@@ -15,6 +15,7 @@ LIMITED = 2
 """``status.code`` of a refusal by Beat's own limits."""
 
 _STRICT = {LIMITED: 429, 190: 401}
+_ERRORS = range(400, 600)
 
 
 class SuccessStatus(BaseModel):
@@ -61,8 +62,10 @@ def done(message: str) -> SuccessStatus:
 
 
 def http_status(code: int, *, strict: bool) -> int:
-    """The HTTP status of a handled error."""
-    return _STRICT.get(code, code) if strict else 200
+    """The HTTP status of a handled error; what a source made up is none, and stands for its failure."""
+    if not strict:
+        return 200
+    return _STRICT.get(code, code if code in _ERRORS else 502)
 
 
 def error_response(

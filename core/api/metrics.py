@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.api.deps import ResourcesDep
-from core.metrics import COUNTED, COUNTS, STORE, Count, Histogram, columns
+from core.metrics import COUNTED, COUNTS, STORE, Count, Histogram, Sample, columns
 from core.queue.holders import HOLDERS, described
 from core.queue.status import DEPTH
 
@@ -54,9 +54,13 @@ GAUGES = {
 
 @dataclass(slots=True)
 class Exposition:
-    """The last answer, kept for some seconds so that many scrapers cost no more than one."""
+    """The last answer, kept for some seconds so that many scrapers cost no more than one.
+
+    ``counts`` are this process's that the database has not taken yet.
+    """
 
     body: bytes = b""
+    counts: list[Sample] = field(default_factory=list)
     made_at: float = -CACHE_S
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -67,8 +71,10 @@ async def metrics(request: Request, resources: ResourcesDep) -> Response:
     kept: Exposition = request.app.state.metrics
     async with kept.lock:
         if time.monotonic() - kept.made_at >= CACHE_S:
+            kept.counts += COUNTS.take()
             async with resources.begin() as session:
-                kept.body = await expose(session)
+                kept.body = await expose(session, kept.counts)
+            kept.counts = []
             kept.made_at = time.monotonic()
     return Response(kept.body, media_type=CONTENT_TYPE_LATEST)
 
@@ -83,11 +89,11 @@ class _Given(Collector):
         return self._metrics
 
 
-async def expose(session: AsyncSession) -> bytes:
-    """Add this process's counts to the others', then render everything."""
-    if taken := COUNTS.take():
+async def expose(session: AsyncSession, counts: Sequence[Sample]) -> bytes:
+    """Add these counts to the others', then render everything."""
+    if counts:
         connection = await session.connection()
-        await connection.exec_driver_sql(STORE, columns(taken))
+        await connection.exec_driver_sql(STORE, columns(counts))
     stored: dict[str, dict[tuple[str, ...], float]] = {}
     for name, labels, value in await session.execute(text("select name, labels, value from beat_metric")):
         stored.setdefault(name, {})[tuple(json.loads(labels))] = value

@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 
 from core.api.deps import Resources, ResourcesDep
 from core.api.envelope import LIMITED, ApiError, done, envelopes
+from core.api.errors import refuse
 from core.api.json_body import JsonRoute
 from core.api.post_view import (
     POSTS,
@@ -106,6 +107,8 @@ async def post_by_type(
 ) -> PostAnswer:
     """One post or story, asked for now from sources that see what anybody may see."""
     reader, kind = _reader_of(platform), post_type.lower()
+    if kind == PostType.STORY and not profile_id.strip():
+        raise refuse("query", "profile_id", message="must not be empty")
     name = "Story" if kind == PostType.STORY else kind
 
     async def refreshed(ctx: FlowContext) -> str | None:

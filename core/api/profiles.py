@@ -32,6 +32,7 @@ from utils.json_safe import storable
 router = APIRouter(tags=["profiles"], route_class=JsonRoute)
 
 NOT_BUILT = frozenset({Platform.YOUTUBE})
+LONGEST_HANDLE = 255
 BY_ID_STALE_AFTER = timedelta(days=7)
 """Callers of the route by profile id are content with a week."""
 
@@ -40,11 +41,13 @@ def clean_handle(handle: str) -> str:
     """A handle as it is stored.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or it is longer than any.
     """
-    cleaned = storable(handle.strip().removeprefix("@").lower())
+    cleaned = storable(handle.strip().removeprefix("@").strip().lower())
     if not cleaned:
         raise ValueError("must not be empty")
+    if len(cleaned) > LONGEST_HANDLE:  # some letters are two in lower case
+        raise ValueError(f"must have at most {LONGEST_HANDLE} characters")
     return str(cleaned)
 
 
@@ -66,7 +69,11 @@ def _blank_is_false(value: object) -> object:
 
 Handle = Annotated[
     str,
-    Path(max_length=255, description="The profile's handle, in any case, with or without @", examples=["natgeo"]),
+    Path(
+        max_length=LONGEST_HANDLE,
+        description="The profile's handle, in any case, with or without @",
+        examples=["natgeo"],
+    ),
     AfterValidator(clean_handle),
 ]
 ProfileId = Annotated[

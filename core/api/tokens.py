@@ -84,16 +84,16 @@ async def validate_token(
     wanted = TokenCheck(
         access_token=access.token, social_user_id=access.user_id, handle=handle, platform=platform, type=source
     )
-    return await _validate(resources, wanted)
+    return await _validate(resources, wanted, "query")
 
 
 @router.post("/token/validate", responses=ERRORS)
 async def validate_token_by_body(resources: ResourcesDep, body: TokenCheck) -> TokenValid:
     """As GET, with everything in the body."""
-    return await _validate(resources, body)
+    return await _validate(resources, body, "body")
 
 
-async def _validate(resources: Resources, wanted: TokenCheck) -> TokenValid:
+async def _validate(resources: Resources, wanted: TokenCheck, place: str) -> TokenValid:
     if wanted.platform.upper() != Platform.INSTAGRAM:
         raise ApiError(400, f"Platform not supported - {wanted.platform}")
     keys = {"token": wanted.access_token, "user_id": wanted.social_user_id}
@@ -112,5 +112,5 @@ async def _validate(resources: Resources, wanted: TokenCheck) -> TokenValid:
     try:
         await ask(resources, key, Budget("token_validate", f"token_validate_per_handle_{handle}"), work, explain)
     except TokenRefused as error:
-        raise refuse("query", error.field, message=str(error)) from error
+        raise refuse(place, error.field, message=str(error)) from error
     return TokenValid(status=done("Token is valid"))

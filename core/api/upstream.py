@@ -76,11 +76,13 @@ async def ask(
         except LimitExceeded as error:
             raise ApiError(LIMITED, LIMITED_MESSAGE) from error
         try:
-            async with asyncio.timeout(RUN_LIMIT_S):
+            async with asyncio.timeout(RUN_LIMIT_S) as clock:
                 return await work(FlowContext(resources.runtime, task_id=None, started_at=utc_now()))
         except ProviderError as error:
             raise explain(error) from error
         except TimeoutError as error:
+            if not clock.expired():  # a connection's, such as the database's
+                raise
             raise Upstream(503, f"The data sources took longer than {RUN_LIMIT_S:g} s") from error
 
     found: T = await resources.flights.run(key, run)

@@ -24,8 +24,8 @@ PATIENCE_S = 60.0
 """How long tasks wait for a database that is away before they are handed back to the queue."""
 
 APART_S = 0.1
-"""Between two statements of a kind while many tasks wait: a statement costs as much as five rows of it, and nobody waits
-for a picture. Tasks that are recorded together are reported together."""
+"""Between two statements of a kind while many tasks wait: a statement costs as much as five rows of it, and nobody
+waits for a picture. Tasks that are recorded together are reported together."""
 
 _PASSING = (*LOST, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 

@@ -25,10 +25,11 @@ def secrets_of(keys: Mapping[str, str]) -> list[str]:
 
 
 def scrub_text(text: str, secrets: Iterable[str]) -> str:
-    """The text without these secrets and without anything that looks like one; at most 500 characters."""
+    """The text without these secrets and without anything that looks like one, as text that UTF-8 can carry; at most
+    500 characters."""
     for secret in secrets:
         text = text.replace(secret, MASK)
-    return redact_text(text[: 4 * _LONGEST_TEXT])[:_LONGEST_TEXT]
+    return redact_text(text[: 4 * _LONGEST_TEXT])[:_LONGEST_TEXT].encode(errors="replace").decode()
 
 
 def scrub_error(error: ProviderError, keys: Mapping[str, str]) -> None:

@@ -102,6 +102,16 @@ async def test_a_token_that_is_missing_or_malformed_is_refused_and_not_repeated(
     assert answer.status_code == 422
 
 
+@pytest.mark.parametrize("way", ["/profiles/INSTAGRAM/byhandle/natgeo/insights/", "/token/validate/", "/heartbeat/"])
+async def test_a_path_with_one_more_slash_is_unknown_and_its_query_not_repeated(
+    api: httpx2.AsyncClient, own: SandboxCredential, way: str
+) -> None:
+    answer = await api.get(way, params={"token": own.credentials["token"]}, headers={"host": "elsewhere.example"})
+    assert answer.status_code == 404
+    assert answer.json()["status"] == {"type": "ERROR", "message": "Not Found", "code": 404}
+    assert own.credentials["token"] not in f"{answer.headers}{answer.text}"
+
+
 async def test_a_token_in_the_query_is_in_no_log_line(
     api: httpx2.AsyncClient, own: SandboxCredential, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -302,7 +312,12 @@ async def test_checks_of_other_platforms_and_sources_are_refused(
 ) -> None:
     other = (await api.get("/token/validate", params=check(own, platform="YOUTUBE"))).json()["status"]
     assert (other["code"], other["message"]) == (400, "Platform not supported - YOUTUBE")
-    assert (await api.get("/token/validate", params=check(own, type="lama"))).status_code == 422
+    for refused in (
+        await api.get("/token/validate", params=check(own, type="lama")),
+        await api.post("/token/validate", json=check(own, type="lama", handle="another")),
+    ):
+        place = "body" if refused.request.method == "POST" else "query"
+        assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, [place, "type"])
     for name in check(own):
         left = {key: value for key, value in check(own).items() if key != name}
         answer = await api.get("/token/validate", params=left)

@@ -173,6 +173,8 @@ async def test_other_platforms_have_no_posts_here(api: httpx2.AsyncClient, path:
         "/posts/instagram/byshortcode/%20?handle=x",
         "/posts/instagram/byshortcode/a?handle=%20",
         "/posts/instagram/a1/a?profile_id=1",
+        "/posts/instagram/story/1?profile_id=",
+        "/posts/instagram/story/1?profile_id=%20",
         "/recent/posts/instagram/byprofileid/1?post_types=video",
     ],
 )

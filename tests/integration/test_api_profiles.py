@@ -227,9 +227,10 @@ async def test_other_platforms_are_refused_by_name(
     )
 
 
-@pytest.mark.parametrize("handle", ["%20", "@", "nul%00", "x" * 300])
-async def test_an_impossible_handle_is_refused(api: httpx2.AsyncClient, handle: str) -> None:
-    answer = await api.get(path(handle))
+@pytest.mark.parametrize("handle", ["%20", "@", "nul%00", "x" * 300, "%C4%B0" * 200])  # the last one grows by half
+@pytest.mark.parametrize("full", [False, True])
+async def test_an_impossible_handle_is_refused(api: httpx2.AsyncClient, handle: str, full: bool) -> None:
+    answer = await api.get(path(handle), params={"full_refresh": full})
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["path", "handle"]
 
@@ -261,6 +262,19 @@ async def test_sources_that_hang_are_given_up_before_the_caller_does(
     answer = await strict_api.get(path(second.handle))
     assert answer.status_code == 503
     assert answer.json()["status"]["message"] == "The data sources took longer than 0.3 s"
+
+
+async def test_a_database_that_cannot_be_connected_to_is_not_called_a_slow_source(
+    strict_api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(*_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("core.api.refresh.resolve", lambda _: late)
+    answer = await strict_api.get(path("natgeo"))
+    assert answer.json()["status"] == {
+        "type": "ERROR", "code": 503, "message": "The database cannot be reached, try again later",
+    }  # fmt: skip
 
 
 async def test_without_a_stored_profile_failing_sources_are_no_missing_profile(

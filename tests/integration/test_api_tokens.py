@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from config import Settings
 from tests.support.api import running_api
 
 SECRET = "EAABsbCS1iHgBA-not-a-real-token"
+LONG = random.Random(7).randbytes(9000).hex()
 GRAPH = {"source": "graphapi", "handle": "NatGeo", "credentials": {"token": SECRET, "user_id": "17841400573960012"}}
 
 
@@ -51,6 +53,7 @@ async def test_the_next_token_of_the_same_user_replaces_the_first(
         ({"source": "graphapi", "credentials": {"token": [SECRET], "user_id": "1"}}, "body.credentials", "token"),
         ({"source": "myspace", "credentials": {"token": SECRET}}, "body.source", "myspace"),
         ({"source": "graphapi", "credentials": SECRET}, "body.credentials", "dictionary"),
+        ({"source": "graphapi", "credentials": {"token": SECRET, "user_id": LONG}}, "body.credentials", "255"),
     ],
 )
 async def test_an_unusable_token_is_refused_with_what_is_missing_and_never_quoted(

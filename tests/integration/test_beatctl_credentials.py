@@ -15,6 +15,7 @@ import pytest
 
 from credentials.vault import Vault, new_key
 from scripts.beatctl.__main__ import main
+from tests.support.sandbox import Sandbox
 
 TOKEN = "EAAplantedgraphtoken00000001"
 KEYS = json.dumps({"token": TOKEN, "user_id": "17841400000000001"})
@@ -83,7 +84,7 @@ async def test_a_credential_is_added_listed_disabled_and_enabled(beatctl: Run, p
 
 async def test_keys_can_come_from_a_file(beatctl: Run, pg: asyncpg.Connection, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
-    file.write_text(KEYS, encoding="utf-8")
+    file.write_text(KEYS, encoding="utf-8-sig")  # some editors begin a file with a byte order mark
     assert (await beatctl("add", "graphapi", "--file", str(file))).code == 0
     assert await pg.fetchval("select count(*) from credential") == 1
     missing = await beatctl("add", "graphapi", "--file", str(tmp_path / "none.json"))
@@ -108,6 +109,7 @@ async def test_a_rotation_moves_every_row_to_the_new_key(beatctl: Run, pg: async
         (("add", "graphapi"), json.dumps({"token": TOKEN}), 1, "needs user_id"),
         (("add", "graphapi"), f'{{"token": "{TOKEN}', 1, "no JSON"),
         (("add", "graphapi"), json.dumps([TOKEN]), 1, "must be a JSON object with token, user_id"),
+        (("add", "graphapi"), "[" * 100_000, 1, "no JSON"),
         (("add", "graph"), KEYS, 2, "invalid choice"),
         (("disable", "77"), "", 1, "there is no credential 77"),
         (("rotate", "--batch", "0"), "", 1, "at least 1"),
@@ -127,3 +129,22 @@ async def test_a_missing_ring_or_database_is_named(beatctl: Run) -> None:
     away = await beatctl("list", PG_URL="postgresql://beat:planted-password@127.0.0.1:1/beat")
     assert (away.code, "PG_URL" in away.err, "planted-password" in away.err) == (1, True, False)
     assert "DEMO_LIMIT_FACTOR" in (await beatctl("list", DEMO_LIMIT_FACTOR="x")).err
+
+
+async def test_a_stored_token_is_tested_and_nothing_changed(
+    beatctl: Run, pg: asyncpg.Connection, sandbox: Sandbox
+) -> None:
+    good = sandbox.credentials["graphapi"][0].credentials["token"]
+    for number, token in enumerate((good, f"{good}:expired", TOKEN), start=1):
+        keys = json.dumps({"token": token, "user_id": str(number)})
+        assert (await beatctl("add", "graphapi", stdin=keys)).code == 0
+    before = await pg.fetch("select * from credential order by id")
+    ran = [await beatctl("test", str(number), PROVIDER_SANDBOX_URL=sandbox.url) for number in range(1, 5)]
+    assert [one.code for one in ran] == [0, 1, 1, 1]
+    said = ("can be used", "Data access expired", "Token is invalid", "there is no enabled credential 4 of graphapi")
+    assert all(words in one.out + one.err for words, one in zip(said, ran, strict=True))
+    await sandbox.fault("graphapi", "server_error")
+    away = await beatctl("test", "1", PROVIDER_SANDBOX_URL=sandbox.url)
+    assert (away.code, "Graph could not be asked" in away.err) == (1, True)
+    assert good not in "".join(one.out + one.err for one in (*ran, away))
+    assert await pg.fetch("select * from credential order by id") == before

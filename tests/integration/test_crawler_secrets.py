@@ -173,3 +173,9 @@ def test_public_keys_may_be_named_and_long_texts_are_cut() -> None:
     secrets = secrets_of({"user_id": "17841400000000001", "token": SECRET})
     assert scrub_text(f"17841400000000001 {SECRET}", secrets) == "17841400000000001 ***"
     assert len(scrub_text("word " * 1000, secrets)) == 500
+
+
+def test_what_is_said_can_be_sent_whatever_the_source_wrote() -> None:
+    error = Malformed("cut \ud83d off\x00 here", path="a\udc00")
+    scrub_error(error, {"x-access-key": SECRET})
+    assert (error.message, error.path, error.args) == ("cut ? off\x00 here", "a?", ("cut ? off\x00 here",))

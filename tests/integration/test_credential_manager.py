@@ -253,6 +253,16 @@ async def test_keys_that_were_renewed_while_the_old_ones_were_refused_stay_usabl
     assert (await picked(manager, "graphapi")).keys["token"] == "EAArenewedtoken000002"
 
 
+async def test_keys_that_were_renewed_with_a_key_not_yet_on_the_ring_stay_usable(sessions: Database) -> None:
+    behind, ahead = manager_of(sessions, OLD), manager_of(sessions, f"{NEW},{OLD}")
+    await behind.insert_creds("graphapi", GRAPH)
+    old = await picked(behind, "graphapi")
+    await ahead.insert_creds("graphapi", {**GRAPH, "token": "EAArenewedtoken000002"})
+    await behind.invalidate(old, reason="(401, 'no')")
+    assert await behind.pick("graphapi") == Unusable("graphapi", None)
+    assert (await picked(ahead, "graphapi")).keys["token"] == "EAArenewedtoken000002"
+
+
 async def test_a_disabled_credential_is_not_picked_and_new_keys_do_not_enable_it(manager: CredentialManager) -> None:
     credential_id = await manager.insert_creds("graphapi", GRAPH)
     assert await manager.enable(credential_id, enabled=False)
@@ -288,7 +298,16 @@ async def test_a_look_for_one_source_tells_about_all_that_are_asked_for(
     manager._asked["lama"] -= 3600
     monkeypatch.setattr("credentials.manager.CACHE_S", 0.0)
     await manager.pick("graphapi")
-    assert manager._wanted() == ["graphapi"]
+    assert manager._wanted("graphapi") == ["graphapi"]
+
+
+async def test_a_source_that_waited_long_for_its_look_is_looked_at(
+    manager: CredentialManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credential_id = await manager.insert_creds("lama", lama(1))
+    monkeypatch.setattr("credentials.manager._FORGET_S", 0.0)
+    async with asyncio.timeout(5):
+        assert (await picked(manager)).id == credential_id
 
 
 @pytest.mark.parametrize("learnt", ["rest", "invalidate", "insert_creds"])
@@ -400,3 +419,43 @@ async def test_the_list_shows_states_and_masks(manager: CredentialManager, pg: a
     assert [listed[i].state.split(" ")[0] for i in ids] == ["usable", "resting", "refused", "data", "disabled"]
     assert listed[ids[0]].keys == {"x-access-key": "…0000"}
     assert await manager.list("graphapi") == []
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "credentials = '[]'",
+        "credentials = 'null'",
+        """credentials = '"text"'""",
+        """credentials = '{"mask": "text"}'""",
+        """credentials = '{"mask": [1]}'""",
+        """credentials = '{"mask": {"token": 1}}'""",
+        "disabled_till = '20000-01-01'",
+        "disabled_till = 'infinity'",
+        "disabled_till = '-infinity'",
+        "disabled_till = '0044-03-15 BC'",
+        "updated_at = '20000-01-01'",
+    ],
+)
+async def test_a_row_that_somebody_wrote_by_hand_keeps_no_other_from_being_listed_rested_and_rotated(
+    sessions: Database, pg: asyncpg.Connection, odd: str
+) -> None:
+    manager = manager_of(sessions)
+    first, second = [await manager.insert_creds("lama", lama(number)) for number in range(2)]
+    credential = await picked(manager, exclude=[second])
+    await pg.execute(f"update credential set {odd} where id = $1", first)
+    assert [one.id for one in await manager.list()] == [first, second]
+    assert all(isinstance(value, str) for one in await manager.list() for value in one.keys.values())
+    assert (await picked(manager_of(sessions), exclude=[first])).id == second
+    assert await manager.rest(credential, reason="429") > datetime.now(UTC)
+    assert (await manager_of(sessions, f"{NEW},{OLD}").rotate()).resealed >= 1
+
+
+async def test_processes_that_cannot_open_the_same_rows_do_not_stand_in_each_others_way(sessions: Database) -> None:
+    owner = manager_of(sessions)
+    for number in range(40):
+        await owner.insert_creds("lama", lama(number))
+    without = [manager_of(sessions, NEW) for _ in range(5)]
+    async with asyncio.timeout(20):
+        assert await asyncio.gather(*(one.pick("lama") for one in without)) == [Unusable("lama", None)] * 5
+    assert all("'old'" in str(one.last_error) for one in await owner.list())

@@ -103,7 +103,7 @@ async def test_the_one_that_holds_back_most_is_in_the_metrics(
     async def exposed() -> dict[str, float]:
         engine = create_async_engine(sqlalchemy_url(clean_db))
         async with AsyncSession(engine) as session:
-            text = (await expose(session)).decode()
+            text = (await expose(session, [])).decode()
         await engine.dispose()
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[0] != "#"}
 

@@ -104,6 +104,17 @@ async def test_gauges_are_those_of_the_database_and_kept_for_some_seconds(
     assert await scrape(api) == seen
 
 
+async def test_counts_outlive_a_database_that_fails(
+    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    COUNTS.add(PROVIDER_REQUESTS, "graphapi", "ok", by=2)
+    with monkeypatch.context() as broken:
+        broken.setattr("core.api.metrics.NOW", "select 1 / 0")
+        assert (await api.get("/metrics")).status_code == 500
+    COUNTS.add(PROVIDER_REQUESTS, "graphapi", "ok")
+    assert value(await scrape(api), "beat_provider_requests_total", source="graphapi", outcome="ok") == 3
+
+
 def test_counts_are_handed_on_once_and_add_up() -> None:
     counts, firsts = Counts(), []
     counts.watch(lambda: firsts.append(1))

@@ -54,10 +54,8 @@ async def ask(url: str, method: str = "GET", **options: object) -> RequestFailed
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "not valid HTTP"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n", "not valid HTTP"),
         (b"HTTP/1.1 200 OK\r\n\r\n{}", "without length"),
-        (
-            b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
-            "interim response 103",
-        ),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n", "without a response|ended"),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20 + http(), "interim responses without end"),
         (http(body=GZIPPED[:-6], Content_Encoding="gzip"), "truncated"),
         (http(body=b"5ecr3t", Content_Encoding="gzip"), "corrupt"),
         (http(body=b"abc", Content_Encoding="br"), "unknown content-encoding"),
@@ -71,6 +69,20 @@ async def test_an_answer_that_is_not_whole_http_is_a_protocol_failure(answer: by
         assert any(part in str(failure) for part in reason.split("|")), str(failure)
         assert f"GET {server.url}?access_token=***" in str(failure).replace("/?", "?")
         await until(lambda: server.open_now == 0)
+
+
+async def test_interim_responses_are_passed_over() -> None:
+    hints = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    async with raw_server(always(hints + http(body=b'{"a":1}'))) as server:
+        client = HttpClient(HttpOptions())
+        try:
+            for _ in range(2):
+                answer = await client.request("GET", server.url)
+                assert (answer.status, answer.json()) == (200, {"a": 1})
+            assert server.connections == 1
+            assert "link" not in answer.headers
+        finally:
+            await client.aclose()
 
 
 async def test_a_reset_is_a_protocol_failure() -> None:

@@ -38,7 +38,17 @@ def test_numbers_are_stored_as_text_and_other_values_are_refused() -> None:
             checked_keys("graphapi", {"token": value, "user_id": "1"})
 
 
-@pytest.mark.parametrize("extra", [{"x-access-key": "schlüssel"}, {"two words": "x"}, {"": "x"}])
+def test_what_is_longer_than_any_key_is_refused() -> None:
+    with pytest.raises(CredentialRefused, match=r"token .* longer than 4096"):
+        checked_keys("graphapi", {"token": "x" * 4097, "user_id": "1"})
+    with pytest.raises(CredentialRefused, match=r"user_id .* longer than 255"):
+        checked_keys("graphapi", {"token": "x", "user_id": "1" * 256})
+    assert checked_keys("graphapi", {"token": "x" * 4096, "user_id": "1" * 255})
+
+
+@pytest.mark.parametrize(
+    "extra", [{"x-access-key": "schlüssel"}, {"two words": "x"}, {"": "x"}, {"Host": "x"}, {"content-length": "1"}]
+)
 def test_what_cannot_be_sent_as_a_header_is_refused(extra: dict[str, str]) -> None:
     with pytest.raises(CredentialRefused, match="cannot be sent as a header"):
         checked_keys("lama", {**GOOD["lama"], **extra})
@@ -69,6 +79,8 @@ def test_a_renewed_token_of_the_same_user_is_the_same_credential() -> None:
     ("source", "handle", "stored"),
     [
         ("graphapi", " Some.Creator ", "some.creator"),
+        ("graphapi", " @Some.Creator", "some.creator"),
+        ("graphapi", "@", None),
         ("ytapi", "UCabcDEF", "UCabcDEF"),
         ("lama", None, None),
         ("lama", " ", None),

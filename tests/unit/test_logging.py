@@ -38,6 +38,14 @@ def test_outside_a_terminal_each_event_is_one_line_of_json_with_its_fields() -> 
     assert (line["event"], line["level"], line["task_id"], line["flow"]) == ("task_done", "INFO", 7, "refresh")
 
 
+def test_a_field_cannot_begin_a_line_of_its_own_or_steer_the_terminal() -> None:
+    stream = io.StringIO()
+    configure("INFO", "human", stream)
+    logger.bind(path="/a\n2026-01-01 ERROR made up \x1b[2J\r\x85\u2028").info("request_served")
+    assert len(stream.getvalue().splitlines()) == 1
+    assert "\x1b" not in stream.getvalue()
+
+
 def test_the_human_form_is_text_with_the_fields_behind_the_event() -> None:
     stream = io.StringIO()
     configure("INFO", "human", stream)

@@ -63,7 +63,7 @@ def test_the_message_is_the_failure_and_not_what_another_source_did_not_find() -
     assert said.message == "The data sources failed: timed out"
 
 
-@pytest.mark.parametrize(("code", "status"), [(2, 429), (190, 401), (404, 404), (503, 503)])
+@pytest.mark.parametrize(("code", "status"), [(2, 429), (190, 401), (404, 404), (503, 503), (999, 502), (200, 502)])
 def test_strict_mode_answers_the_real_status_and_the_other_always_200(code: int, status: int) -> None:
     assert http_status(code, strict=True) == status
     assert http_status(code, strict=False) == 200

@@ -1,4 +1,4 @@
-"""``credentials add|list|disable|enable|rotate|key``. Secrets come from a file or stdin, and are only shown masked."""
+"""``credentials add|list|test|disable|enable|rotate|key``. Secrets come from a file or stdin, and are shown masked."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from scripts.beatctl.cli import FAILED, OK, CommandFailed, database
 if TYPE_CHECKING:
     from scripts.beatctl.cli import Verbs
 
+GRAPH = "graphapi"
 HELP = "credentials of the data providers"
 
 
@@ -38,6 +39,9 @@ def add_verbs(verbs: Verbs) -> None:
     listing = verbs.add_parser("list", help="show credentials, masked")
     listing.add_argument("source", nargs="?", choices=SOURCES, metavar="SOURCE", help="only this source")
     listing.set_defaults(run=list_credentials)
+    check = verbs.add_parser("test", help="ask Graph whether a stored token can be used; nothing is changed")
+    check.add_argument("id", type=int, help="its number in the list")
+    check.set_defaults(run=check_credential)
     for verb, enabled in (("disable", False), ("enable", True)):
         switch = verbs.add_parser(verb, help=f"{verb} a credential")
         switch.add_argument("id", type=int, help="its number in the list")
@@ -65,6 +69,32 @@ async def list_credentials(arguments: argparse.Namespace) -> int:
     """Show what there is."""
     async with _manager() as manager:
         _show(await manager.list(arguments.source))
+    return OK
+
+
+async def check_credential(arguments: argparse.Namespace) -> int:
+    """Say what Graph says of a token; a failure when it cannot be used."""
+    from core.crawler.errors import ProviderError  # noqa: PLC0415 - other verbs start without a client
+    from credentials.runtime import http_options  # noqa: PLC0415
+    from credentials.validator import GraphTokens  # noqa: PLC0415
+    from utils.request import HttpClient  # noqa: PLC0415
+
+    settings = load_settings()
+    async with _manager() as manager:
+        stored = await manager.stored(GRAPH, credential_id=arguments.id)
+    if not stored:
+        raise CommandFailed(f"there is no enabled credential {arguments.id} of {GRAPH} that the ring opens")
+    http, providers = HttpClient(http_options(settings)), settings.providers
+    try:
+        graph = GraphTokens.at_version(http, providers.graph_app_token, providers.graph_version)
+        refused = (await graph.check(stored[0].keys["token"])).as_error()
+    except ProviderError as error:
+        raise CommandFailed(f"Graph could not be asked: {error.message}") from None
+    finally:
+        await http.aclose()
+    if refused is not None:
+        raise CommandFailed(f"credential {arguments.id} cannot be used: {refused.message}")
+    print(f"credential {arguments.id} can be used")
     return OK
 
 
@@ -112,10 +142,11 @@ def _read_keys(source: str, file: Path | None) -> dict[str, Any]:
     if file is None and sys.stdin.isatty():
         return {name: getpass.getpass(f"{name}: ") for name in SOURCES[source].required}
     try:
-        keys = json.loads(sys.stdin.read() if file is None else file.read_text(encoding="utf-8"))
+        text = sys.stdin.read() if file is None else file.read_text(encoding="utf-8")
+        keys = json.loads(text.removeprefix("\ufeff"))
     except OSError as error:
         raise CommandFailed(f"cannot read {file}: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise CommandFailed("the keys are no JSON") from None  # the cause would quote them
     if not isinstance(keys, dict):
         raise CommandFailed(f"the keys must be a JSON object with {', '.join(SOURCES[source].required)}")
