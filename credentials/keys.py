@@ -7,7 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from utils.handles import bare_handle
 from utils.request import OF_CONNECTION
+
+GRAPH = "graphapi"
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LONGEST, _LONGEST_IN_CLEAR = 4096, 255
@@ -35,7 +38,7 @@ class SourceKeys:
 _GATEWAY = SourceKeys(("X-RapidAPI-Key", "X-RapidAPI-Host"), identity="X-RapidAPI-Key", headers=True)
 
 SOURCES: Mapping[str, SourceKeys] = {
-    "graphapi": SourceKeys(("token", "user_id"), identity="user_id", public=True),
+    GRAPH: SourceKeys(("token", "user_id"), identity="user_id", public=True),
     "lama": SourceKeys(("x-access-key",), identity="x-access-key", headers=True),
     "rapidapi-arraybobo": _GATEWAY,
     "rapidapi-jotucker": _GATEWAY,
@@ -90,7 +93,7 @@ def idempotency_key(source: str, keys: Mapping[str, str]) -> str:
 
 def stored_handle(source: str, handle: str | None) -> str | None:
     """The handle as it is stored and looked up: without @ and case, but for ids that have one."""
-    plain = "" if handle is None else handle.strip().removeprefix("@").strip()
+    plain = bare_handle(handle or "")
     rule = SOURCES.get(source)
     return (plain if rule is not None and rule.handle_keeps_case else plain.lower()) or None
 

@@ -22,12 +22,11 @@ from core.amqp.models import Refused
 from core.crawler.provider import Credential
 from core.enums import Platform
 from core.runtime import FlowContext
-from credentials.keys import CredentialRefused
+from credentials.keys import GRAPH, CredentialRefused
 from credentials.manager import CredentialManager
 from credentials.validator import GraphTokens
+from utils.handles import bare_handle
 from utils.times import as_utc
-
-GRAPH = "graphapi"
 
 SOURCES = {"instagram_graph": GRAPH}
 """What the identity service calls the sources whose tokens are stored, and what they are called here."""
@@ -40,7 +39,7 @@ def _instagram(value: str) -> str:
 
 
 def _bare(value: object) -> object:
-    return value.strip().removeprefix("@").strip() if isinstance(value, str) else value
+    return bare_handle(value) if isinstance(value, str) else value
 
 
 def _printable(value: str) -> str:

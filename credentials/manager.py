@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from core.crawler.provider import Credential, Unusable
 from credentials import statements as sql
 from credentials.keys import stored_handle
-from credentials.store import UNTIL_REPLACED, CredentialStore
+from credentials.store import UNTIL_REPLACED, CredentialStore, disable_until_replaced
 from credentials.vault import Vault, VaultError
 from utils.db import fetch_in
 from utils.times import utc_now
@@ -93,8 +93,9 @@ class CredentialManager(CredentialStore):
         async with self._sessions.begin() as session:
             row = (await session.execute(sql.LOCK, {"id": credential.id})).one_or_none()
             if row is not None and self._keys_or_none(row) == dict(credential.keys):
-                refused = {"expired": data_access_expired, "replaced": UNTIL_REPLACED, "reason": reason}
-                await session.execute(sql.INVALIDATE, {"id": credential.id, **refused})
+                await disable_until_replaced(
+                    session, credential.id, reason=reason, data_access_expired=data_access_expired
+                )
         self._drop(credential.source)
 
     async def worked(self, credential: Credential) -> None:

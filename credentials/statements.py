@@ -73,9 +73,12 @@ LOCK_SAME = text("""
 select id, source, handle, credentials from credential where idempotency_key = :idempotency_key for update
 """).columns(credentials=JSONB)
 
-SEAL = text("""
-update credential set credentials = :sealed, handle = coalesce(:handle, handle), updated_at = now() where id = :id
-""").bindparams(bindparam("sealed", type_=JSONB))
+_SEALED = "cast(:sealed as jsonb) || jsonb_strip_nulls(jsonb_build_object('said_at', credentials->'said_at'))"
+"""Other keys, or the same under another lock: what is remembered of them stays."""
+
+SEAL = text(f"""
+update credential set credentials = {_SEALED}, handle = coalesce(:handle, handle), updated_at = now() where id = :id
+""").bindparams(bindparam("sealed", type_=JSONB))  # noqa: S608 - constants
 
 REVIVE = text("""
 update credential set disabled_till = null, data_access_expired = false, rest_count = 0, last_error = null
@@ -86,9 +89,9 @@ SAID_AT = text("""
 update credential set credentials = credentials || jsonb_build_object('said_at', cast(:said_at as text)) where id = :id
 """)
 
-RESEAL = text("""
-update credential set credentials = :sealed where id = :id
-""").bindparams(bindparam("sealed", type_=JSONB))
+RESEAL = text(f"""
+update credential set credentials = {_SEALED} where id = :id
+""").bindparams(bindparam("sealed", type_=JSONB))  # noqa: S608 - constants
 
 NOT_ON_KEY = text("""
 select id, source, credentials from credential

@@ -81,7 +81,7 @@ class CredentialStore:
                 )
             if is_new:
                 await session.execute(sql.REVIVE, {"id": row.id})
-            await _remember(session, row.id, said_at or _said_at(row))
+            await _remember(session, row.id, said_at)
             return int(row.id)
 
     async def withdraw(
@@ -97,8 +97,7 @@ class CredentialStore:
             if row is None:
                 return None
             if not _is_older(said_at, row):
-                refused = {"expired": False, "replaced": UNTIL_REPLACED, "reason": reason}
-                await session.execute(sql.INVALIDATE, {"id": row.id, **refused})
+                await disable_until_replaced(session, row.id, reason=reason)
                 await _remember(session, row.id, said_at)
             return int(row.id)
 
@@ -173,9 +172,16 @@ class CredentialStore:
                     done.unreadable.append(row.id)
                     continue
                 await session.execute(sql.RESEAL, {"id": row.id, "sealed": self.seal(row.id, row.source, keys)})
-                await _remember(session, row.id, _said_at(row))
                 done.resealed += 1
         return rows[-1].id if rows else None
+
+
+async def disable_until_replaced(
+    session: AsyncSession, credential_id: int, *, reason: str, data_access_expired: bool = False
+) -> None:
+    """Only other keys bring it back."""
+    refused = {"expired": data_access_expired, "replaced": UNTIL_REPLACED, "reason": reason}
+    await session.execute(sql.INVALIDATE, {"id": credential_id, **refused})
 
 
 async def _remember(session: AsyncSession, credential_id: int, said_at: datetime | None) -> None:
@@ -184,7 +190,7 @@ async def _remember(session: AsyncSession, credential_id: int, said_at: datetime
 
 
 def _said_at(row: Any) -> datetime | None:
-    said = row.credentials.get("said_at")
+    said = row.credentials.get("said_at") if isinstance(row.credentials, dict) else None
     return datetime.fromisoformat(said) if said else None
 
 

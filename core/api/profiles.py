@@ -27,6 +27,7 @@ from core.api.refresh import STALE_AFTER, Refresh, is_stale, of_handle, of_id, r
 from core.api.upstream import Upstream
 from core.enums import Platform
 from core.flows.scraper import resolve
+from utils.handles import bare_handle
 from utils.json_safe import storable
 
 router = APIRouter(tags=["profiles"], route_class=JsonRoute)
@@ -43,7 +44,7 @@ def clean_handle(handle: str) -> str:
     Raises:
         ValueError: there is none, or it is longer than any.
     """
-    cleaned = storable(handle.strip().removeprefix("@").strip().lower())
+    cleaned = storable(bare_handle(handle).lower())
     if not cleaned:
         raise ValueError("must not be empty")
     if len(cleaned) > LONGEST_HANDLE:  # some letters are two in lower case

@@ -12,6 +12,7 @@ from core.flows.registry import ASSET_POOL, Registry
 from core.flows.scraper import BadTask, built_flow
 from utils.db import within_dates
 from utils.redact import redact_text
+from utils.times import event_time
 
 FACTS = f"""
 select t.id, t.flow, t.status, t.priority, t.retry_count, t.data, t.error_code, t.worker,
@@ -152,7 +153,7 @@ def _waiting(task: Any, capacity: _Capacity, before: int) -> tuple[str, str]:
 
 
 def _at(moment: Any) -> str:
-    return "an unknown time" if moment is None else f"{moment.isoformat(' ', 'seconds')[:19]} UTC"
+    return "an unknown time" if moment is None else f"{event_time(moment)} UTC"
 
 
 def _short(words: str | None) -> str:

@@ -292,12 +292,14 @@ async def test_a_file_of_unknown_length_is_cut_at_the_limit(s3: S3Access, tmp_pa
         assert_nothing_is_left(s3, tmp_path, client)
 
 
+def full(*_: object) -> None:
+    """What a full disk does to whatever writes."""
+    raise OSError(28, "No space left on device")
+
+
 async def test_a_full_disk_puts_the_task_off(
     client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr("core.client.nameless.NamelessFile.append", full)
     with pytest.raises(StoreUnavailable, match=r"SPOOL_FULL: .*No space left"):
         await client.upload(video("middle"))
@@ -307,9 +309,6 @@ async def test_a_full_disk_puts_the_task_off(
 async def test_an_upload_that_cannot_be_noted_is_aborted(
     client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(Marks, "make", full)
     with pytest.raises(StoreUnavailable, match=r"SPOOL_FULL: .*No space left"):
         await client.upload(video("parts"))

@@ -77,10 +77,11 @@ def judge(
     if graph is not None and graph[0] in GRAPH_ERRORS:
         return _by_graph_code(*graph)
     message = _message(status, data)
-    kind = _by_words(status, message) or _by_status(status, message, status_errors)
+    worded = _by_words(status, message)
+    kind = worded or _by_status(status, message, status_errors)
     if kind is None and _says_failed(data):
         kind = NotFoundHere
-    if kind is CredentialInvalid and _is_handed_on(data) and _by_words(status, message) is None:
+    if kind is CredentialInvalid and worded is None and _is_handed_on(data):
         kind = RefusedInside
     return None if kind is None else make(kind, message or f"answered with status {status}", status)
 

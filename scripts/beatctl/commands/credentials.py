@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from config import load_settings
-from credentials.keys import SOURCES
+from credentials.keys import GRAPH, SOURCES
 from credentials.manager import CredentialManager
 from credentials.store import Listed
 from credentials.vault import VARIABLE, Vault, new_key
@@ -25,7 +25,6 @@ from scripts.beatctl.cli import FAILED, OK, CommandFailed, database
 if TYPE_CHECKING:
     from scripts.beatctl.cli import Verbs
 
-GRAPH = "graphapi"
 HELP = "credentials of the data providers"
 
 

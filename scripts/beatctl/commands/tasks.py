@@ -24,6 +24,7 @@ from core.queue.explain import explain
 from scripts.beatctl.cli import FAILED, OK, CommandFailed, database
 from scripts.beatctl.rows import read_rows
 from utils.redact import redact_text
+from utils.times import event_time
 
 if TYPE_CHECKING:
     from scripts.beatctl.cli import Verbs
@@ -125,7 +126,7 @@ async def list_tasks(arguments: argparse.Namespace) -> int:
         rows = await tasks.list_newest(session, arguments.limit, **wanted)
     table = Table("id", "flow", "status", "priority", "attempt", "created", "ended", "error", "params")
     for row in rows:
-        times = [moment.isoformat(" ", "seconds")[:19] if moment else "" for moment in (row.created_at, row.scraped_at)]
+        times = [event_time(moment) or "" for moment in (row.created_at, row.scraped_at)]
         params = json.dumps(row.params, ensure_ascii=False)[:60]
         words = [str(row.id), row.flow, row.status, str(row.priority), str(row.retry_count)]
         table.add_row(*words, *times, row.error_code or "", params)
