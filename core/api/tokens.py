@@ -12,6 +12,7 @@ from core.api.deps import Resources, ResourcesDep, TokenRefused
 from core.api.envelope import Answer, ApiError, done, envelopes
 from core.api.errors import refuse
 from core.api.json_body import JsonRoute
+from core.api.keys import NEEDS_ADMIN, NEEDS_WRITE
 from core.api.owners import said_of
 from core.api.upstream import Budget, ask, meaning
 from core.crawler.errors import CredentialInvalid, ProviderError
@@ -41,7 +42,7 @@ class Token(BaseModel):
     handle: str | None = Field(None, max_length=255, description="The account it belongs to, if it is an account's own")
 
 
-@router.post("/tokens", responses=envelopes(413, 422))
+@router.post("/tokens", responses=envelopes(413, 422), dependencies=[NEEDS_ADMIN])
 async def store_token(resources: ResourcesDep, token: Token) -> Answer:
     """Store a credential; one that is there already is replaced and its rest ends."""
     try:
@@ -70,7 +71,7 @@ class TokenValid(Answer):
 ERRORS = envelopes(400, 401, 422, 429, 500, 502, 503)
 
 
-@router.get("/token/validate", responses=ERRORS)
+@router.get("/token/validate", responses=ERRORS, dependencies=[NEEDS_WRITE])
 async def validate_token(
     resources: ResourcesDep,
     access: Annotated[Access, Depends(access_to_check)],
@@ -87,7 +88,7 @@ async def validate_token(
     return await _validate(resources, wanted, "query")
 
 
-@router.post("/token/validate", responses=ERRORS)
+@router.post("/token/validate", responses=ERRORS, dependencies=[NEEDS_WRITE])
 async def validate_token_by_body(resources: ResourcesDep, body: TokenCheck) -> TokenValid:
     """As GET, with everything in the body."""
     return await _validate(resources, body, "body")
