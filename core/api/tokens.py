@@ -18,6 +18,7 @@ from core.api.upstream import Budget, ask, meaning
 from core.crawler.errors import CredentialInvalid, ProviderError
 from core.enums import Platform
 from core.runtime import FlowContext
+from utils.handles import bare_handle
 
 router = APIRouter(tags=["tokens"], route_class=JsonRoute)
 
@@ -98,7 +99,7 @@ async def _validate(resources: Resources, wanted: TokenCheck, place: str) -> Tok
     if wanted.platform.upper() != Platform.INSTAGRAM:
         raise ApiError(400, f"Platform not supported - {wanted.platform}")
     keys = {"token": wanted.access_token, "user_id": wanted.social_user_id}
-    handle = wanted.handle.strip().removeprefix("@").lower()
+    handle = bare_handle(wanted.handle).lower()
 
     async def work(_: FlowContext) -> None:
         await resources.tokens.check(wanted.type, keys)
