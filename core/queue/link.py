@@ -40,17 +40,15 @@ class Link:
             self._end.close()
 
     def _read(self) -> None:
-        while True:
-            try:
-                message = self._end.recv(MAX_MESSAGE)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:
-                message = b""
-            if not message:
-                self.close()
-                self._on_end()
-                return
+        """One message; the loop calls again while there are more."""
+        try:
+            message = self._end.recv(MAX_MESSAGE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            message = b""
+        if message:
             self._on_words(message.decode().split(" "))
-            if self._end.fileno() == -1:
-                return
+        else:
+            self.close()
+            self._on_end()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from core.queue.plan import ProcessSpec
@@ -57,12 +56,12 @@ class Offers:
                 left -= offer
         return free
 
-    def confirmed(self, running: Callable[[], Counter[str]]) -> list[tuple[str, int]]:
+    def confirmed(self, running: Callable[[], Mapping[str, int]]) -> list[tuple[str, int]]:
         """Leased slots that are enough, as long as no statement is in flight that could claim more; each once."""
         if not self._unconfirmed:
             return []
         used = running()
-        enough = [(flow, share) for flow, share in self._unconfirmed.items() if used[flow] <= share]
+        enough = [(flow, share) for flow, share in self._unconfirmed.items() if used.get(flow, 0) <= share]
         for flow, _ in enough:
             del self._unconfirmed[flow]
         return enough

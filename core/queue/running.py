@@ -89,9 +89,12 @@ class RunningTasks:
         """Whether something is to be reported."""
         return bool(self.done or self.failed or self.freed)
 
-    def used(self) -> Counter[str]:
+    def used(self) -> dict[str, int]:
         """Running tasks per flow."""
-        return Counter(running.claim.flow for running in self._running.values())
+        used: dict[str, int] = {}
+        for running in self._running.values():
+            used[running.claim.flow] = used.get(running.claim.flow, 0) + 1
+        return used
 
     def start(self, claims: Sequence[Claim]) -> None:
         """Run claimed tasks in slots; ``limits`` hold for tasks that start from now on."""
