@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -118,6 +120,26 @@ async def test_a_cut_answer_is_tried_again() -> None:
     async with fake(cut) as (store, _):
         await store.put("k", b"body", ABOUT)
     assert [seen.body for seen in calls] == [b"body"] * 3
+
+
+async def test_a_store_that_stops_taking_a_body_does_not_hold_its_task() -> None:
+    """The session's limit of silence runs only once all of the body is sent."""
+
+    def narrow(info: Any) -> socket.socket:
+        made = socket.socket(*info[:3])
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return made
+
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        connector = aiohttp.TCPConnector(socket_factory=narrow)
+        timeout = aiohttp.ClientTimeout(sock_connect=2, sock_read=0.2)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            store = Store(StoreAccess("b", f"http://127.0.0.1:{deaf.getsockname()[1]}", "AK", "SK"), session)
+            with pytest.raises(StoreUnavailable, match="STORE_DOWN: PUT: too slow"):
+                await asyncio.wait_for(store.put("k", bytes(1 << 20), ABOUT), 5)
 
 
 async def test_an_error_that_comes_in_pieces_is_read_whole() -> None:
