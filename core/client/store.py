@@ -128,7 +128,7 @@ class Store:
             if found is None:
                 return
             verdict, failure = found
-            if verdict is Verdict.NEW_KEYS and not renewed and self._keys.forget():
+            if verdict is Verdict.NEW_KEYS and not renewed and self._keys.forget(keys):
                 renewed = True
             elif verdict in (Verdict.REFUSED, Verdict.NEW_KEYS):
                 break

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -209,6 +209,40 @@ async def test_a_host_whose_keys_ran_out_fetches_new_ones_once(monkeypatch: pyte
         with pytest.raises(StoreRefused):
             await store.put("k", b"body", ABOUT)
     assert len(server.seen) == 2
+
+
+async def test_many_uploads_ask_the_host_for_keys_once_and_once_more_when_they_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    class Host:
+        access_key, secret_key = "AK", "SK"
+
+        def __init__(self, number: int) -> None:
+            self.token = f"token-{number}"
+
+        async def get_frozen_credentials(self) -> Self:
+            return self
+
+    async def host_credentials() -> Host:
+        asked.append(1)
+        await asyncio.sleep(0.05)
+        return Host(len(asked))
+
+    async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        is_old = seen.headers["x-amz-security-token"] == "token-1"
+        writer.write(error(400, "ExpiredToken") if is_old else OK)
+        return True
+
+    monkeypatch.setattr("core.client.keys_of_host._host_credentials", host_credentials)
+    async with raw_server(handle) as server, opened(StoreAccess("b", server.url)) as store:
+        one = asyncio.create_task(store.put("cancelled", b"body", ABOUT))
+        others = [asyncio.create_task(store.put(f"k{number}", b"body", ABOUT)) for number in range(50)]
+        await asyncio.sleep(0.01)
+        one.cancel()
+        await asyncio.gather(*others)
+    assert len(asked) == 2
 
 
 async def test_a_host_without_keys_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
