@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ import pytest
 
 from core.assets.leftovers import clean_up
 from core.client import large
+from core.client.large import LargeUploads
 from core.client.marks import Marks
+from core.client.spool import Body
 from core.client.upload_assets import MediaClient, MediaError, MediaRefused, StoreRefused, StoreUnavailable
 from tests.sandbox.media.bodies import file_of
 from tests.support.media import bucket_env, media_client, wanted
 from tests.support.raw_server import RawServer, Seen, always, http, raw_server, until
 from tests.support.s3 import S3Access
-from utils.object_store import ObjectStore, ObjectStoreFailed
+from utils.object_store import ObjectStore, ObjectStoreFailed, StoreAccess
 
 ROOT = Path(__file__).parents[2]
 MIDDLE, PARTS = file_of("middle", "mp4", video_bytes=2 << 20), file_of("parts", "mp4", video_bytes=18 << 20)
@@ -138,10 +141,40 @@ async def test_an_upload_that_is_cancelled_is_aborted(
     assert_nothing_is_left(s3, tmp_path, client)
 
 
+async def test_the_hosts_keys_are_fetched_anew_once_they_have_run_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        is_old = "Credential=old/" in seen.headers["authorization"]
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "new")
+        error = b"<Error><Code>ExpiredToken</Code><Message>no</Message></Error>"
+        writer.write(http(400, error) if is_old else http(200, b"", ETag='"e"'))
+        return True
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "old")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    body = Body()
+    await body.write(MIDDLE)
+    body.spill(tmp_path)
+    await body.flush()
+    async with raw_server(handle) as server:
+        for keys, kind in (({}, None), ({"access_key": "old", "secret_key": "fixed"}, StoreRefused)):
+            store = ObjectStore(StoreAccess("b", server.url, **keys))
+            uploads = LargeUploads(store, Marks(tmp_path, "b"))
+            with pytest.raises(kind) if kind else nullcontext():
+                await uploads.put("k", body, {}, asyncio.get_running_loop().time() + 20)
+            await store.aclose()
+    body.close()
+    assert len(server.seen) == 3
+    assert server.seen[1].body == MIDDLE
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from core.client.large import LargeUploads
 from core.client.marks import Marks
+from core.client.spool import Body
 Marks(Path(sys.argv[1]), sys.argv[2]).make(sys.argv[3], sys.argv[4])
 os.kill(os.getpid(), signal.SIGKILL)
 """
