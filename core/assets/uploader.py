@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from loguru import logger
 
@@ -21,14 +19,12 @@ from core.client.upload_assets import (
     StoreUnavailable,
     Uploaded,
     UrlExpired,
+    same_file,
 )
 from core.flows.registry import build_registry
 from core.models.params import AssetParams
 from core.queue.bulk import REFUSED
 from utils.times import utc_now
-
-_SIGNATURE = re.compile(r"(?:ccb|edm|efg|oe|oh|_nc_\w+)=")
-"""Parameters of Instagram's CDN that change with each signing, and say nothing of the file."""
 
 
 @dataclass(slots=True)
@@ -125,7 +121,7 @@ class Uploader:
 
 
 def _request(key: AssetKey, params: AssetParams, stored: StoredAsset | None) -> MediaRequest:
-    same = stored if stored and stored.original_url and _same_file(stored.original_url, params.original_url) else None
+    same = stored if stored and stored.original_url and same_file(stored.original_url, params.original_url) else None
     return MediaRequest(
         url=params.original_url,
         platform=key.platform,
@@ -136,25 +132,6 @@ def _request(key: AssetKey, params: AssetParams, stored: StoredAsset | None) -> 
         last_modified=same.last_modified if same else None,
         known_key=stored.asset_url if stored else None,
     )
-
-
-def _same_file(before: str, now: str) -> bool:
-    """Whether two URLs differ in the CDN's host and the signature only: an ETag or a date says nothing of another file,
-    and a date is that of all sizes of a picture."""
-    try:
-        one, other = urlsplit(before), urlsplit(now)
-    except ValueError:
-        return False
-    same_place = _domain(one.netloc) == _domain(other.netloc) and one.path == other.path
-    return len(other.path) > 1 and same_place and _asked_for(one.query) == _asked_for(other.query)
-
-
-def _domain(host: str) -> list[str]:
-    return host.lower().split(".")[-2:]
-
-
-def _asked_for(query: str) -> list[str]:
-    return [pair for pair in query.split("&") if not _SIGNATURE.match(pair)]
 
 
 def _row(key: AssetKey, params: AssetParams, done: Uploaded) -> NewAsset:

@@ -10,6 +10,7 @@ from core.client.errors import (
     UrlExpired,
 )
 from core.client.media import MediaClient, MediaRequest, Uploaded
+from core.client.places import same_file
 
 __all__ = [
     "SPOOL_FULL",
@@ -22,4 +23,5 @@ __all__ = [
     "StoreUnavailable",
     "Uploaded",
     "UrlExpired",
+    "same_file",
 ]

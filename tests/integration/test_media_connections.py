@@ -69,6 +69,24 @@ async def test_a_request_says_nothing_about_who_asks(s3: S3Access, cdn: RawServe
     assert set(conditional) - set(plain) == {"if-none-match", "if-modified-since"}
 
 
+@pytest.mark.parametrize(("leads_to", "says_it"), [("/a.jpg?oh=2", True), ("/stands-in.jpg", False)])
+async def test_what_is_known_of_a_file_is_not_said_of_the_one_it_is_redirected_to(
+    s3: S3Access, leads_to: str, says_it: bool
+) -> None:
+    async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if seen.target == "/a.jpg?oh=1":
+            writer.write(http(302, b"", Location=leads_to))
+        else:
+            writer.write(http(304, b"") if "if-modified-since" in seen.headers else http(200, PICTURE))
+        return True
+
+    known = {"last_modified": "Thu, 09 May 2024 10:00:00 GMT", "known_key": "assets/posts/instagram/CxYz_1-2.jpg"}
+    async with raw_server(handle) as cdn, media_client(s3, cdn.url) as client:
+        found = await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg?oh=1", **known))
+    assert found.not_modified is says_it
+    assert ["if-modified-since" in seen.headers for seen in cdn.seen] == [True, says_it]
+
+
 async def test_cookies_are_not_kept(s3: S3Access) -> None:
     async with raw_server(always(http(200, PICTURE, Set_Cookie="id=1"))) as cdn, media_client(s3, cdn.url) as client:
         for _ in range(2):
