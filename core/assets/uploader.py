@@ -99,11 +99,11 @@ class Uploader:
             logger.bind(key=replaced, error=str(error)).warning("a replaced copy could not be deleted")
 
     async def _refresh(self, platform: str, params: AssetParams, *, story: bool) -> None:
-        if story:
-            young = await self.store.young_story(params.entity_id)
-            owner = None if young is None else story_refresh(*young)
-        else:
+        entity, owner = params.entity_id, None
+        if not story:
             owner = owner_refresh(platform, params)
+        elif (young := await self.store.young_story(entity)) is not None:
+            entity, owner = young[0], story_refresh(*young)  # one refresh brings all stories of the profile
         if owner is None:
             return
         flow, wanted = owner
@@ -112,7 +112,7 @@ class Uploader:
             "flow": flow,
             "platform": platform,
             "params": wanted,
-            "idempotency_key": refresh_key(flow, params.entity_id, now.date()),
+            "idempotency_key": refresh_key(flow, entity, now.date()),
             "expires_at": now + EXPIRES_IN,
         }
         result = await self.store.queue(task)
