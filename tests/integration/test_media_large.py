@@ -348,6 +348,14 @@ async def test_an_upload_that_cannot_be_noted_is_aborted(
     assert_nothing_is_left(s3, tmp_path, client)
 
 
+def test_a_note_that_cannot_be_written_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sorted(Path("/proc/self/fd").iterdir())
+    monkeypatch.setattr("core.client.marks.os.write", full)
+    with pytest.raises(OSError, match="No space left"):
+        Marks(tmp_path, "b").make("assets/k", "u")
+    assert (notes(tmp_path), sorted(Path("/proc/self/fd").iterdir())) == ([], before)
+
+
 async def test_an_upload_that_is_gone_is_no_fault_of_the_task(
     client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
