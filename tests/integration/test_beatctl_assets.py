@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
+from core.enums import Platform
 from scripts.beatctl.bucket import APPLIED, UNSUPPORTED, apply_rules, our_rules
-from scripts.beatctl.missing import url_hash
+from scripts.beatctl.missing import SOURCES, Source, url_hash
+from tests.integration.test_queue_plans import explain, rows_of
 from tests.support.beatctl import Run, runner
 from tests.support.moto import moto_bucket
 from tests.support.s3 import S3Access
@@ -20,9 +22,7 @@ DAY = 86400
 
 
 @pytest.fixture
-def beatctl(
-    program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
+def beatctl(program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     return runner(program_env, monkeypatch, capsys)
 
 
@@ -126,6 +126,36 @@ async def test_small_batches_and_a_limit_bound_what_is_queued(beatctl: Run, pg: 
     assert ran.code == 0
     names = [name for _, name in await queued(pg)]
     assert names == ["0", "1", "2", "3", "4", "P"][:limit]
+
+
+@pytest.mark.parametrize("source", SOURCES[Platform.INSTAGRAM], ids=lambda source: source.name)
+async def test_a_batch_looks_at_so_many_rows_however_rare_those_are_without_a_copy(
+    pg: asyncpg.Connection, source: Source
+) -> None:
+    await pg.execute(
+        """with numbers as (select i::text from generate_series(1, 5000) i),
+        accounts as (insert into instagram_account (profile_id, profile_pic_url)
+            select i, 'https://cdn.example/' || i from numbers),
+        posts as (insert into instagram_post (shortcode, display_url, post_type, publish_time)
+            select i, 'https://cdn.example/' || i, case when $1 then 'story' else 'image' end, now() from numbers)
+        insert into asset (platform, entity_type, entity_id, asset_type, asset_url)
+        select 'INSTAGRAM', kind, i, 'IMAGE', 'assets/' || i from numbers, unnest(array['PROFILE', 'POST']) kind
+        where i <> '5000'""",
+        source.name == "stories",
+    )
+    await pg.execute("analyze instagram_account, instagram_post, asset")
+    statement = source.select
+    for number, name in enumerate((":after", ":size", ":platform"), 1):
+        statement = statement.replace(name, f"${number}")
+    plan = await explain(pg, statement, 0, 100, "INSTAGRAM")
+    media = [scan for scan in plan.scans if str(scan.get("Relation Name")).startswith("instagram_")]
+    assert 0 < sum(map(rows_of, media)) <= 100
+    found, after = [], 0
+    while after is not None:
+        rows = await pg.fetch(statement, after, 700, "INSTAGRAM")
+        found += [row["entity_id"] for row in rows if row["url"]]
+        after = rows[0]["at"]
+    assert found == ["5000"]
 
 
 async def test_a_platform_whose_rows_name_no_media_is_refused(beatctl: Run) -> None:
