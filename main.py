@@ -10,6 +10,7 @@ import uvloop
 from loguru import logger
 
 from config import ConfigError, load_settings
+from core.assets.leftovers import cleaned_up
 from core.flows.registry import build_registry
 from core.queue.direct import require_direct
 from core.queue.plan import plan, plan_listeners
@@ -35,7 +36,8 @@ def main() -> int:
 
     async def run() -> None:
         await require_direct(settings.database.pg_url)
-        await Pool(settings, registry, specs, runtime="credentials.runtime:build_runtime", host=host).run()
+        async with cleaned_up(flow for spec in flows for flow in spec.flows):
+            await Pool(settings, registry, specs, runtime="credentials.runtime:build_runtime", host=host).run()
 
     try:
         uvloop.run(run())
