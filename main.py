@@ -18,6 +18,7 @@ from core.queue.pool import Pool
 from credentials.vault import Vault, VaultError
 from utils.leave import leave
 from utils.logging import configure
+from utils.open_files import allow_open_files
 
 
 def main() -> int:
@@ -32,6 +33,7 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201  logging is not configured yet
         return 2
     configure(settings.general.log_level, settings.general.log_format)
+    allow_open_files()
     host = settings.workers.beat_host_id or socket.gethostname()
 
     async def run() -> None:

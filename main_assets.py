@@ -19,6 +19,7 @@ from credentials.vault import Vault, VaultError
 from utils.cores import usable_cores
 from utils.leave import leave
 from utils.logging import configure
+from utils.open_files import allow_open_files
 
 
 def main() -> int:
@@ -32,6 +33,7 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201  logging is not configured yet
         return 2
     configure(settings.general.log_level, settings.general.log_format)
+    allow_open_files()
     host = settings.workers.beat_host_id or socket.gethostname()
 
     async def run() -> None:

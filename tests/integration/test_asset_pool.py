@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -17,6 +18,7 @@ from tests.support.pool import PATIENCE_S, ROOT, RunningPool, kill, queue_tasks,
 from tests.support.s3 import S3Access
 from tests.support.sandbox import Sandbox
 from tests.support.uploads import asset_env, queue_uploads
+from utils.open_files import MOST
 
 OTHERS = "main.py"
 HOLDERS = """
@@ -164,6 +166,21 @@ async def test_a_store_that_is_away_sends_tasks_back_without_counting_an_attempt
             await asyncio.sleep(0.1)
     assert {(row["status"], row["retry_count"], row["error_code"]) for row in rows} == {("PENDING", 1, "STORE_DOWN")}
     assert await pg.fetchval("select count(*) from scrape_request_log where status = 'FAILED'") == 0
+
+
+@pytest.mark.parametrize("program", [assets, others])
+async def test_whoever_copies_media_may_open_more_files_than_a_shell_lets_it(
+    env: dict[str, str], pg: asyncpg.Connection, program: Callable[..., AbstractAsyncContextManager[RunningPool]]
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        async with program(env):
+            pids = [row["pid"] for row in await pg.fetch("select pid from beat_worker where pid > 0")]
+            limits = {resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert limits == {(MOST if hard == resource.RLIM_INFINITY else min(hard, MOST), hard)}
 
 
 @pytest.mark.parametrize("program", [assets, others])
