@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import ssl
 
 import aiohttp
 
 from core.client.errors import MediaError, MediaRefused, MediaUnavailable
 
+_OWN = frozenset(
+    {
+        socket.EAI_AGAIN,  # no name server answers
+        errno.EADDRNOTAVAIL,
+        errno.EMFILE,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+    }
+)
+"""What is wrong with this host or its way out says nothing of a URL: an outage of minutes must not fail all tasks."""
+
+_OWN_WAIT_S = 30.0
+
 
 def cdn_failure(error: Exception, host: str) -> MediaError:
     """The error that a failed download ends with."""
     if isinstance(error, aiohttp.InvalidURL):
         return MediaRefused("BAD_URL", "not a URL that can be requested")
-    return MediaUnavailable(_code(error), f"{host}: {words(error)}")
+    wait_s = _OWN_WAIT_S if isinstance(error, OSError) and error.errno in _OWN else None
+    return MediaUnavailable(_code(error), f"{host}: {words(error)}", retry_after_s=wait_s)
 
 
 def _code(error: Exception) -> str:
