@@ -312,9 +312,10 @@ class WorkerSettings(_Group):
 class ApiSettings(_Group):
     """The REST API."""
 
-    api_host: str = Field("127.0.0.1", description="Address to listen on; other than loopback only with API_OPEN=1.")
+    api_host: str = Field("127.0.0.1", description="Address to listen on; callers need keys where it is not loopback.")
     api_port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
-    api_open: bool = Field(False, description="Listen beyond loopback although there is no access control.")
+    api_keys: bool = Field(False, description="Ask for keys on loopback too, as behind a proxy of the same host.")
+    api_open: bool = Field(False, description="Ask nobody for a key, wherever the server listens.")
     http_status_mode: Literal["compatible", "strict"] = Field(
         "compatible", description="compatible: handled errors answer HTTP 200; strict: the real status."
     )
@@ -328,10 +329,15 @@ class ApiSettings(_Group):
     LOOPBACK: ClassVar[frozenset[str]] = frozenset({"127.0.0.1", "::1", "localhost"})
 
     @model_validator(mode="after")
-    def _closed_by_default(self) -> "ApiSettings":
-        if self.api_host not in self.LOOPBACK and not self.api_open:
-            raise ValueError("API_HOST is not loopback: set API_OPEN=1 to listen there without access control")
+    def _one_of_them(self) -> "ApiSettings":
+        if self.api_keys and self.api_open:
+            raise ValueError("API_KEYS and API_OPEN contradict each other: set one of them to 0")
         return self
+
+    @property
+    def wants_keys(self) -> bool:
+        """Whether callers must show a key of ``beatctl keys add``."""
+        return self.api_keys or (self.api_host not in self.LOOPBACK and not self.api_open)
 
 
 class SecretSettings(_Group):

@@ -418,6 +418,19 @@ create view connected_account as
 select distinct source, handle from credential where handle is not null and enabled and not data_access_expired;
 
 
+-- Callers of the API ----------------------------------------------------------------------------------------------------
+
+-- Of a key only its SHA-256 is kept.
+create table api_key (
+    name        text primary key check (name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
+    digest      bytea not null unique check (length(digest) = 32),
+    scope       text not null check (scope in ('read', 'write', 'admin')),
+    account_id  text,                               -- null: tasks of all accounts
+    created_at  timestamptz not null default now(),
+    expires_at  timestamptz
+);
+
+
 -- Audit trail and logs --------------------------------------------------------------------------------------------------
 
 create table profile_log (

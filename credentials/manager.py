@@ -69,6 +69,14 @@ class CredentialManager(CredentialStore):
         reopenings = [till for credential_id, till in snapshot.resting if credential_id not in exclude]
         return Unusable(source, min(reopenings, default=None))
 
+    async def usable(self, credential: Credential) -> bool:
+        """Whether the table still says so, now; if not, the next ``pick`` looks too."""
+        async with self._sessions.begin() as session:
+            usable = bool(await session.scalar(sql.USABLE, {"id": credential.id}))
+        if not usable:
+            self._drop(credential.source)
+        return usable
+
     async def rest(self, credential: Credential, *, reason: str, retry_after_s: float | None = None) -> datetime:
         """Rest for what the source said, else 10, 30, 60 minutes by rests in a row; returns when that is over."""
         wait_s = None if retry_after_s is None else min(max(retry_after_s, 1.0), LONGEST_REST_S)

@@ -37,6 +37,11 @@ returning {within_dates("disabled_till")} as disabled_till
 """)  # noqa: S608 - constants
 """Rests of one burst count once (the row lock lets the second see the first); a longer rest is never shortened."""
 
+USABLE = text("""
+select exists (select from credential
+    where id = :id and enabled and not data_access_expired and (disabled_till is null or disabled_till <= now()))
+""")
+
 WORKED = text("""
 update credential set rest_count = 0
 where id = :id and rest_count > 0 and (disabled_till is null or disabled_till <= now())

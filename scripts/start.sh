@@ -63,9 +63,11 @@ setting_of() { # the environment variable $2 of the living process $1
 
 http_status() { # METHOD PATH PORT: the status the server answers with, 000 when it does not
     .venv/bin/python -I - "$1" "http://$address:$3$2" <<'END'
-import sys, urllib.error, urllib.request
+import os, sys, urllib.error, urllib.request
 
 request = urllib.request.Request(sys.argv[2], method=sys.argv[1])
+if key := os.environ.get("API_KEY"):
+    request.add_header("Authorization", "Bearer " + key)
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 try:
     print(opener.open(request, timeout=10).status)
@@ -123,6 +125,10 @@ address=${API_HOST:-127.0.0.1}
 case $address in 0.0.0.0) address=127.0.0.1 ;; :: | ::1) address='[::1]' ;; esac
 .venv/bin/python -m scripts.migrate --check || fail "nothing was stopped: mend the above, or run python -m scripts.migrate"
 .venv/bin/python -m scripts.beatctl credentials list >/dev/null || fail "nothing was stopped: mend the above"
+if .venv/bin/python -c 'from config import load_settings as load; exit(not load().api.wants_keys)'; then
+    .venv/bin/python -m scripts.beatctl keys test --scope admin <<<"${API_KEY:-}" >/dev/null ||
+        fail "nothing was stopped: set API_KEY in .env.$environment to a key of 'beatctl keys add deploy --scope admin'"
+fi
 others=$(strays)
 [ -z "$others" ] || fail "nothing was stopped: these run without a pid file, stop them first: ${others//$'\n'/, }"
 

@@ -9,6 +9,7 @@ from config import Settings
 from core.api import bulk, errors, health, metrics, owners, posts, profiles, tasks, tokens
 from core.api.boundary import Boundary
 from core.api.deps import Resources, TokenStore
+from core.api.key_ring import KeyRing
 from core.flows.registry import build_registry
 from core.runtime import Runtime
 from utils.rate_limit import RateLimiter, redis_client
@@ -55,6 +56,7 @@ def create_app(
             redis=redis,
             limiter=RateLimiter(redis, prefix=LIMIT_PREFIX),
             tokens=token_store(runtime),
+            keys=KeyRing(runtime.database),
             schema_version=schema_version,
             heartbeat=settings.api.heartbeat,
         )

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from core.api.deps import ResourcesDep
 from core.api.envelope import Answer, done, envelopes
 from core.api.errors import refuse
+from core.api.keys import Writer
 from core.queue.bulk import CREATED, EXISTS, MAX_ROWS, REFUSED, BulkRow, RowResult, insert_many, parse_rows
 
 router = APIRouter(tags=["tasks"])
@@ -70,13 +71,17 @@ class BulkCreated(Answer):
 async def create_tasks(
     request: Request,
     resources: ResourcesDep,
+    caller: Writer,
     x_bb_account_id: Annotated[str | None, Header(max_length=255, description="Account of rows that name none")] = None,
 ) -> BulkCreated:
     """Queue up to 10,000 tasks in one transaction. A bad row is refused by name and does not stop the others."""
+    account_id = caller.account(x_bb_account_id)
     rows = await _rows(request)
+    for row in rows:
+        caller.account(row.get("account_id") if isinstance(row, dict) else None)
     async with resources.begin() as session:
         results = await insert_many(
-            session, resources.registry, rows, account_id=x_bb_account_id, expires_in=timedelta(hours=1)
+            session, resources.registry, rows, account_id=account_id, expires_in=timedelta(hours=1)
         )
     counts = Counter(result.outcome for result in results)
     return BulkCreated(

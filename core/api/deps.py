@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from redis.asyncio import Redis
 
 from config import Settings
+from core.api.key_ring import KeyRing
 from core.api.single_flight import SingleFlight
 from core.flows.registry import Registry
 from core.runtime import Runtime
@@ -52,6 +53,7 @@ class Resources:
     redis: Redis
     limiter: RateLimiter
     tokens: TokenStore
+    keys: KeyRing
     schema_version: int | None
     heartbeat: bool = False
     flights: SingleFlight[Any] = field(default_factory=SingleFlight)

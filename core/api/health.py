@@ -10,6 +10,7 @@ from core.api.checks import Check, look
 from core.api.deps import ResourcesDep
 from core.api.envelope import Answer, ErrorAnswer, ErrorStatus, done
 from core.api.json_body import JsonRoute
+from core.api.keys import NEEDS_ADMIN
 
 router = APIRouter(tags=["health"], route_class=JsonRoute)
 
@@ -36,7 +37,7 @@ async def heartbeat(resources: ResourcesDep) -> Response:
     return _beat(on=resources.heartbeat)
 
 
-@router.put("/heartbeat", response_class=Response, responses=_BEATS)
+@router.put("/heartbeat", response_class=Response, responses=_BEATS, dependencies=[NEEDS_ADMIN])
 async def set_heartbeat(
     resources: ResourcesDep, beat: Annotated[bool, Query(description="Whether to get requests", examples=[True])]
 ) -> Response:

@@ -21,6 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.api.deps import ResourcesDep
+from core.api.keys import NEEDS_READ
 from core.metrics import COUNTED, COUNTS, STORE, Count, Histogram, Sample, columns
 from core.queue.holders import HOLDERS, described
 from core.queue.status import DEPTH
@@ -65,7 +66,7 @@ class Exposition:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, dependencies=[NEEDS_READ])
 async def metrics(request: Request, resources: ResourcesDep) -> Response:
     """Counters, histograms and gauges in the text format of Prometheus; at most 5 s old."""
     kept: Exposition = request.app.state.metrics

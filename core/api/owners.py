@@ -8,6 +8,7 @@ from core.api.access import Access, AccessBody, given_access
 from core.api.deps import Resources, ResourcesDep
 from core.api.envelope import ApiError, done, envelopes
 from core.api.json_body import JsonRoute
+from core.api.keys import NEEDS_WRITE
 from core.api.owner_view import OWNERS, OwnAudience, OwnAudienceAnswer, OwnerReader, OwnProfile, OwnProfileAnswer
 from core.api.profiles import Handle, PlatformWord
 from core.api.upstream import Budget, ask, kinds_of, meaning
@@ -24,7 +25,7 @@ from core.enums import Platform
 from core.flows.scraper import resolve
 from core.runtime import FlowContext
 
-router = APIRouter(tags=["profiles"], route_class=JsonRoute)
+router = APIRouter(tags=["profiles"], route_class=JsonRoute, dependencies=[NEEDS_WRITE])
 
 INSIGHTS = "/profiles/{platform}/byhandle/{handle}/insights"
 AUDIENCE = "/profiles/{platform}/byhandle/{handle}/audienceinsights"

@@ -11,6 +11,7 @@ from core.api.deps import Resources, ResourcesDep
 from core.api.envelope import LIMITED, ApiError, done, envelopes
 from core.api.errors import refuse
 from core.api.json_body import JsonRoute
+from core.api.keys import NEEDS_READ
 from core.api.post_view import (
     POSTS,
     PostAnswer,
@@ -28,7 +29,7 @@ from core.flows.scraper import resolve
 from core.runtime import FlowContext
 from utils.json_safe import storable
 
-router = APIRouter(tags=["posts"], route_class=JsonRoute)
+router = APIRouter(tags=["posts"], route_class=JsonRoute, dependencies=[NEEDS_READ])
 
 
 def _clean_types(given: list[str]) -> list[str]:

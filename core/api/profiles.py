@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.api.deps import Resources, ResourcesDep
 from core.api.envelope import ApiError, done, envelopes
 from core.api.json_body import JsonRoute
+from core.api.key_ring import WRITE
+from core.api.keys import NEEDS_READ, Reader
 from core.api.profile_view import (
     PROFILE_ROUTES,
     InstagramProfile,
@@ -30,7 +32,7 @@ from core.flows.scraper import resolve
 from utils.handles import bare_handle
 from utils.json_safe import storable
 
-router = APIRouter(tags=["profiles"], route_class=JsonRoute)
+router = APIRouter(tags=["profiles"], route_class=JsonRoute, dependencies=[NEEDS_READ])
 
 NOT_BUILT = frozenset({Platform.YOUTUBE})
 LONGEST_HANDLE = 255
@@ -102,6 +104,7 @@ ForceRefresh = Annotated[
 )
 async def profile_by_handle(
     resources: ResourcesDep,
+    caller: Reader,
     platform: PlatformWord,
     handle: Handle,
     full_refresh: FullRefresh = False,
@@ -111,6 +114,8 @@ async def profile_by_handle(
 
     When the data sources fail and a profile is stored, that one is answered with `"stale": true` beside `status`.
     """
+    if full_refresh or force_refresh:
+        caller.demand(WRITE)
     route = _route_of(platform)
     reader = _reader_of(route)
     wanted = Wanted(of_handle(route, handle, full=full_refresh), lambda session: reader.find(session, handle))

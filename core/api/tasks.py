@@ -11,6 +11,7 @@ from core.api.deps import ResourcesDep
 from core.api.envelope import ApiError, done, envelopes
 from core.api.errors import refuse
 from core.api.json_body import JsonRoute
+from core.api.keys import Reader, Writer
 from core.api.task_models import (
     AccountTask,
     ScrapeRequest,
@@ -45,6 +46,7 @@ ListSize = Annotated[int, Query(ge=1, le=1000, description="At most so many task
 @router.post("/scrape_request_log/flow/{flow}", responses=envelopes(409, 413, 422, 501))
 async def create_task(
     resources: ResourcesDep,
+    caller: Writer,
     flow: FlowName,
     body: ScrapeRequest,
     x_bb_account_id: AccountHeader = None,
@@ -56,7 +58,7 @@ async def create_task(
         flow=found.name,
         platform=body.platform,
         params=_params_of(found, body.params),
-        account_id=x_bb_account_id,
+        account_id=caller.account(x_bb_account_id),
         priority=body.priority,
         reason=body.reason,
         expires_at=body.expires_at,
@@ -71,11 +73,12 @@ async def create_task(
 
 
 @router.post("/scrape_request_log/flow/update/{scrape_id}", responses=envelopes(404, 409, 413, 422))
-async def update_task(resources: ResourcesDep, scrape_id: TaskId, body: TaskUpdate) -> TaskUpdated:
+async def update_task(resources: ResourcesDep, caller: Writer, scrape_id: TaskId, body: TaskUpdate) -> TaskUpdated:
     """Queue a task again (PENDING) or end it; a running one loses its worker, which cancels it."""
     try:
         async with resources.begin() as session:
             row = await tasks.get(session, scrape_id)
+            row = row if row is not None and caller.sees(row.account_id) else None
             if row is not None:
                 _check_same(body, row.flow, row.platform)
                 row = await tasks.update(session, scrape_id, body.status, body.retry_count)
@@ -87,18 +90,21 @@ async def update_task(resources: ResourcesDep, scrape_id: TaskId, body: TaskUpda
 
 
 @router.get("/scrape_request_log/flow/{scrape_id}", responses=envelopes(404, 422))
-async def get_task(resources: ResourcesDep, scrape_id: TaskId) -> TaskAnswer:
+async def get_task(resources: ResourcesDep, caller: Reader, scrape_id: TaskId) -> TaskAnswer:
     """One task as it is now."""
     async with resources.begin() as session:
         row = await tasks.get(session, scrape_id)
-    if row is None:
+    if row is None or not caller.sees(row.account_id):
         raise ApiError(404, f"scrape log not found for scrape_id - {scrape_id}")
     return TaskAnswer(status=done("Scrape Log Data Retrieved"), post=Task.of(row))
 
 
 @router.get("/list_scrape_data/{account_id}", responses=envelopes(422))
-async def list_tasks(resources: ResourcesDep, account_id: ListedAccount, size: ListSize = 10) -> TaskList:
+async def list_tasks(
+    resources: ResourcesDep, caller: Reader, account_id: ListedAccount, size: ListSize = 10
+) -> TaskList:
     """The newest tasks of an account; the answer has no envelope."""
+    caller.account(account_id)
     async with resources.begin() as session:
         rows = await tasks.list_for_account(session, account_id, size)
     return TaskList(account_id=account_id, scrape_list=[AccountTask.of(row) for row in rows])

@@ -12,11 +12,13 @@ from core.api.deps import Resources, ResourcesDep, TokenRefused
 from core.api.envelope import Answer, ApiError, done, envelopes
 from core.api.errors import refuse
 from core.api.json_body import JsonRoute
+from core.api.keys import NEEDS_ADMIN, NEEDS_WRITE
 from core.api.owners import said_of
 from core.api.upstream import Budget, ask, meaning
 from core.crawler.errors import CredentialInvalid, ProviderError
 from core.enums import Platform
 from core.runtime import FlowContext
+from utils.handles import bare_handle
 
 router = APIRouter(tags=["tokens"], route_class=JsonRoute)
 
@@ -41,7 +43,7 @@ class Token(BaseModel):
     handle: str | None = Field(None, max_length=255, description="The account it belongs to, if it is an account's own")
 
 
-@router.post("/tokens", responses=envelopes(413, 422))
+@router.post("/tokens", responses=envelopes(413, 422), dependencies=[NEEDS_ADMIN])
 async def store_token(resources: ResourcesDep, token: Token) -> Answer:
     """Store a credential; one that is there already is replaced and its rest ends."""
     try:
@@ -70,7 +72,7 @@ class TokenValid(Answer):
 ERRORS = envelopes(400, 401, 422, 429, 500, 502, 503)
 
 
-@router.get("/token/validate", responses=ERRORS)
+@router.get("/token/validate", responses=ERRORS, dependencies=[NEEDS_WRITE])
 async def validate_token(
     resources: ResourcesDep,
     access: Annotated[Access, Depends(access_to_check)],
@@ -87,7 +89,7 @@ async def validate_token(
     return await _validate(resources, wanted, "query")
 
 
-@router.post("/token/validate", responses=ERRORS)
+@router.post("/token/validate", responses=ERRORS, dependencies=[NEEDS_WRITE])
 async def validate_token_by_body(resources: ResourcesDep, body: TokenCheck) -> TokenValid:
     """As GET, with everything in the body."""
     return await _validate(resources, body, "body")
@@ -97,7 +99,7 @@ async def _validate(resources: Resources, wanted: TokenCheck, place: str) -> Tok
     if wanted.platform.upper() != Platform.INSTAGRAM:
         raise ApiError(400, f"Platform not supported - {wanted.platform}")
     keys = {"token": wanted.access_token, "user_id": wanted.social_user_id}
-    handle = wanted.handle.strip().removeprefix("@").lower()
+    handle = bare_handle(wanted.handle).lower()
 
     async def work(_: FlowContext) -> None:
         await resources.tokens.check(wanted.type, keys)

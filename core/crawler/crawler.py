@@ -40,6 +40,9 @@ Admission = Callable[[Credential, str, Asked], Awaitable[None]]
 CREDENTIALS_PER_SOURCE = 3
 """So many credentials of a source are tried before the next source is."""
 
+SOON_S = 0.05
+"""After a longer wait for a rate window the credential is looked at once more."""
+
 
 @dataclass(slots=True)
 class _Ask(Generic[T]):
@@ -130,7 +133,10 @@ class Crawler:
                 break
             tried.append(credential.id)
             try:
-                await self._wait_for_limits(source, credential, ask)
+                waited = await self._wait_for_limits(source, credential, ask)
+                if waited and not await self._credentials.usable(credential):
+                    tried.pop()  # a pick leaves it out by itself, and knows until when
+                    continue
                 await self._admit(credential, ask)
                 return await self._use(credential, ask, turn)
             except ProviderError as error:
@@ -141,10 +147,11 @@ class Crawler:
             return None
         raise of_credentials(errors)
 
-    async def _wait_for_limits(self, source: str, credential: Credential, ask: _Ask[T]) -> None:
+    async def _wait_for_limits(self, source: str, credential: Credential, ask: _Ask[T]) -> bool:
+        """Whether it took so long that the credential may have been put to rest."""
         needed = levels(self.table.providers[source], credential)
         if not needed:
-            return
+            return False
         began = time.monotonic()
         try:
             await self._limiter.acquire(needed, max_wait_s=ask.wait_left_s)
@@ -154,7 +161,9 @@ class Crawler:
             _note(source, ask, error, credential)
             raise error from full
         finally:
-            ask.wait_left_s = max(0.0, ask.wait_left_s - (time.monotonic() - began))
+            waited_s = time.monotonic() - began
+            ask.wait_left_s = max(0.0, ask.wait_left_s - waited_s)
+        return waited_s > SOON_S
 
     async def _admit(self, credential: Credential, ask: _Ask[T]) -> None:
         if self.admission is None:

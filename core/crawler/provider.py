@@ -41,6 +41,9 @@ class CredentialSource(Protocol):
     ) -> Credential | Unusable:
         """A random usable credential of the source (of that handle, when given), none of ``exclude``."""
 
+    async def usable(self, credential: Credential) -> bool:
+        """Whether one that was picked a while ago may still be used: others may have learnt something meanwhile."""
+
     async def rest(self, credential: Credential, *, reason: str, retry_after_s: float | None = None) -> datetime:
         """Disable for a while, longer each time in a row; returns when it may be used again."""
 

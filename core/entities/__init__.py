@@ -1,5 +1,6 @@
 """Rows of the database as SQLAlchemy entities, equal to schema.sql; importing this package loads them all."""
 
+from core.entities.api_key import ApiKey
 from core.entities.asset import Asset
 from core.entities.base import Base
 from core.entities.credential import CredentialRow
@@ -22,6 +23,7 @@ from core.entities.schema_migration import SchemaMigration
 from core.entities.task import BeatFlow, BeatMetric, BeatSlot, BeatWorker, ScrapeRequestLog, ScrapeSchedule
 
 __all__ = [
+    "ApiKey",
     "Asset",
     "Base",
     "BeatFlow",

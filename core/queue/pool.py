@@ -162,11 +162,11 @@ class Pool:
                 child.link.tell("wake")
 
     def _on_work(self, flow: str) -> None:
-        self._relay.ask()
         if flow in self._roster.flows:
             self._roster.wake(flow)
         elif flow not in self._registry or not self._registry[flow].target:
             self._clock.strange_flow = True
+        self._relay.ask()
 
     def _on_cancel(self, worker: int, task_id: int) -> None:
         if worker in self.children:

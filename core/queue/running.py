@@ -106,13 +106,9 @@ class RunningTasks:
                 self._running[claim.id] = running = Running(claim, flow, now, limit_s, now + limit_s)
                 self._due.append(running)
             self._look_at(now + limit_s)
-            waited = [  # a time before 2000 is no true one
-                (c.token - at) / 1e6 for c in ours if c.attempt == 1 and (at := c.created_at) is not None and at > 0
-            ]
-            if waited:
-                COUNTS.observe(PICKUP, waited, name)
         if claims:
             self._ready_one()
+            self._loop.call_soon(_count_picked, claims)  # after the first one's first line
 
     def count(self) -> None:
         """Count how long the tasks ran that have ended since the last time."""
@@ -253,6 +249,17 @@ def name_task(record: Record) -> None:
     """Patch a log record: what a task's own code logs carries the task's id and flow."""
     if (claim := _claim_of_log.get()) is not None:
         record["extra"] = {"task_id": claim.id, "flow": claim.flow} | record["extra"]
+
+
+def _count_picked(claims: Sequence[Claim]) -> None:
+    """Tasks were claimed: how long they had waited for their first attempt."""
+    waited: defaultdict[str, list[float]] = defaultdict(list)
+    for claim in claims:
+        created_at = claim.created_at or 0
+        if claim.attempt == 1 and created_at > 0:  # a time before 2000 is no true one
+            waited[claim.flow].append((claim.token - created_at) / 1e6)
+    for flow, seconds in waited.items():
+        COUNTS.observe(PICKUP, seconds, flow)
 
 
 def count_done(reported: list[Done], accepted: set[int]) -> None:

@@ -134,6 +134,8 @@ class Worker:
         claims, accepted = await self._queue.step(free, reported, oldest_first=self._steps % FAIRNESS == 0)
         del self._tasks.done[: len(reported)]
         self._tasks.start(claims)
+        if claims:
+            await asyncio.sleep(0)  # their first lines come before what follows
         count_done(reported, accepted)
         if claims and self._hurry:  # claimed by a statement that was in flight when time was up
             self._loop.call_later(0, self._hand_back)

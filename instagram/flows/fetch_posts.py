@@ -21,6 +21,7 @@ from instagram.tasks.ingestion import complete_post
 from instagram.tasks.page_walk import PageRule
 from instagram.tasks.post_lists import PostList, store_list
 from instagram.tasks.posts_ingestion import with_dimension
+from utils.handles import bare_handle
 
 
 async def fetch_tagged_posts(params: TaggedPostsParams | ProfilePostsParams, ctx: FlowContext) -> dict[str, Any]:
@@ -45,7 +46,7 @@ async def fetch_mentioned_posts(params: HandleMentionsParams, ctx: FlowContext) 
     Raises:
         ProviderError: Graph gave none, or the account is not connected.
     """
-    handle = params.handle.removeprefix("@")
+    handle = bare_handle(params.handle)
     wanted = PostList(
         FETCH_TAGGED_POSTS,
         Asked(handle=handle),

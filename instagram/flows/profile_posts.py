@@ -17,6 +17,7 @@ from instagram.tasks.lookups import account_by_handle, account_by_id
 from instagram.tasks.page_walk import PageRule
 from instagram.tasks.post_lists import PostList, store_list
 from instagram.tasks.posts_ingestion import of_account
+from utils.handles import bare_handle
 
 
 async def refresh_profile_posts_by_handle(params: HandlePostsParams, ctx: FlowContext) -> dict[str, Any]:
@@ -25,7 +26,7 @@ async def refresh_profile_posts_by_handle(params: HandlePostsParams, ctx: FlowCo
     Raises:
         ProviderError: no source gave them.
     """
-    handle = params.handle.removeprefix("@")
+    handle = bare_handle(params.handle)
     account = (await account_by_handle(ctx, handle)).as_log()
     wanted = PostList(
         FETCH_PROFILE_POSTS_BY_HANDLE,

@@ -19,6 +19,7 @@ from instagram.tasks.post_lists import PostList, lost_posts, store_list
 from instagram.tasks.posts_ingestion import named, of_account, story_stub, with_metrics
 from instagram.tasks.processing import upsert_posts
 from instagram.tasks.retrieval import Gap, crawler_of
+from utils.handles import bare_handle
 
 OWN_POSTS, OWN_DAYS = 150, 90
 
@@ -29,7 +30,7 @@ async def refresh_stories_posts(params: HandleParams, ctx: FlowContext) -> dict[
     Raises:
         ProviderError: Graph gave no stories, or the account is not connected. Media that cannot be had are a gap.
     """
-    handle = params.handle.removeprefix("@").lower()
+    handle = bare_handle(params.handle).lower()
     account = await _own_account(ctx, handle)
     rule = PageRule(items=OWN_POSTS + 1, failures=1)
     stories, media = (
@@ -70,7 +71,7 @@ async def refresh_story_posts_by_profile_id(params: ProfileStoriesParams, ctx: F
         ProviderError: no source could tell.
     """
     fetched = await crawler_of(ctx).fetch(f.FETCH_STORY_POSTS_BY_PROFILE_ID, Asked(profile_id=params.profile_id))
-    account = Account(params.profile_id, params.handle.removeprefix("@").lower()).as_log()
+    account = Account(params.profile_id, bare_handle(params.handle).lower()).as_log()
     assert account is not None
     stories = [named(log) for log in fetched.value.posts]
     shown = {log.shortcode: log for log in stories if log.shortcode}

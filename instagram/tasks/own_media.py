@@ -24,6 +24,7 @@ from instagram.tasks.post_lists import PostsWalk, posts_walk
 from instagram.tasks.posts_ingestion import of_account
 from instagram.tasks.processing import upsert_posts
 from instagram.tasks.retrieval import crawler_of
+from utils.handles import bare_handle
 
 RULE = PageRule(items=1000, failures=1)
 """A thousand posts are 20 pages."""
@@ -55,7 +56,7 @@ class StoredPost:
 
 def clean_handle(handle: str) -> str:
     """As handles are stored."""
-    return handle.strip().removeprefix("@").lower()
+    return bare_handle(handle).lower()
 
 
 async def stored_post(session: AsyncSession, shortcode: str) -> StoredPost:

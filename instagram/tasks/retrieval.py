@@ -24,6 +24,7 @@ from instagram.models.functions import (
 from instagram.models.keys import MEDIA_PK, TAKEN_AT
 from instagram.models.pages import PostsPage, ProfilePage
 from instagram.tasks.hashtag_budget import hashtag_budget
+from utils.handles import bare_handle
 
 T = TypeVar("T")
 
@@ -111,7 +112,7 @@ async def retrieve_profile(crawler: Fetches, profile_id: str | None, handle: str
     """
     if profile_id:
         return await crawler.fetch(FETCH_PROFILE_BY_ID, Asked(profile_id=profile_id))
-    return await crawler.fetch(FETCH_PROFILE_BY_HANDLE, Asked(handle=(handle or "").removeprefix("@")))
+    return await crawler.fetch(FETCH_PROFILE_BY_HANDLE, Asked(handle=bare_handle(handle or "")))
 
 
 async def retrieve_post(crawler: Fetches, shortcode: str) -> Fetched[PostLog]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
 from core.crawler.crawler import Crawler
-from core.crawler.errors import ChainFailed
+from core.crawler.errors import ChainFailed, NoSourceAvailable, ProviderError
 from core.crawler.provider import Asked
 from credentials.manager import CredentialManager
 from credentials.store import UNTIL_REPLACED
 from credentials.vault import Vault, new_key
 from tests.support.crawling import FIND, Sources, data, error, provider, serving, table_of
 from utils.db import open_database
-from utils.rate_limit import RateLimiter, redis_client
+from utils.rate_limit import By, Limit, RateLimiter, redis_client
 from utils.request import HttpClient, HttpOptions
 
 RING = new_key("test")
@@ -79,3 +80,23 @@ async def test_a_refused_key_is_out_until_replaced_and_another_answers(
     row = await pg.fetchrow("select id, enabled, last_error from credential where disabled_till is not null")
     assert row is not None
     assert (row["id"], row["enabled"], row["last_error"]) == (1, True, "(401, 'revoked')")
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["disabled_till = now() + interval '1 hour'", "enabled = false", "data_access_expired = true"],
+)
+async def test_a_credential_that_was_put_away_while_a_fetch_waited_for_its_window_is_not_used(
+    crawler: Crawler, server: Sources, pg: asyncpg.Connection, change: str
+) -> None:
+    server.say("lama", data("found"))
+    await pg.execute("delete from credential where source = 'shopify' or id = 2")
+    crawler.table.providers["lama"].limits = (Limit(1, 1.0, By.CREDENTIAL),)
+    await crawler.fetch(FIND, Asked(), source="lama")
+    waiting = asyncio.create_task(crawler.fetch(FIND, Asked(), source="lama", max_wait_s=5.0))
+    await asyncio.sleep(0.3)
+    await pg.execute(f"update credential set {change} where id = 1")  # as another process does at a 429
+    with pytest.raises(ProviderError) as failure:
+        await waiting
+    assert server.calls == [("lama", "1")]
+    assert isinstance(failure.value, ChainFailed if "till" in change else NoSourceAvailable)

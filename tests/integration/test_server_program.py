@@ -80,10 +80,10 @@ async def test_it_serves_until_terminated_and_its_log_holds_no_query(server_env:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"API_HOST": "0.0.0.0"}, "API_OPEN=1"),  # the address is what is refused
+        ({"API_KEYS": "1", "API_OPEN": "1"}, "API_KEYS and API_OPEN"),
         ({"BEAT_KEYS": ""}, "BEAT_KEYS"),
     ],
-    ids=["open host", "no keys"],
+    ids=["open and closed", "no key ring"],
 )
 async def test_wrong_settings_stop_it_with_a_message_and_code_2(
     server_env: dict[str, str], change: dict[str, str], said: str

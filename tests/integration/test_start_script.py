@@ -14,6 +14,7 @@ import aiohttp
 import asyncpg
 import pytest
 
+from core.api.key_ring import digest_of, new_key
 from scripts.migrate import load_migrations
 from tests.support.flows import MARKS
 from tests.support.media import bucket_env
@@ -208,3 +209,25 @@ async def refused(deployment: Deployment, *hints: str) -> None:
 
 def is_program(command: str) -> bool:
     return command.rstrip().endswith(("main.py", "main_assets.py", "server.py"))
+
+
+async def test_a_deploy_of_a_server_that_wants_keys_has_one_or_stops_nothing(
+    deployment: Deployment, pg: asyncpg.Connection
+) -> None:
+    add = "insert into api_key (name, digest, scope) values ($1, $2, $3)"
+    keys = {scope: new_key() for scope in ("write", "admin")}
+    for scope, key in keys.items():
+        await pg.execute(add, scope, digest_of(key), scope)
+    env = deployment.path / ".env.stage"
+    given = env.read_text() + "\nAPI_KEYS=1\n"
+    for line, reason in (("", "there is no such key"), (f"API_KEY={keys['write']}", "has the scope write, not admin")):
+        env.write_text(given + line)
+        code, said = await deployment.start(str(deployment.port), "stage")
+        assert code == 1
+        assert reason in said
+        assert "nothing was stopped: set API_KEY in .env.stage to a key of" in said
+        assert deployment.processes() == {}
+    env.write_text(given + f"API_KEY={keys['admin']}")
+    said = await deployment.deploy()
+    assert await deployment.heartbeat() == 200
+    assert not any(key in said + deployment.logs() for key in keys.values())

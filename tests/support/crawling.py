@@ -175,6 +175,11 @@ class Credentials:
                 return one
         return Unusable(source, min((self.resting[source, one.id] for one in here), default=None))
 
+    async def usable(self, credential: Credential) -> bool:
+        """Neither resting nor refused."""
+        key = (credential.source, credential.id)
+        return key not in self.resting and key not in self.invalid
+
     async def rest(self, credential: Credential, *, reason: str, retry_after_s: float | None = None) -> datetime:
         """Ten minutes, or what the source said."""
         self.reasons.append(reason)

@@ -17,7 +17,7 @@ BAD = [
     ({"RMQ_URL": "http://guest:guest@127.0.0.1/"}, "RMQ_URL: write it as amqp://"),
     ({"PROVIDER_SANDBOX_URL": "127.0.0.1:9999"}, "PROVIDER_SANDBOX_URL: write it as http://"),
     ({"BEAT_EXTRA_FLOWS": "no.such.module"}, "BEAT_EXTRA_FLOWS: there is no such module"),
-    ({"API_HOST": "0.0.0.0"}, "API_OPEN=1"),
+    ({"API_KEYS": "1", "API_OPEN": "1"}, "API_KEYS and API_OPEN contradict each other"),
     ({"DEMO_LIMIT_FACTOR": "5"}, "PROVIDER_SANDBOX_URL"),
     ({"HEARTBEAT_S": "20"}, "WORKER_LEASE_S"),
     ({"WORKER_LEASE_S": "inf"}, "WORKER_LEASE_S"),

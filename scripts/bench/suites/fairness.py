@@ -80,13 +80,13 @@ async def flood(place: Place, tasks: int, probes: int) -> tuple[list[float], lis
     async with running_pool(env, "scripts.bench.flows"):
         await asyncio.sleep(pickup.SETTLE_S)
         once = pickup.probe(place.pg, pickup.INSERT, pickup.ANSWER)
-        idle = [await once() for _ in range(probes)]
+        idle = [(await once()).commit_ms for _ in range(probes)]
         other = await connect(place.url, name="beat bench flood", command_timeout_s=None)
         try:
             pour = asyncio.create_task(other.execute(POUR, FLOOD, tasks))
             flooded: list[float] = []
             while not pour.done() or (len(flooded) < probes and await place.pg.fetchval(WAITS, FLOOD)):
-                flooded += [await once() for _ in range(10)]
+                flooded += [(await once()).commit_ms for _ in range(10)]
             await pour
         finally:
             await other.close()

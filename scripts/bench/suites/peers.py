@@ -37,7 +37,7 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
         for label, shape in BEAT.items():
             drains[label].append((await drain(place, shape, jobs)).jobs_per_s)
         await at_rest(place.pg)
-        picks["Beat"].append(await pickups(place, probes))
+        picks["Beat"].append([one.confirmed_ms for one in await pickups(place, probes)])
         for peer, label in labels.items():
             rate, times = await contest.run(place, python, peer, best[peer], peer.jobs // part, probes)
             drains[label].append(rate)

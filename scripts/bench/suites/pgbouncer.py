@@ -26,8 +26,8 @@ async def suite(place: Place, *, quick: bool) -> list[Row]:
         rows.append(row_of(Metric("pgbouncer", f"T16 drain, {shape.label}", "jobs/s", target), through, direct))
     through, direct = [], []
     for _ in range(runs):
-        direct.append(quantile(await pickups(place, probes), 0.5))
-        through.append(quantile(await pickups(pooled, probes), 0.5))
+        direct.append(quantile([one.commit_ms for one in await pickups(place, probes)], 0.5))
+        through.append(quantile([one.commit_ms for one in await pickups(pooled, probes)], 0.5))
     added = [slow - fast for slow, fast in zip(through, direct, strict=True)]
     rows.append(row_of(Metric("pgbouncer", "T16 idle pick-up p50", "ms"), through, direct))
     rows.append(row_of(Metric("pgbouncer", "T16 idle pick-up p50, added", "ms", Target("<=", 2, of="value")), added))
