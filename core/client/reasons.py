@@ -9,6 +9,7 @@ import ssl
 import aiohttp
 
 from core.client.errors import MediaError, MediaRefused, MediaUnavailable
+from core.crawler.errors import Retry
 
 _OWN = frozenset(
     {
@@ -24,15 +25,15 @@ _OWN = frozenset(
 )
 """What is wrong with this host or its way out says nothing of a URL: an outage of minutes must not fail all tasks."""
 
-_OWN_WAIT_S = 30.0
-
 
 def cdn_failure(error: Exception, host: str) -> MediaError:
     """The error that a failed download ends with."""
     if isinstance(error, aiohttp.InvalidURL):
         return MediaRefused("BAD_URL", "not a URL that can be requested")
-    wait_s = _OWN_WAIT_S if isinstance(error, OSError) and error.errno in _OWN else None
-    return MediaUnavailable(_code(error), f"{host}: {words(error)}", retry_after_s=wait_s)
+    failure = MediaUnavailable(_code(error), f"{host}: {words(error)}")
+    if isinstance(error, OSError) and error.errno in _OWN:
+        failure.retry = Retry.HELD
+    return failure
 
 
 def _code(error: Exception) -> str:
