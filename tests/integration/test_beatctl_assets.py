@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import asyncpg
 import pytest
 
 from core.enums import Platform
+from scripts.beatctl import bucket
 from scripts.beatctl.bucket import APPLIED, UNSUPPORTED, apply_rules, our_rules
 from scripts.beatctl.missing import SOURCES, Source, url_hash
 from tests.integration.test_queue_plans import explain, rows_of
@@ -191,6 +193,25 @@ def test_a_rule_that_a_server_refuses_does_not_keep_the_others_out(moto: S3Acces
     strange = {"ID": "strange", "Status": "Enabled", "Filter": {"Prefix": "y/"}, "Expiration": both}
     answers = dict(apply_rules(access_of(moto), [strange, *our_rules()]))
     assert answers == {"strange": UNSUPPORTED} | {rule["ID"]: APPLIED for rule in our_rules()}
+
+
+def test_a_server_that_shows_the_rules_of_before_for_a_moment_has_taken_them(
+    moto: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, shown = bucket._present, []
+
+    def late(client: Any, name: str) -> list[bucket.Rule]:
+        """Each answer as it would have been two looks earlier."""
+        shown.append(real(client, name))
+        return shown[max(len(shown) - 3, 0)]
+
+    monkeypatch.setattr(bucket, "_present", late)
+    monkeypatch.setattr(bucket, "_LOOK_S", 0.0, raising=False)
+    client = moto.client()
+    client.delete_bucket_lifecycle(Bucket=moto.bucket)
+    assert dict(apply_rules(access_of(moto), our_rules())) == {rule["ID"]: APPLIED for rule in our_rules()}
+    rules = client.get_bucket_lifecycle_configuration(Bucket=moto.bucket)["Rules"]
+    assert {rule["ID"] for rule in rules} == {rule["ID"] for rule in our_rules()}
 
 
 async def test_a_server_without_lifecycles_says_so_rule_by_rule(
