@@ -3,7 +3,7 @@
     MediaError            the task later
     ├── UrlExpired        fails: only a new URL helps
     ├── MediaRefused      fails: the same bytes or address would be refused again
-    ├── MediaUnavailable  back-off, up to max_retries; when the CDN said when, then; held if this host is at fault
+    ├── MediaUnavailable  back-off, up to max_retries; when the CDN said when, then; later if this host is at fault
     ├── StoreRefused      back-off, up to max_retries: the store's settings are wrong
     └── StoreUnavailable  held: again later, without using up attempts, however long that takes
 
@@ -59,8 +59,8 @@ class MediaRefused(MediaError):
 
 class MediaUnavailable(MediaError):
     """The CDN did not give the whole file this time. Where it said how long to wait, and that is longer than the first
-    back-off, the task runs again then, without using up an attempt; it is held while it is this host that has no name
-    server, network or sockets.
+    back-off, the task runs again then, without using up an attempt; so it does later when it is this host that has no
+    name server, network or sockets.
 
     Codes: TIMEOUT, CONNECTION, DNS, TLS, SERVER_ERROR, THROTTLED, TRUNCATED, EMPTY, BAD_ANSWER.
     """

@@ -32,7 +32,7 @@ def cdn_failure(error: Exception, host: str) -> MediaError:
         return MediaRefused("BAD_URL", "not a URL that can be requested")
     failure = MediaUnavailable(_code(error), f"{host}: {words(error)}")
     if isinstance(error, OSError) and error.errno in _OWN:
-        failure.retry = Retry.HELD
+        failure.retry = Retry.LATER  # not held: a domain whose name servers are gone looks the same
     return failure
 
 

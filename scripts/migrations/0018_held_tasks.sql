@@ -1,4 +1,4 @@
--- A task that waits for the object store, or for the host that runs it, is put off for as long as that takes: the rule HELD.
+-- A task that waits for the object store is put off for as long as that takes: the rule HELD.
 create or replace function queue_fail(
     worker bigint, ids bigint[], tokens timestamptz[], data text[], results jsonb[], codes text[], rules text[],
     delays double precision[], max_retries integer[])

@@ -232,10 +232,10 @@ async def test_a_certificate_that_is_not_trusted_is_named(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("fault", "code", "retry"),
     [
-        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "DNS", Retry.HELD),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "DNS", Retry.LATER),
         (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "DNS", Retry.BACKOFF),
-        (OSError(errno.ENETUNREACH, "Network is unreachable"), "CONNECTION", Retry.HELD),
-        (OSError(errno.EMFILE, "Too many open files"), "CONNECTION", Retry.HELD),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "CONNECTION", Retry.LATER),
+        (OSError(errno.EMFILE, "Too many open files"), "CONNECTION", Retry.LATER),
         (OSError(errno.ECONNREFUSED, "Connection refused"), "CONNECTION", Retry.BACKOFF),
     ],
     ids=str,
