@@ -12,7 +12,6 @@ from core.assets.refresh import EXPIRES_IN, owner_refresh, refresh_key, story_re
 from core.assets.rows import AssetKey, NewAsset, StoredAsset
 from core.assets.store import AssetStore
 from core.client.upload_assets import (
-    SPOOL_FULL,
     MediaClient,
     MediaError,
     MediaRequest,
@@ -66,7 +65,7 @@ class Uploader:
         try:
             done = await self.media.upload(request)
         except StoreUnavailable as error:
-            if error.code != SPOOL_FULL:  # pictures need no disk
+            if not error.of_large:
                 self.gate.shut(error)
             raise
         finally:

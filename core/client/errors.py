@@ -15,7 +15,7 @@ from __future__ import annotations
 from core.crawler.errors import Retry
 
 URL_EXPIRED = "URL_EXPIRED"
-SPOOL_FULL = "SPOOL_FULL"
+SPOOL_FULL, LARGE_SLOW = "SPOOL_FULL", "LARGE_SLOW"
 _FIRST_BACKOFF_S = 2.0
 
 
@@ -81,7 +81,12 @@ class StoreRefused(MediaError):
 
 
 class StoreUnavailable(MediaError):
-    """The object store is away or throttles, there is no room for a large file, or two copies of one asset crossed.
-    Codes: STORE_DOWN, STORE_SLOW, SPOOL_FULL, OVERTAKEN. Nothing is wrong with the task."""
+    """The object store is away or throttles, there is no room, turn or time for a large file, or two copies of one
+    asset crossed. Codes: STORE_DOWN, STORE_SLOW, SPOOL_FULL, LARGE_SLOW, OVERTAKEN. Nothing is wrong with the task."""
 
     retry = Retry.HELD
+
+    @property
+    def of_large(self) -> bool:
+        """Whether it says nothing of pictures, which need no disk and no turn."""
+        return self.code in (SPOOL_FULL, LARGE_SLOW)

@@ -9,7 +9,7 @@ from typing import Any
 
 from loguru import logger
 
-from core.client.errors import SPOOL_FULL, MediaError, StoreRefused, StoreUnavailable
+from core.client.errors import LARGE_SLOW, SPOOL_FULL, MediaError, StoreRefused, StoreUnavailable
 from core.client.marks import Mark, Marks
 from core.client.spool import Body
 from core.client.store_answers import Verdict, judge
@@ -57,7 +57,7 @@ class LargeUploads:
             async with asyncio.timeout(PATIENCE_S):
                 await self._turns.acquire()
         except TimeoutError:
-            raise StoreUnavailable("STORE_SLOW", "other large files are still on their way to the store") from None
+            raise StoreUnavailable(LARGE_SLOW, "other large files are still on their way to the store") from None
         try:
             async with asyncio.timeout_at(until):
                 if body.size <= SINGLE:
@@ -65,7 +65,7 @@ class LargeUploads:
                 else:
                     await self._put_in_parts(key, body, about)
         except TimeoutError:
-            raise StoreUnavailable("STORE_SLOW", "a large file was still on its way when time was up") from None
+            raise StoreUnavailable(LARGE_SLOW, "a large file was still on its way when time was up") from None
         finally:
             self._turns.release()
 

@@ -1,7 +1,6 @@
 """What the asset flows need of this package."""
 
 from core.client.errors import (
-    SPOOL_FULL,
     MediaError,
     MediaRefused,
     MediaUnavailable,
@@ -13,7 +12,6 @@ from core.client.media import MediaClient, MediaRequest, Uploaded
 from core.client.places import same_file
 
 __all__ = [
-    "SPOOL_FULL",
     "MediaClient",
     "MediaError",
     "MediaRefused",

@@ -387,7 +387,7 @@ async def test_a_store_that_hangs_sends_those_back_who_wait_for_their_turn(
     monkeypatch.setattr(large, "PATIENCE_S", 0.1, raising=False)
     tasks = [asyncio.create_task(client.upload(video("middle"))) for _ in range(4)]
     await until(lambda: len(hanging) == 4)
-    with pytest.raises(StoreUnavailable, match="STORE_SLOW"):
+    with pytest.raises(StoreUnavailable, match="LARGE_SLOW"):
         await asyncio.wait_for(client.upload(video("middle")), 5)
     for task in tasks:
         task.cancel()
@@ -410,7 +410,7 @@ async def test_an_upload_that_would_outlast_its_task_is_put_off(
     monkeypatch.setattr(ObjectStore, "call", slow)
     limits = {"TASK_TIME_LIMIT_S": "3", "ASSET_SPOOL_DIR": str(tmp_path)}
     async with media_client(s3, cdn.url, **limits) as client:
-        with pytest.raises(StoreUnavailable, match="STORE_SLOW"):
+        with pytest.raises(StoreUnavailable, match="LARGE_SLOW"):
             await asyncio.wait_for(client.upload(video("parts")), 3)
         assert_nothing_is_left(s3, tmp_path, client)
 
