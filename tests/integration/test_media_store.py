@@ -122,7 +122,8 @@ async def test_a_cut_answer_is_tried_again() -> None:
     assert [seen.body for seen in calls] == [b"body"] * 3
 
 
-async def test_a_store_that_stops_taking_a_body_does_not_hold_its_task() -> None:
+@pytest.mark.parametrize("size", [50_000, 60 << 10, 64 << 10, 1 << 20])
+async def test_a_store_that_stops_taking_a_body_does_not_hold_its_task(size: int) -> None:
     """The session's limit of silence runs only once all of the body is sent."""
 
     def narrow(info: Any) -> socket.socket:
@@ -139,7 +140,7 @@ async def test_a_store_that_stops_taking_a_body_does_not_hold_its_task() -> None
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             store = Store(StoreAccess("b", f"http://127.0.0.1:{deaf.getsockname()[1]}", "AK", "SK"), session)
             with pytest.raises(StoreUnavailable, match="STORE_DOWN: PUT: too slow"):
-                await asyncio.wait_for(store.put("k", bytes(1 << 20), ABOUT), 5)
+                await asyncio.wait_for(store.put("k", bytes(size), ABOUT), 5)
 
 
 async def test_an_error_that_comes_in_pieces_is_read_whole() -> None:
