@@ -161,7 +161,7 @@ class StoreSettings(_Group):
     )
     aws_access_key: str | None = Field(None, description="Access key; unset: what the host itself may do.")
     aws_secret_access_key: SecretStr | None = Field(None, description="Its secret.")
-    aws_region: str = Field("us-east-1", description="Region of the bucket.")
+    aws_region: str = Field("ap-south-1", description="Region of the bucket.")
     s3_endpoint_url: str | None = Field(None, description="S3 server; AWS itself when unset.")
     raw_sample: str = Field(
         "0", description="Part of all other answers that is kept, 0 to 1; per source: graphapi=0.5,*=0.01."

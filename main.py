@@ -10,6 +10,7 @@ import uvloop
 from loguru import logger
 
 from config import ConfigError, load_settings
+from core.assets.leftovers import cleaned_up
 from core.flows.registry import build_registry
 from core.queue.direct import require_direct
 from core.queue.plan import plan, plan_listeners
@@ -17,6 +18,7 @@ from core.queue.pool import Pool
 from credentials.vault import Vault, VaultError
 from utils.leave import leave
 from utils.logging import configure
+from utils.open_files import allow_open_files
 
 
 def main() -> int:
@@ -31,11 +33,13 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201  logging is not configured yet
         return 2
     configure(settings.general.log_level, settings.general.log_format)
+    allow_open_files()
     host = settings.workers.beat_host_id or socket.gethostname()
 
     async def run() -> None:
         await require_direct(settings.database.pg_url)
-        await Pool(settings, registry, specs, runtime="credentials.runtime:build_runtime", host=host).run()
+        async with cleaned_up(flow for spec in flows for flow in spec.flows):
+            await Pool(settings, registry, specs, runtime="credentials.runtime:build_runtime", host=host).run()
 
     try:
         uvloop.run(run())

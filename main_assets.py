@@ -3,7 +3,6 @@
 While it is alive main.py leaves the asset flows to it; when it is not, main.py runs them.
 """
 
-import asyncio
 import socket
 import sys
 
@@ -11,8 +10,8 @@ import uvloop
 from loguru import logger
 
 from config import ConfigError, load_settings
-from core.assets.leftovers import clean_up
-from core.flows.registry import build_registry
+from core.assets.leftovers import cleaned_up
+from core.flows.registry import ASSET_FLOWS, build_registry
 from core.queue.direct import require_direct
 from core.queue.plan import plan_assets
 from core.queue.pool import Pool
@@ -20,6 +19,7 @@ from credentials.vault import Vault, VaultError
 from utils.cores import usable_cores
 from utils.leave import leave
 from utils.logging import configure
+from utils.open_files import allow_open_files
 
 
 def main() -> int:
@@ -33,14 +33,13 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201  logging is not configured yet
         return 2
     configure(settings.general.log_level, settings.general.log_format)
+    allow_open_files()
     host = settings.workers.beat_host_id or socket.gethostname()
 
     async def run() -> None:
         await require_direct(settings.database.pg_url)
-        cleaning = asyncio.create_task(clean_up())
-        await Pool(settings, registry, specs, runtime="credentials.runtime:build_runtime", host=host).run()
-        cleaning.cancel()
-        await asyncio.wait({cleaning})
+        async with cleaned_up(ASSET_FLOWS):
+            await Pool(settings, registry, specs, runtime="credentials.runtime:build_runtime", host=host).run()
 
     try:
         uvloop.run(run())

@@ -344,15 +344,17 @@ with failed as (
             f(id, token, data, result, code, rule, delay_s, max_retries)
         join scrape_request_log o on o.id = any(array[f.id])
         left join beat_flow b on b.flow = o.flow
-        cross join lateral (select case f.rule
-            when 'LATER' then now() + f.delay_s * (1 + random() / 4) * interval '1 second'
-            when 'BACKOFF' then now() + least(300, 2 * 2 ^ greatest(0, least(o.retry_count, 10))) * (0.5 + random() / 2) * interval '1 second' end as due) w
+        cross join lateral (select case
+            when f.rule in ('LATER', 'HELD') then now() + f.delay_s * (1 + random() / 4) * interval '1 second'
+            when f.rule = 'BACKOFF' then now() + least(300, 2 * 2 ^ greatest(0, least(o.retry_count, 10))) * (0.5 + random() / 2) * interval '1 second' end as due) w
         cross join lateral (select
             w.due,
-            f.rule = 'BACKOFF' and o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
+            (f.rule = 'HELD' or f.rule = 'BACKOFF'
+                    and o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries))
                 and w.due >= o.expires_at as gone,
             case f.rule
                 when 'LATER' then w.due < coalesce(o.expires_at, least(o.created_at, now()) + interval '24 hours')
+                when 'HELD' then o.expires_at is null or w.due < o.expires_at
                 when 'BACKOFF' then o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
                     and (o.expires_at is null or w.due < o.expires_at)
                 else false end as again) n

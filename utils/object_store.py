@@ -9,6 +9,9 @@ from typing import Any
 
 from utils.urls import USER_AGENT
 
+STALE_KEYS = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"})
+"""What stores say of keys that have run out."""
+
 _CONNECT_S = 3
 
 
@@ -44,6 +47,11 @@ class ObjectStore:
         self._opening = asyncio.Lock()
         self._open = AsyncExitStack()
 
+    @property
+    def has_fixed_keys(self) -> bool:
+        """Whether its keys stay the same; those of the host are fetched anew once they are refused as run out."""
+        return self._access.access_key is not None
+
     async def put(self, key: str, body: bytes, *, content_type: str) -> None:
         """Store an object, over one of the same key.
 
@@ -74,6 +82,7 @@ class ObjectStore:
         """
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - costs memory, see above
 
+        client = None
         try:
             async with asyncio.timeout(self._timeout_s):
                 client = await self._connected()
@@ -82,6 +91,8 @@ class ObjectStore:
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", "refused"))
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            if code in STALE_KEYS and not self.has_fixed_keys:
+                await self._drop(client)
             raise ObjectStoreFailed(f"{operation}: {code}", status=status, code=code) from error
         except (BotoCoreError, OSError, ValueError) as error:  # TimeoutError is an OSError
             raise ObjectStoreFailed(f"{operation}: {type(error).__name__}") from error
@@ -91,6 +102,13 @@ class ObjectStore:
             if self._client is None:
                 self._client = await self._open.enter_async_context(self._new_client())
         return self._client
+
+    async def _drop(self, client: Any) -> None:
+        """Have the next call make a client, and with it fetch keys, unless that was done since."""
+        if self._client is client:
+            self._client = None
+            opened, self._open = self._open, AsyncExitStack()
+            await opened.aclose()
 
     def _new_client(self) -> Any:
         import aioboto3  # noqa: PLC0415

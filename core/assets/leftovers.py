@@ -8,15 +8,31 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 
 from loguru import logger
 
 from config import ConfigError, Settings, load_settings
-from core.client.upload_assets import MediaClient, MediaError
+from core.client.errors import MediaError
+from core.flows.registry import ASSET_FLOWS
 from utils.logging import configure
 
 EVERY_S = 3600.0
+
+
+@asynccontextmanager
+async def cleaned_up(flows: Iterable[str]) -> AsyncIterator[None]:
+    """Abort what is left for as long as the block runs, where one of the flows copies media."""
+    if ASSET_FLOWS.isdisjoint(flows):
+        yield
+        return
+    cleaning = asyncio.create_task(clean_up())
+    try:
+        yield
+    finally:
+        cleaning.cancel()
+        await asyncio.wait({cleaning})
 
 
 async def clean_up() -> None:
@@ -40,6 +56,8 @@ async def abort_leftovers(settings: Settings) -> int:
     Raises:
         MediaError: the store did not answer, or refused.
     """
+    from core.client.media import MediaClient  # noqa: PLC0415 - the supervisors of pools have no use for it
+
     media = await MediaClient.open(settings)
     try:
         return await media.abort_leftovers()

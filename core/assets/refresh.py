@@ -32,5 +32,5 @@ def story_refresh(profile_id: str, handle: str) -> tuple[str, dict[str, Any]]:
 
 
 def refresh_key(flow: str, entity_id: str, day: date) -> str:
-    """One refresh of a flow per entity and UTC day, however many of its URLs are dead."""
+    """One refresh of a flow per entity and UTC day, however many of its URLs are dead; of stories it is the profile."""
     return f"asset-refresh:{flow}:{entity_id}:{day.isoformat()}"

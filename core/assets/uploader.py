@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from loguru import logger
 
@@ -14,21 +12,18 @@ from core.assets.refresh import EXPIRES_IN, owner_refresh, refresh_key, story_re
 from core.assets.rows import AssetKey, NewAsset, StoredAsset
 from core.assets.store import AssetStore
 from core.client.upload_assets import (
-    SPOOL_FULL,
     MediaClient,
     MediaError,
     MediaRequest,
     StoreUnavailable,
     Uploaded,
     UrlExpired,
+    same_file,
 )
 from core.flows.registry import build_registry
 from core.models.params import AssetParams
 from core.queue.bulk import REFUSED
 from utils.times import utc_now
-
-_SIGNATURE = re.compile(r"(?:ccb|edm|efg|oe|oh|_nc_\w+)=")
-"""Parameters of Instagram's CDN that change with each signing, and say nothing of the file."""
 
 
 @dataclass(slots=True)
@@ -70,7 +65,7 @@ class Uploader:
         try:
             done = await self.media.upload(request)
         except StoreUnavailable as error:
-            if error.code != SPOOL_FULL:  # pictures need no disk
+            if not error.of_large:
                 self.gate.shut(error)
             raise
         finally:
@@ -103,11 +98,11 @@ class Uploader:
             logger.bind(key=replaced, error=str(error)).warning("a replaced copy could not be deleted")
 
     async def _refresh(self, platform: str, params: AssetParams, *, story: bool) -> None:
-        if story:
-            young = await self.store.young_story(params.entity_id)
-            owner = None if young is None else story_refresh(*young)
-        else:
+        entity, owner = params.entity_id, None
+        if not story:
             owner = owner_refresh(platform, params)
+        elif (young := await self.store.young_story(entity)) is not None:
+            entity, owner = young[0], story_refresh(*young)  # one refresh brings all stories of the profile
         if owner is None:
             return
         flow, wanted = owner
@@ -116,7 +111,7 @@ class Uploader:
             "flow": flow,
             "platform": platform,
             "params": wanted,
-            "idempotency_key": refresh_key(flow, params.entity_id, now.date()),
+            "idempotency_key": refresh_key(flow, entity, now.date()),
             "expires_at": now + EXPIRES_IN,
         }
         result = await self.store.queue(task)
@@ -125,7 +120,7 @@ class Uploader:
 
 
 def _request(key: AssetKey, params: AssetParams, stored: StoredAsset | None) -> MediaRequest:
-    same = stored if stored and stored.original_url and _same_file(stored.original_url, params.original_url) else None
+    same = stored if stored and stored.original_url and same_file(stored.original_url, params.original_url) else None
     return MediaRequest(
         url=params.original_url,
         platform=key.platform,
@@ -136,25 +131,6 @@ def _request(key: AssetKey, params: AssetParams, stored: StoredAsset | None) -> 
         last_modified=same.last_modified if same else None,
         known_key=stored.asset_url if stored else None,
     )
-
-
-def _same_file(before: str, now: str) -> bool:
-    """Whether two URLs differ in the CDN's host and the signature only: an ETag or a date says nothing of another file,
-    and a date is that of all sizes of a picture."""
-    try:
-        one, other = urlsplit(before), urlsplit(now)
-    except ValueError:
-        return False
-    same_place = _domain(one.netloc) == _domain(other.netloc) and one.path == other.path
-    return len(other.path) > 1 and same_place and _asked_for(one.query) == _asked_for(other.query)
-
-
-def _domain(host: str) -> list[str]:
-    return host.lower().split(".")[-2:]
-
-
-def _asked_for(query: str) -> list[str]:
-    return [pair for pair in query.split("&") if not _SIGNATURE.match(pair)]
 
 
 def _row(key: AssetKey, params: AssetParams, done: Uploaded) -> NewAsset:

@@ -3,9 +3,9 @@
     MediaError            the task later
     ├── UrlExpired        fails: only a new URL helps
     ├── MediaRefused      fails: the same bytes or address would be refused again
-    ├── MediaUnavailable  back-off, up to max_retries; when the CDN said when, then
+    ├── MediaUnavailable  back-off, up to max_retries; when the CDN said when, then; later if this host is at fault
     ├── StoreRefused      back-off, up to max_retries: the store's settings are wrong
-    └── StoreUnavailable  again later, without using up attempts
+    └── StoreUnavailable  held: again later, without using up attempts, however long that takes
 
 Every error can be pickled. No text holds a query: signed ones are as good as a password until they expire.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 from core.crawler.errors import Retry
 
 URL_EXPIRED = "URL_EXPIRED"
-SPOOL_FULL = "SPOOL_FULL"
+SPOOL_FULL, LARGE_SLOW = "SPOOL_FULL", "LARGE_SLOW"
 _FIRST_BACKOFF_S = 2.0
 
 
@@ -59,7 +59,8 @@ class MediaRefused(MediaError):
 
 class MediaUnavailable(MediaError):
     """The CDN did not give the whole file this time. Where it said how long to wait, and that is longer than the first
-    back-off, the task runs again then, without using up an attempt.
+    back-off, the task runs again then, without using up an attempt; so it does later when it is this host that has no
+    name server, network or sockets.
 
     Codes: TIMEOUT, CONNECTION, DNS, TLS, SERVER_ERROR, THROTTLED, TRUNCATED, EMPTY, BAD_ANSWER.
     """
@@ -80,7 +81,12 @@ class StoreRefused(MediaError):
 
 
 class StoreUnavailable(MediaError):
-    """The object store is away or throttles, there is no room for a large file, or two copies of one asset crossed.
-    Codes: STORE_DOWN, STORE_SLOW, SPOOL_FULL, OVERTAKEN. Nothing is wrong with the task."""
+    """The object store is away or throttles, there is no room, turn or time for a large file, or two copies of one
+    asset crossed. Codes: STORE_DOWN, STORE_SLOW, SPOOL_FULL, LARGE_SLOW, OVERTAKEN. Nothing is wrong with the task."""
 
-    retry = Retry.LATER
+    retry = Retry.HELD
+
+    @property
+    def of_large(self) -> bool:
+        """Whether it says nothing of pictures, which need no disk and no turn."""
+        return self.code in (SPOOL_FULL, LARGE_SLOW)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -145,6 +145,8 @@ class Fetcher:
                 if response.status not in _REDIRECTS or not location:
                     return await self._answer(response, ask, body)
                 url = places.redirected(url, location)
+            if ask.conditional and not places.same_file(ask.url, url):
+                ask = replace(ask, etag=None, last_modified=None)  # a picture that stands in may be older
         raise MediaRefused("BAD_REDIRECT", f"more than {MAX_REDIRECTS} redirects")
 
     async def _answer(self, response: aiohttp.ClientResponse, ask: Ask, body: Body) -> Fetched:

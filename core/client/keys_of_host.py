@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from core.client.errors import StoreUnavailable
@@ -16,7 +17,8 @@ class KeySource:
         self._fixed = None
         if access.access_key is not None:
             self._fixed = Keys(access.access_key, access.secret_key or "")
-        self._host: Any = None
+        self._host: asyncio.Task[Any] | None = None
+        self._given: Keys | None = None
 
     async def current(self) -> Keys:
         """Keys to sign with now.
@@ -27,17 +29,27 @@ class KeySource:
         if self._fixed is not None:
             return self._fixed
         try:
-            if self._host is None:
-                self._host = await _host_credentials()
-            frozen = await self._host.get_frozen_credentials()
+            frozen = await (await self._asked()).get_frozen_credentials()
         except Exception as error:  # noqa: BLE001 - botocore's providers raise whatever their transport does
             raise StoreUnavailable("STORE_DOWN", f"no credentials of this host: {type(error).__name__}") from None
-        return Keys(frozen.access_key, frozen.secret_key, frozen.token)
+        self._given = Keys(frozen.access_key, frozen.secret_key, frozen.token)
+        return self._given
 
-    def forget(self) -> bool:
-        """Have the keys fetched anew; False when they are fixed."""
-        self._host = None
+    def forget(self, refused: Keys) -> bool:
+        """Have the keys fetched anew, unless that was done since these were given; False when they are fixed."""
+        if refused == self._given:
+            self._host = self._given = None
         return self._fixed is None
+
+    async def _asked(self) -> Any:
+        """What the host says, asked once for all who wait: its service answers few at a time."""
+        asked = self._host = self._host or asyncio.create_task(_host_credentials())
+        try:
+            return await asyncio.shield(asked)  # of one who is cancelled nobody else hears
+        except Exception:
+            if self._host is asked:
+                self._host = None
+            raise
 
 
 async def _host_credentials() -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from loguru import logger
 
-from core.client.errors import SPOOL_FULL, MediaError, StoreRefused, StoreUnavailable
+from core.client.errors import LARGE_SLOW, SPOOL_FULL, MediaError, StoreRefused, StoreUnavailable
 from core.client.marks import Mark, Marks
 from core.client.spool import Body
 from core.client.store_answers import Verdict, judge
@@ -57,7 +57,7 @@ class LargeUploads:
             async with asyncio.timeout(PATIENCE_S):
                 await self._turns.acquire()
         except TimeoutError:
-            raise StoreUnavailable("STORE_SLOW", "other large files are still on their way to the store") from None
+            raise StoreUnavailable(LARGE_SLOW, "other large files are still on their way to the store") from None
         try:
             async with asyncio.timeout_at(until):
                 if body.size <= SINGLE:
@@ -65,7 +65,7 @@ class LargeUploads:
                 else:
                     await self._put_in_parts(key, body, about)
         except TimeoutError:
-            raise StoreUnavailable("STORE_SLOW", "a large file was still on its way when time was up") from None
+            raise StoreUnavailable(LARGE_SLOW, "a large file was still on its way when time was up") from None
         finally:
             self._turns.release()
 
@@ -157,6 +157,7 @@ class LargeUploads:
 
     async def _call(self, operation: str, **arguments: Any) -> Any:
         """One operation, tried again where that may help. To abort what is gone is no error."""
+        renewed = self._store.has_fixed_keys
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(0.5 * 2**attempt * random.uniform(0.5, 1.0))
@@ -169,12 +170,14 @@ class LargeUploads:
                     return None
                 verdict = judge(error.status, error.code) if error.status else Verdict.AGAIN
                 failure = _failure(verdict, error)
-                if verdict is Verdict.REFUSED:
+                if verdict is Verdict.REFUSED or (verdict is Verdict.NEW_KEYS and renewed):
                     break
+                renewed = renewed or verdict is Verdict.NEW_KEYS  # the store's client saw to that
         raise failure
 
 
 def _failure(verdict: Verdict, error: ObjectStoreFailed) -> MediaError:
-    if verdict is Verdict.REFUSED and error.code not in _GONE:  # aborted by others, or completed and the answer lost
+    is_gone = error.code in _GONE  # aborted by others, or completed and the answer lost
+    if verdict in (Verdict.REFUSED, Verdict.NEW_KEYS) and not is_gone:
         return StoreRefused("STORE_REFUSED", str(error))
     return StoreUnavailable("STORE_SLOW" if verdict is Verdict.THROTTLED else "STORE_DOWN", str(error))

@@ -52,9 +52,13 @@ class Marks:
         path = self._folder / f"{uuid.uuid4().hex}{_SUFFIX}"
         early = path.with_suffix(".new")
         descriptor = os.open(early, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, json.dumps({"bucket": self._bucket, "key": key, "upload_id": upload_id}).encode())
-        early.rename(path)  # nobody sees it before it is locked
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.write(descriptor, json.dumps({"bucket": self._bucket, "key": key, "upload_id": upload_id}).encode())
+            early.rename(path)  # nobody sees it before it is locked
+        except OSError:
+            Mark(early, descriptor, key, upload_id).drop()
+            raise
         return Mark(path, descriptor, key, upload_id)
 
     def orphans(self) -> Iterator[Mark]:

@@ -23,6 +23,9 @@ _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
 _EXPIRY = re.compile(r"[?&]oe=([^&]*)")
 _OLD_EXPIRY = re.compile(r"/vp/[^/?]+/([^/?]+)/t51")
 _EPOCH = re.compile(r"[0-9A-Fa-f]{8}")
+_SIGNATURE = re.compile(r"(?:ccb|edm|efg|oe|oh|_nc_\w+)=")
+"""Parameters of Instagram's CDN that change with each signing, and say nothing of the file."""
+
 _LONGEST = 8192
 
 
@@ -98,6 +101,25 @@ def expires_at(url: str) -> int | None:
     """Epoch seconds at which the URL's signature runs out; None when it does not say so in a form that is known."""
     found = _EXPIRY.search(url) or _OLD_EXPIRY.search(url)
     return int(found[1], 16) if found and _EPOCH.fullmatch(found[1]) else None
+
+
+def same_file(before: str, now: str) -> bool:
+    """Whether two URLs differ in the CDN's host and the signature only: an ETag or a date says nothing of another file,
+    and a date is that of all sizes of a picture."""
+    try:
+        one, other = urlsplit(before), urlsplit(now)
+    except ValueError:
+        return False
+    same_place = _domain(one.netloc) == _domain(other.netloc) and one.path == other.path
+    return len(other.path) > 1 and same_place and _asked_for(one.query) == _asked_for(other.query)
+
+
+def _domain(host: str) -> list[str]:
+    return host.lower().split(".")[-2:]
+
+
+def _asked_for(query: str) -> list[str]:
+    return [pair for pair in query.split("&") if not _SIGNATURE.match(pair)]
 
 
 def host_of(url: str) -> str:

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import ssl
 
 import aiohttp
 
 from core.client.errors import MediaError, MediaRefused, MediaUnavailable
+from core.crawler.errors import Retry
+
+_OWN = frozenset(
+    {
+        socket.EAI_AGAIN,  # no name server answers
+        errno.EADDRNOTAVAIL,
+        errno.EMFILE,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+    }
+)
+"""What is wrong with this host or its way out says nothing of a URL: an outage of minutes must not fail all tasks."""
 
 
 def cdn_failure(error: Exception, host: str) -> MediaError:
     """The error that a failed download ends with."""
     if isinstance(error, aiohttp.InvalidURL):
         return MediaRefused("BAD_URL", "not a URL that can be requested")
-    return MediaUnavailable(_code(error), f"{host}: {words(error)}")
+    failure = MediaUnavailable(_code(error), f"{host}: {words(error)}")
+    if isinstance(error, OSError) and error.errno in _OWN:
+        failure.retry = Retry.LATER  # not held: a domain whose name servers are gone looks the same
+    return failure
 
 
 def _code(error: Exception) -> str:

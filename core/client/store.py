@@ -27,7 +27,9 @@ Bytes = bytes | bytearray | memoryview
 ATTEMPTS = 4
 RULE = CircuitRule(threshold=10, pause_s=5.0, max_pause_s=30.0)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
-_PIECE = 64 << 10
+_PIECE = 60 << 10
+"""With a request's head still so little that to write it never waits."""
+
 _NOTE = 4096
 
 
@@ -67,6 +69,7 @@ class Store:
     def __init__(self, access: StoreAccess, session: aiohttp.ClientSession, *, attempts: int = ATTEMPTS) -> None:
         self._place = StorePlace.of(access)
         self._session = session
+        self._silence_s = session.timeout.sock_read
         self._attempts = attempts
         self._keys = KeySource(access)
         self._signer = Signer(self._place.host, access.region)
@@ -125,7 +128,7 @@ class Store:
             if found is None:
                 return
             verdict, failure = found
-            if verdict is Verdict.NEW_KEYS and not renewed and self._keys.forget():
+            if verdict is Verdict.NEW_KEYS and not renewed and self._keys.forget(keys):
                 renewed = True
             elif verdict in (Verdict.REFUSED, Verdict.NEW_KEYS):
                 break
@@ -161,7 +164,10 @@ class Store:
 
     async def _exchange(self, method: str, path: str, headers: dict[str, str], body: Bytes | None) -> tuple[int, str]:
         """Status and error code of one request."""
-        payload = None if body is None else _Pieces(memoryview(body), content_type=headers["content-type"])
+        payload = None
+        if body is not None:
+            payload = _Pieces(memoryview(body), content_type=headers["content-type"])
+            payload.silence_s = self._silence_s
         url = URL(self._place.base + path, encoded=True)
         async with self._session.request(method, url, headers=headers, data=payload, allow_redirects=False) as answer:
             if answer.status < 300:
@@ -170,7 +176,13 @@ class Store:
 
 
 class _Pieces(BytesPayload):
-    """Bytes written piece by piece: a socket's buffer never holds a second copy of them all."""
+    """Bytes written piece by piece: a socket's buffer never holds a second copy of them all.
+
+    ``silence_s`` is how long the store may leave a piece untaken. The session's own limit runs from the end of the body
+    on: a store that vanished in the middle would hold the task until its time limit, which it does not survive.
+    """
+
+    silence_s: float | None = None
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         await self.write_with_length(writer, None)
@@ -178,8 +190,12 @@ class _Pieces(BytesPayload):
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         view: Any = self._value
         end = len(view) if content_length is None else min(content_length, len(view))
+        if end <= _PIECE:
+            await writer.write(view[:end])
+            return
         for at in range(0, end, _PIECE):
-            await writer.write(view[at : min(at + _PIECE, end)])
+            async with asyncio.timeout(self.silence_s):
+                await writer.write(view[at : min(at + _PIECE, end)])
 
 
 def _pause_s(attempt: int) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from utils.object_store import STALE_KEYS
+
 _CODE = re.compile(r"<Code>\s*([\w.-]{1,64})\s*</Code>")
 _AGAIN = frozenset(
     {
@@ -34,7 +36,6 @@ _THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-_STALE_KEYS = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"})
 _TIMEOUT, _NOT_IMPLEMENTED = 408, 501
 
 
@@ -60,7 +61,7 @@ def judge(status: int, code: str) -> Verdict:
         return Verdict.DONE
     if code in _THROTTLED or status == 429:
         return Verdict.THROTTLED
-    if code in _STALE_KEYS:
+    if code in STALE_KEYS:
         return Verdict.NEW_KEYS
     if code in _AGAIN or status == _TIMEOUT or (status >= 500 and status != _NOT_IMPLEMENTED):
         return Verdict.AGAIN

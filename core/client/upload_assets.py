@@ -1,7 +1,6 @@
 """What the asset flows need of this package."""
 
 from core.client.errors import (
-    SPOOL_FULL,
     MediaError,
     MediaRefused,
     MediaUnavailable,
@@ -10,9 +9,9 @@ from core.client.errors import (
     UrlExpired,
 )
 from core.client.media import MediaClient, MediaRequest, Uploaded
+from core.client.places import same_file
 
 __all__ = [
-    "SPOOL_FULL",
     "MediaClient",
     "MediaError",
     "MediaRefused",
@@ -22,4 +21,5 @@ __all__ = [
     "StoreUnavailable",
     "Uploaded",
     "UrlExpired",
+    "same_file",
 ]

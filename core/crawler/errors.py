@@ -49,7 +49,8 @@ class Retry(Enum):
     """When a task that ended with the error runs again."""
 
     NEVER = "not at all"
-    LATER = "when the source is open again, without using up attempts"
+    LATER = "when the source is open again, without using up attempts, for a day"
+    HELD = "when what is Beat's own works again, without using up attempts, however long that takes"
     BACKOFF = "after a growing pause, up to max_retries"
 
 

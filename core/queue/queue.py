@@ -63,7 +63,7 @@ class Done(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """A failed task. ``rule`` is the name of a ``Retry``; ``delay_s`` counts for LATER."""
+    """A failed task. ``rule`` is the name of a ``Retry``; ``delay_s`` counts for LATER and HELD."""
 
     claim: Claim
     data: str

@@ -85,15 +85,17 @@ with failed as (
             f(id, token, data, result, code, rule, delay_s, max_retries)
         join scrape_request_log o on o.id = any(array[f.id])
         left join beat_flow b on b.flow = o.flow
-        cross join lateral (select case f.rule
-            when 'LATER' then now() + f.delay_s * (1 + random() / 4) * interval '1 second'
-            when 'BACKOFF' then now() + {_BACKOFF.replace("t.", "o.")} end as due) w
+        cross join lateral (select case
+            when f.rule in ('LATER', 'HELD') then now() + f.delay_s * (1 + random() / 4) * interval '1 second'
+            when f.rule = 'BACKOFF' then now() + {_BACKOFF.replace("t.", "o.")} end as due) w
         cross join lateral (select
             w.due,
-            f.rule = 'BACKOFF' and o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
+            (f.rule = 'HELD' or f.rule = 'BACKOFF'
+                    and o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries))
                 and w.due >= o.expires_at as gone,
             case f.rule
                 when 'LATER' then w.due < coalesce(o.expires_at, least(o.created_at, now()) + interval '24 hours')
+                when 'HELD' then o.expires_at is null or w.due < o.expires_at
                 when 'BACKOFF' then o.retry_count < coalesce(o.max_retries, b.max_retries, f.max_retries)
                     and (o.expires_at is null or w.due < o.expires_at)
                 else false end as again) n
@@ -105,8 +107,9 @@ select id, flow, status from failed"""
 in seconds, $9 the registry's max_retries``.
 
 Rule NEVER fails at once. LATER waits for a source without using up attempts, until expiry or for a day; what fails then
-says 429, which its readers take for passing. BACKOFF uses up an attempt and waits longer each time; one that could only
-start after its expiry is EXPIRED. Ids missing from the answer had lost their claim."""
+says 429, which its readers take for passing. HELD waits in the same way for what is Beat's own, for as long as it takes.
+BACKOFF uses up an attempt and waits longer each time. What could only start after its expiry is EXPIRED under these two.
+Ids missing from the answer had lost their claim."""
 
 RELEASE = f"""
 with freed as (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ UNSUPPORTED = "unsupported by this server"
 
 _UNKNOWN = frozenset({"NotImplemented", "MethodNotAllowed", "MalformedXML", "InvalidRequest", "InvalidArgument", "501"})
 _NONE = frozenset({"NoSuchLifecycleConfiguration", "NoSuchConfiguration", *_UNKNOWN})
+
+_LOOKS, _LOOK_S = 5, 1.0
+"""AWS may show the rules of before for a moment."""
 
 Rule = dict[str, Any]
 
@@ -65,13 +69,16 @@ def _put(client: Any, bucket: str, rules: list[Rule]) -> bool:
     """Whether the server has the last rule afterwards: some answer 200 to what they do not understand."""
     try:
         client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
-        present: Mapping[str, Rule] = {rule.get("ID", ""): rule for rule in _present(client, bucket)}
     except (ClientError, BotoCoreError) as error:
         if _code(error) in _UNKNOWN:
             return False
         raise _failure(error) from error
-    wanted = rules[-1]
-    return all(present.get(wanted["ID"], {}).get(name) == value for name, value in wanted.items())
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(_LOOK_S)
+        if any(rules[-1].items() <= rule.items() for rule in _present(client, bucket)):
+            return True
+    return False
 
 
 def _code(error: Exception) -> str:

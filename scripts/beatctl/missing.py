@@ -21,8 +21,9 @@ SPARE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where URLs of one kind stand. ``select`` gives ``at`` (its key), ``entity_id``, ``url`` of up to ``:size`` rows
-    after ``:after`` without a copy, in the order of that key."""
+    """Where URLs of one kind stand. ``select`` looks at ``:size`` rows after the key ``:after``, in its order, and
+    gives ``entity_id`` and ``url`` of those without a copy, each with ``at``, the key of the last row that it looked
+    at. If none of them lacks a copy it gives one row without a URL; at the end of the table ``at`` is null."""
 
     name: str
     flow: str
@@ -31,13 +32,18 @@ class Source:
     select: str
 
 
-def _select(table: str, entity: str, url: str, entity_type: str, more: str = "") -> str:
+def _select(table: str, entity: str, url: str, entity_type: str, more: str = "true") -> str:
+    """A step costs the same however rare the rows are that lack a copy, and however large the table is."""
     return f"""
-    select t.id as at, t.{entity} as entity_id, {url} as url from {table} t
-    where t.id > :after and {url} like 'http%' {more}
-        and not exists (select from asset a where a.entity_id = t.{entity} and a.entity_type = '{entity_type}'
-            and a.asset_type = 'IMAGE' and a.platform = :platform and a.asset_url <> '')
-    order by t.id limit :size"""
+    with seen as materialized (
+        select t.id, t.{entity} as entity_id, {url} as url, {more} as wanted
+        from {table} t where t.id > :after order by t.id limit :size)
+    select last.at, m.entity_id, m.url
+    from (select max(id) as at from seen) last left join (
+        select * from seen s where s.wanted and s.url like 'http%' and not exists (
+            select from asset a where a.entity_id = s.entity_id and a.entity_type = '{entity_type}'
+                and a.asset_type = 'IMAGE' and a.platform = :platform and a.asset_url <> '')) m on true
+    order by m.id"""
 
 
 _PICTURE = "case when t.thumbnail_url like 'http%' then t.thumbnail_url else t.display_url end"
@@ -51,11 +57,11 @@ SOURCES: dict[Platform, tuple[Source, ...]] = {
         Source(
             "stories", "asset_upload_flow_stories", "POST", -1,
             _select("instagram_post", "shortcode", _PICTURE, "POST",
-                    f"and {_STORY} and t.publish_time > now() - interval '24 hours'"),
+                    f"{_STORY} and t.publish_time > now() - interval '24 hours'"),
         ),
         Source(
             "thumbnails", "asset_upload_flow", "POST", -2,
-            _select("instagram_post", "shortcode", _PICTURE, "POST", f"and not {_STORY}"),
+            _select("instagram_post", "shortcode", _PICTURE, "POST", f"not {_STORY}"),
         ),
     ),
 }  # fmt: skip
@@ -64,9 +70,8 @@ SOURCES: dict[Platform, tuple[Source, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Tasks as ``insert_many`` takes them. ``seen`` rows were looked at, ``expired`` of them have a dead URL."""
+    """Tasks as ``insert_many`` takes them; ``expired`` rows besides have a dead URL."""
 
-    seen: int
     expired: int
     tasks: list[dict[str, Any]]
 
@@ -74,17 +79,16 @@ class Batch:
 async def missing(
     session: AsyncSession, platform: Platform, source: Source, size: int, today: date
 ) -> AsyncIterator[Batch]:
-    """Batches until nothing is left; the session may be committed between two of them."""
-    after = 0
-    while True:
+    """What every ``size`` rows lack, until all were looked at; the session may be committed between two batches."""
+    after: int | None = 0
+    while after is not None:
         asked = {"after": after, "size": size, "platform": platform.value}
         rows = (await session.execute(text(source.select), asked)).all()
-        if not rows:
-            return
-        after = rows[-1].at
-        alive = [row for row in rows if not _dead(row.url)]
+        after = rows[0].at
+        missed = [row for row in rows if row.url is not None]
+        alive = [row for row in missed if not _dead(row.url)]
         tasks = [_task(platform, source, row.entity_id, row.url, today) for row in alive]
-        yield Batch(len(rows), len(rows) - len(alive), tasks)
+        yield Batch(len(missed) - len(alive), tasks)
 
 
 def url_hash(url: str) -> int:

@@ -354,6 +354,19 @@ async def test_stories_are_refreshed_while_they_can_be_seen(
     assert [flow for flow, _, _ in found] == ["refresh_story_posts_by_profile_id"] * count
 
 
+async def test_dead_stories_of_one_profile_are_one_refresh(ctx: FlowContext, pg: asyncpg.Connection) -> None:
+    await pg.execute(
+        "insert into instagram_post (shortcode, post_type, profile_id, handle, publish_time)"
+        " select 's' || n, 'story', (787132 + n / 10)::text, 'natgeo' || n / 10, now() from generate_series(0, 19) n"
+    )
+    for number in range(20):
+        await expire(ctx, asset(f"s{number}", dead(PK), number), story=True)
+    assert [params for _, _, params in await refreshes(pg)] == [
+        '{"handle": "natgeo0", "profile_id": "787132"}',
+        '{"handle": "natgeo1", "profile_id": "787133"}',
+    ]
+
+
 async def test_a_dead_url_leaves_the_copy_that_is_there(ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access) -> None:
     await asset_upload_flow(asset("Cx1", image_url(PK), 1), ctx)
     before = await row_of(pg)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from tests.support.consume import TASK_EVENTS, drain_queue, purge_queue, wait_for_empty_outbox
+from tests.support.media import media_client
 from tests.support.pool import PATIENCE_S, ROOT, RunningPool, kill, queue_tasks, running_pool, wait_for_statuses
 from tests.support.s3 import S3Access
 from tests.support.sandbox import Sandbox
 from tests.support.uploads import asset_env, queue_uploads
+from utils.open_files import MOST
 
 OTHERS = "main.py"
 HOLDERS = """
@@ -162,6 +166,37 @@ async def test_a_store_that_is_away_sends_tasks_back_without_counting_an_attempt
             await asyncio.sleep(0.1)
     assert {(row["status"], row["retry_count"], row["error_code"]) for row in rows} == {("PENDING", 1, "STORE_DOWN")}
     assert await pg.fetchval("select count(*) from scrape_request_log where status = 'FAILED'") == 0
+
+
+@pytest.mark.parametrize("program", [assets, others])
+async def test_whoever_copies_media_may_open_more_files_than_a_shell_lets_it(
+    env: dict[str, str], pg: asyncpg.Connection, program: Callable[..., AbstractAsyncContextManager[RunningPool]]
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        async with program(env):
+            pids = [row["pid"] for row in await pg.fetch("select pid from beat_worker where pid > 0")]
+            limits = {resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert limits == {(MOST if hard == resource.RLIM_INFINITY else min(hard, MOST), hard)}
+
+
+@pytest.mark.parametrize("program", [assets, others])
+async def test_whoever_copies_media_aborts_what_a_killed_process_left(
+    env: dict[str, str], s3: S3Access, tmp_path: Path, program: Callable[..., AbstractAsyncContextManager[RunningPool]]
+) -> None:
+    client, key = s3.client(), "assets/posts/instagram/left.mp4"
+    upload = client.create_multipart_upload(Bucket=s3.bucket, Key=key)["UploadId"]
+    async with media_client(s3, ASSET_SPOOL_DIR=str(tmp_path)) as media:
+        media._large._marks.make(key, upload).leave()
+    async with program(env, ASSET_SPOOL_DIR=str(tmp_path)) as pool:
+        async with asyncio.timeout(PATIENCE_S):
+            while client.list_multipart_uploads(Bucket=s3.bucket).get("Uploads"):
+                await asyncio.sleep(0.1)
+        assert await pool.stop() == 0
+    client.close()
 
 
 async def test_an_asset_pool_without_a_bucket_names_the_setting(program_env: dict[str, str]) -> None:

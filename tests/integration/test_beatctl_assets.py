@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import asyncpg
 import pytest
 
+from core.enums import Platform
+from scripts.beatctl import bucket
 from scripts.beatctl.bucket import APPLIED, UNSUPPORTED, apply_rules, our_rules
-from scripts.beatctl.missing import url_hash
+from scripts.beatctl.missing import SOURCES, Source, url_hash
+from tests.integration.test_queue_plans import explain, rows_of
 from tests.support.beatctl import Run, runner
 from tests.support.moto import moto_bucket
 from tests.support.s3 import S3Access
@@ -20,9 +24,7 @@ DAY = 86400
 
 
 @pytest.fixture
-def beatctl(
-    program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
+def beatctl(program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     return runner(program_env, monkeypatch, capsys)
 
 
@@ -128,6 +130,36 @@ async def test_small_batches_and_a_limit_bound_what_is_queued(beatctl: Run, pg: 
     assert names == ["0", "1", "2", "3", "4", "P"][:limit]
 
 
+@pytest.mark.parametrize("source", SOURCES[Platform.INSTAGRAM], ids=lambda source: source.name)
+async def test_a_batch_looks_at_so_many_rows_however_rare_those_are_without_a_copy(
+    pg: asyncpg.Connection, source: Source
+) -> None:
+    await pg.execute(
+        """with numbers as (select i::text from generate_series(1, 5000) i),
+        accounts as (insert into instagram_account (profile_id, profile_pic_url)
+            select i, 'https://cdn.example/' || i from numbers),
+        posts as (insert into instagram_post (shortcode, display_url, post_type, publish_time)
+            select i, 'https://cdn.example/' || i, case when $1 then 'story' else 'image' end, now() from numbers)
+        insert into asset (platform, entity_type, entity_id, asset_type, asset_url)
+        select 'INSTAGRAM', kind, i, 'IMAGE', 'assets/' || i from numbers, unnest(array['PROFILE', 'POST']) kind
+        where i <> '5000'""",
+        source.name == "stories",
+    )
+    await pg.execute("analyze instagram_account, instagram_post, asset")
+    statement = source.select
+    for number, name in enumerate((":after", ":size", ":platform"), 1):
+        statement = statement.replace(name, f"${number}")
+    plan = await explain(pg, statement, 0, 100, "INSTAGRAM")
+    media = [scan for scan in plan.scans if str(scan.get("Relation Name")).startswith("instagram_")]
+    assert 0 < sum(map(rows_of, media)) <= 100
+    found, after = [], 0
+    while after is not None:
+        rows = await pg.fetch(statement, after, 700, "INSTAGRAM")
+        found += [row["entity_id"] for row in rows if row["url"]]
+        after = rows[0]["at"]
+    assert found == ["5000"]
+
+
 async def test_a_platform_whose_rows_name_no_media_is_refused(beatctl: Run) -> None:
     ran = await beatctl("assets", "backfill", "--platform", "SHOPIFY", "--missing")
     assert (ran.code, ran.err) == (1, "beatctl: no rows of SHOPIFY name media yet: INSTAGRAM do\n")
@@ -161,6 +193,25 @@ def test_a_rule_that_a_server_refuses_does_not_keep_the_others_out(moto: S3Acces
     strange = {"ID": "strange", "Status": "Enabled", "Filter": {"Prefix": "y/"}, "Expiration": both}
     answers = dict(apply_rules(access_of(moto), [strange, *our_rules()]))
     assert answers == {"strange": UNSUPPORTED} | {rule["ID"]: APPLIED for rule in our_rules()}
+
+
+def test_a_server_that_shows_the_rules_of_before_for_a_moment_has_taken_them(
+    moto: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, shown = bucket._present, []
+
+    def late(client: Any, name: str) -> list[bucket.Rule]:
+        """Each answer as it would have been two looks earlier."""
+        shown.append(real(client, name))
+        return shown[max(len(shown) - 3, 0)]
+
+    monkeypatch.setattr(bucket, "_present", late)
+    monkeypatch.setattr(bucket, "_LOOK_S", 0.0, raising=False)
+    client = moto.client()
+    client.delete_bucket_lifecycle(Bucket=moto.bucket)
+    assert dict(apply_rules(access_of(moto), our_rules())) == {rule["ID"]: APPLIED for rule in our_rules()}
+    rules = client.get_bucket_lifecycle_configuration(Bucket=moto.bucket)["Rules"]
+    assert {rule["ID"] for rule in rules} == {rule["ID"] for rule in our_rules()}
 
 
 async def test_a_server_without_lifecycles_says_so_rule_by_rule(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from core.client.connector import Reach
 from core.client.door import SIMULATED, Door
 from core.client.reasons import cdn_failure
 from core.client.upload_assets import MediaError, MediaRefused, MediaUnavailable, UrlExpired
+from core.crawler.errors import Retry
 from tests.integration.test_request_connections import make_certificates
 from tests.sandbox.dialects.urls import HOST, image_url
 from tests.sandbox.media.bodies import file_of
@@ -67,6 +70,24 @@ async def test_a_request_says_nothing_about_who_asks(s3: S3Access, cdn: RawServe
     assert (plain["accept"], plain["accept-encoding"]) == ("image/*", "identity")
     assert plain["user-agent"].startswith("Mozilla/5.0")
     assert set(conditional) - set(plain) == {"if-none-match", "if-modified-since"}
+
+
+@pytest.mark.parametrize(("leads_to", "says_it"), [("/a.jpg?oh=2", True), ("/stands-in.jpg", False)])
+async def test_what_is_known_of_a_file_is_not_said_of_the_one_it_is_redirected_to(
+    s3: S3Access, leads_to: str, says_it: bool
+) -> None:
+    async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if seen.target == "/a.jpg?oh=1":
+            writer.write(http(302, b"", Location=leads_to))
+        else:
+            writer.write(http(304, b"") if "if-modified-since" in seen.headers else http(200, PICTURE))
+        return True
+
+    known = {"last_modified": "Thu, 09 May 2024 10:00:00 GMT", "known_key": "assets/posts/instagram/CxYz_1-2.jpg"}
+    async with raw_server(handle) as cdn, media_client(s3, cdn.url) as client:
+        found = await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg?oh=1", **known))
+    assert found.not_modified is says_it
+    assert ["if-modified-since" in seen.headers for seen in cdn.seen] == [True, says_it]
 
 
 async def test_cookies_are_not_kept(s3: S3Access) -> None:
@@ -206,6 +227,38 @@ async def test_a_certificate_that_is_not_trusted_is_named(tmp_path: Path) -> Non
     assert isinstance(failure, MediaUnavailable)
     assert failure.code == "TLS"
     assert "self-signed" in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "retry"),
+    [
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "DNS", Retry.LATER),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "DNS", Retry.BACKOFF),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "CONNECTION", Retry.LATER),
+        (OSError(errno.EMFILE, "Too many open files"), "CONNECTION", Retry.LATER),
+        (OSError(errno.ECONNREFUSED, "Connection refused"), "CONNECTION", Retry.BACKOFF),
+    ],
+    ids=str,
+)
+async def test_what_is_wrong_with_this_host_costs_a_task_no_attempt(
+    s3: S3Access, monkeypatch: pytest.MonkeyPatch, fault: OSError, code: str, retry: Retry
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def getaddrinfo(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        if isinstance(fault, socket.gaierror):
+            raise fault
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", port))]
+
+    async def connect(*_: object) -> None:
+        raise fault
+
+    async with media_client(s3) as client:
+        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(loop, "sock_connect", connect)
+        with pytest.raises(MediaUnavailable) as caught:
+            await client.upload(wanted("https://cdn.example/a.jpg"))
+    assert (caught.value.code, caught.value.retry) == (code, retry)
 
 
 def test_the_hosts_that_the_simulator_stands_for() -> None:

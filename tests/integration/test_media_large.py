@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ import pytest
 
 from core.assets.leftovers import clean_up
 from core.client import large
+from core.client.large import LargeUploads
 from core.client.marks import Marks
+from core.client.spool import Body
 from core.client.upload_assets import MediaClient, MediaError, MediaRefused, StoreRefused, StoreUnavailable
 from tests.sandbox.media.bodies import file_of
 from tests.support.media import bucket_env, media_client, wanted
 from tests.support.raw_server import RawServer, Seen, always, http, raw_server, until
 from tests.support.s3 import S3Access
-from utils.object_store import ObjectStore, ObjectStoreFailed
+from utils.object_store import ObjectStore, ObjectStoreFailed, StoreAccess
 
 ROOT = Path(__file__).parents[2]
 MIDDLE, PARTS = file_of("middle", "mp4", video_bytes=2 << 20), file_of("parts", "mp4", video_bytes=18 << 20)
@@ -138,10 +141,40 @@ async def test_an_upload_that_is_cancelled_is_aborted(
     assert_nothing_is_left(s3, tmp_path, client)
 
 
+async def test_the_hosts_keys_are_fetched_anew_once_they_have_run_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        is_old = "Credential=old/" in seen.headers["authorization"]
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "new")
+        error = b"<Error><Code>ExpiredToken</Code><Message>no</Message></Error>"
+        writer.write(http(400, error) if is_old else http(200, b"", ETag='"e"'))
+        return True
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "old")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    body = Body()
+    await body.write(MIDDLE)
+    body.spill(tmp_path)
+    await body.flush()
+    async with raw_server(handle) as server:
+        for keys, kind in (({}, None), ({"access_key": "old", "secret_key": "fixed"}, StoreRefused)):
+            store = ObjectStore(StoreAccess("b", server.url, **keys))
+            uploads = LargeUploads(store, Marks(tmp_path, "b"))
+            with pytest.raises(kind) if kind else nullcontext():
+                await uploads.put("k", body, {}, asyncio.get_running_loop().time() + 20)
+            await store.aclose()
+    body.close()
+    assert len(server.seen) == 3
+    assert server.seen[1].body == MIDDLE
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from core.client.large import LargeUploads
 from core.client.marks import Marks
+from core.client.spool import Body
 Marks(Path(sys.argv[1]), sys.argv[2]).make(sys.argv[3], sys.argv[4])
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -315,6 +348,14 @@ async def test_an_upload_that_cannot_be_noted_is_aborted(
     assert_nothing_is_left(s3, tmp_path, client)
 
 
+def test_a_note_that_cannot_be_written_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sorted(Path("/proc/self/fd").iterdir())
+    monkeypatch.setattr("core.client.marks.os.write", full)
+    with pytest.raises(OSError, match="No space left"):
+        Marks(tmp_path, "b").make("assets/k", "u")
+    assert (notes(tmp_path), sorted(Path("/proc/self/fd").iterdir())) == ([], before)
+
+
 async def test_an_upload_that_is_gone_is_no_fault_of_the_task(
     client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,7 +387,7 @@ async def test_a_store_that_hangs_sends_those_back_who_wait_for_their_turn(
     monkeypatch.setattr(large, "PATIENCE_S", 0.1, raising=False)
     tasks = [asyncio.create_task(client.upload(video("middle"))) for _ in range(4)]
     await until(lambda: len(hanging) == 4)
-    with pytest.raises(StoreUnavailable, match="STORE_SLOW"):
+    with pytest.raises(StoreUnavailable, match="LARGE_SLOW"):
         await asyncio.wait_for(client.upload(video("middle")), 5)
     for task in tasks:
         task.cancel()
@@ -369,7 +410,7 @@ async def test_an_upload_that_would_outlast_its_task_is_put_off(
     monkeypatch.setattr(ObjectStore, "call", slow)
     limits = {"TASK_TIME_LIMIT_S": "3", "ASSET_SPOOL_DIR": str(tmp_path)}
     async with media_client(s3, cdn.url, **limits) as client:
-        with pytest.raises(StoreUnavailable, match="STORE_SLOW"):
+        with pytest.raises(StoreUnavailable, match="LARGE_SLOW"):
             await asyncio.wait_for(client.upload(video("parts")), 3)
         assert_nothing_is_left(s3, tmp_path, client)
 

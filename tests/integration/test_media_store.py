@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -120,6 +122,27 @@ async def test_a_cut_answer_is_tried_again() -> None:
     assert [seen.body for seen in calls] == [b"body"] * 3
 
 
+@pytest.mark.parametrize("size", [50_000, 60 << 10, 64 << 10, 1 << 20])
+async def test_a_store_that_stops_taking_a_body_does_not_hold_its_task(size: int) -> None:
+    """The session's limit of silence runs only once all of the body is sent."""
+
+    def narrow(info: Any) -> socket.socket:
+        made = socket.socket(*info[:3])
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return made
+
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        connector = aiohttp.TCPConnector(socket_factory=narrow)
+        timeout = aiohttp.ClientTimeout(sock_connect=2, sock_read=0.2)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            store = Store(StoreAccess("b", f"http://127.0.0.1:{deaf.getsockname()[1]}", "AK", "SK"), session)
+            with pytest.raises(StoreUnavailable, match="STORE_DOWN: PUT: too slow"):
+                await asyncio.wait_for(store.put("k", bytes(size), ABOUT), 5)
+
+
 async def test_an_error_that_comes_in_pieces_is_read_whole() -> None:
     left = [error(400, "RequestTimeout"), OK]
 
@@ -187,6 +210,40 @@ async def test_a_host_whose_keys_ran_out_fetches_new_ones_once(monkeypatch: pyte
         with pytest.raises(StoreRefused):
             await store.put("k", b"body", ABOUT)
     assert len(server.seen) == 2
+
+
+async def test_many_uploads_ask_the_host_for_keys_once_and_once_more_when_they_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    class Host:
+        access_key, secret_key = "AK", "SK"
+
+        def __init__(self, number: int) -> None:
+            self.token = f"token-{number}"
+
+        async def get_frozen_credentials(self) -> Self:
+            return self
+
+    async def host_credentials() -> Host:
+        asked.append(1)
+        await asyncio.sleep(0.05)
+        return Host(len(asked))
+
+    async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        is_old = seen.headers["x-amz-security-token"] == "token-1"
+        writer.write(error(400, "ExpiredToken") if is_old else OK)
+        return True
+
+    monkeypatch.setattr("core.client.keys_of_host._host_credentials", host_credentials)
+    async with raw_server(handle) as server, opened(StoreAccess("b", server.url)) as store:
+        one = asyncio.create_task(store.put("cancelled", b"body", ABOUT))
+        others = [asyncio.create_task(store.put(f"k{number}", b"body", ABOUT)) for number in range(50)]
+        await asyncio.sleep(0.01)
+        one.cancel()
+        await asyncio.gather(*others)
+    assert len(asked) == 2
 
 
 async def test_a_host_without_keys_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

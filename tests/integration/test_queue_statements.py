@@ -177,6 +177,21 @@ async def test_waiting_for_a_source_uses_up_no_attempt_and_ends_with_the_day(
     assert 55 < delay <= 75
 
 
+async def test_a_task_that_is_held_waits_for_longer_than_a_day_and_until_its_expiry(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
+    waiting, expiring = await insert(pg, 2)
+    await pg.execute(
+        "update scrape_request_log set created_at = now() - interval '25 hours',"
+        " expires_at = case when id = $1 then now() + interval '30 seconds' end",
+        expiring,
+    )
+    result = await queue.fail([failure(c, "HELD", delay_s=60) for c in await claim(queue)])
+    assert result == {waiting: "PENDING", expiring: "EXPIRED"}
+    found = await row(pg, waiting)
+    assert (found["retry_count"], found["run_after"] is not None) == (1, True)
+
+
 async def test_a_task_that_waited_in_vain_for_sources_that_were_down_says_429(
     pg: asyncpg.Connection, queue: WorkerQueue
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from config import ConfigError, load_settings
+from core.bucket import store_access
+from core.client.store_place import StorePlace
 
 BAD = [
     ({"API_PORT": "eighty"}, "API_PORT"),
@@ -76,3 +78,10 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 def test_worker_flows_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKER_FLOWS", " a, b ,a,")
     assert load_settings().workers.worker_flows == ("a", "b")
+
+
+def test_the_bucket_is_in_mumbai_unless_it_is_said_to_be_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_BUCKET", "pictures")
+    access = store_access(load_settings())
+    assert access is not None
+    assert StorePlace.of(access).host == "pictures.s3.ap-south-1.amazonaws.com"

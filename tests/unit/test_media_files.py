@@ -253,7 +253,7 @@ def test_every_error_has_a_rule_and_a_code() -> None:
         "MediaRefused": "NEVER",
         "MediaUnavailable": "BACKOFF",
         "StoreRefused": "BACKOFF",
-        "StoreUnavailable": "LATER",
+        "StoreUnavailable": "HELD",
         "UrlExpired": "NEVER",
     }
     assert UrlExpired("x").code == errors.URL_EXPIRED

@@ -70,8 +70,10 @@ async def test_a_store_that_stays_away_sends_tasks_back_to_the_queue() -> None:
     assert refusal.value.code == "STORE_DOWN"
 
 
-@pytest.mark.parametrize(("code", "shut"), [("SPOOL_FULL", False), ("STORE_DOWN", True), ("STORE_SLOW", True)])
-async def test_a_full_disk_holds_no_picture_up(code: str, shut: bool) -> None:
+@pytest.mark.parametrize(
+    ("code", "shut"), [("SPOOL_FULL", False), ("LARGE_SLOW", False), ("STORE_DOWN", True), ("STORE_SLOW", True)]
+)
+async def test_what_large_files_wait_for_holds_no_picture_up(code: str, shut: bool) -> None:
     class Both:
         async def find(self, *_: object) -> None:
             return None

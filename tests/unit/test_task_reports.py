@@ -49,7 +49,7 @@ def test_a_hash_that_lost_digits_on_its_way_is_refused() -> None:
         (MediaUnavailable("TRUNCATED", "half of it"), ("half of it", "TRUNCATED", "BACKOFF", 30.0)),
         (MediaUnavailable("THROTTLED", "slowly", retry_after_s=60.0), ("slowly", "THROTTLED", "LATER", 60.0)),
         (MediaUnavailable("SERVER_ERROR", "soon", retry_after_s=1.0), ("soon", "SERVER_ERROR", "BACKOFF", 1.0)),
-        (StoreUnavailable("STORE_SLOW", "slow down", retry_after_s=7), ("slow down", "STORE_SLOW", "LATER", 7)),
+        (StoreUnavailable("STORE_SLOW", "slow down", retry_after_s=7), ("slow down", "STORE_SLOW", "HELD", 7)),
     ],
     ids=lambda value: type(value).__name__,
 )
