@@ -107,9 +107,8 @@ select id, flow, status from failed"""
 in seconds, $9 the registry's max_retries``.
 
 Rule NEVER fails at once. LATER waits for a source without using up attempts, until expiry or for a day; what fails then
-says 429, which its readers take for passing. HELD waits in the same way for what is Beat's own, for as long as it takes.
-BACKOFF uses up an attempt and waits longer each time. What could only start after its expiry is EXPIRED under these two.
-Ids missing from the answer had lost their claim."""
+says 429, which its readers take for passing. HELD waits so for what is Beat's own, as long as it takes. BACKOFF uses up an
+attempt and waits longer each time. Under these two what would start too late is EXPIRED. Missing ids had lost their claim."""
 
 RELEASE = f"""
 with freed as (
