@@ -14,6 +14,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+import asyncpg
 from loguru import logger
 
 from config import Settings
@@ -204,7 +205,7 @@ class Pool:
         while True:
             try:
                 return await ask()
-            except QueueUnavailable as error:
+            except (QueueUnavailable, asyncpg.PostgresError) as error:
                 logger.bind(error=str(error), pause_s=pause).warning("database was unavailable")
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
