@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import importlib
 import inspect
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -40,16 +41,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = build_parser(given[0] if given else None).parse_args(given)
     try:
-        return _run(arguments)
+        code = _run(arguments)
+        if sys.stdout is not None:  # the caller closed it
+            sys.stdout.flush()  # at exit it would be too late to say nothing when the reader has left
     except KeyboardInterrupt:
         return _say("interrupted")
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
         message = _explanation(error)
         if message is None:
             raise
         return _say(message)
+    return code
 
 
 def _run(arguments: argparse.Namespace) -> int:

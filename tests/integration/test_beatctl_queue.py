@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import asyncpg
 import pytest
 
 from tests.support.beatctl import Run, runner
-from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
+from tests.support.pool import ROOT, queue_tasks, running_pool, wait_for_statuses
 from tests.support.relay import until
 
 FLOW = "refresh_profile_by_handle"
@@ -165,6 +167,20 @@ async def test_a_file_goes_in_ten_thousand_rows_at_a_time(beatctl: Run, pg: asyn
     assert [row["count"] for row in sizes] == [2, 10_000]
     ran = await beatctl("tasks", "load", str(file), "--flow", FLOW)
     assert ran.out == "0 queued, 10002 there already, 1 refused\n"
+
+
+async def test_a_reader_that_has_left_ends_a_command_without_a_traceback(program_env: dict[str, str]) -> None:
+    """Short output stays in the buffer until the end."""
+    env = {name: value for name, value in program_env.items() if name != "PYTHONUNBUFFERED"}
+    read, write = os.pipe()
+    os.close(read)
+    command = (sys.executable, "-m", "scripts.beatctl", "flows", "pause", FLOW)
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=env, stdout=write, stderr=asyncio.subprocess.PIPE
+    )
+    os.close(write)
+    _, errors = await process.communicate()
+    assert (process.returncode, errors) == (1, b"")
 
 
 async def test_explain_names_the_fact_that_decides(beatctl: Run, pg: asyncpg.Connection) -> None:
