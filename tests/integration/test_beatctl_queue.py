@@ -216,6 +216,9 @@ async def test_explain_names_the_fact_that_decides(beatctl: Run, pg: asyncpg.Con
         f"update scrape_request_log set status = 'PROCESSING', worker = {worker}, picked_at = now() where id = {task}"
     )
     assert f"held: it is running: held by worker {worker} (pid 4711) on host planted-host since" in held
+    silent = await said("update beat_worker set beat_at = '2024-05-05'")
+    assert f"; held: held by worker {worker} (pid 4711) on host planted-host since" in silent
+    assert "last heartbeat 2024-05-05 00:00:00 UTC, which is longer ago than its lease: the supervisor of" in silent
     assert "is gone: a supervisor rescues it" in await said("delete from beat_worker")
     assert "held: it was set to PROCESSING by somebody who is no worker" in await said(
         "update scrape_request_log set worker = null, picked_at = null where status = 'PROCESSING'"
