@@ -68,7 +68,7 @@ async def _awaited(result: Any) -> Any:
 
 def _explanation(error: Exception) -> str | None:
     """What an expected failure means to the operator; None for a bug."""
-    from asyncpg import PostgresError  # noqa: PLC0415 - commands without a database start without its libraries
+    from asyncpg import InterfaceError, InternalClientError, PostgresError  # noqa: PLC0415 - commands without a database start without its libraries
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     from config import ConfigError  # noqa: PLC0415
@@ -81,6 +81,8 @@ def _explanation(error: Exception) -> str | None:
         return f"PostgreSQL cannot be reached (PG_URL): {error.strerror or type(error).__name__}"
     if isinstance(error, DBAPIError):
         return f"PostgreSQL refused the command: {str(error.orig).splitlines()[0]}"
+    if isinstance(error, InterfaceError | InternalClientError):
+        return f"PostgreSQL was lost in the middle: {str(error).splitlines()[0]}"
     if isinstance(error, PostgresError):
         return f"PostgreSQL refused the command: {str(error).splitlines()[0]}"
     return None
