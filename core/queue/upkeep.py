@@ -126,6 +126,7 @@ class Upkeep:
 
     async def work(self, look: Look) -> None:
         """Do what a look found due."""
+        await self._holders.look()  # first, because who holds back vacuum may be who locks what the others need
         if look.scheduled:
             self._scheduler.wake()
         if look.promotable:
@@ -153,7 +154,6 @@ class Upkeep:
             await self._keep_partitions()
         if now - self._counts_at > FLUSH_S:
             await self.store_counts()
-        await self._holders.look()
 
     async def _keep_partitions(self) -> None:
         self._partitions_due = time.monotonic() + PARTITIONS_S
