@@ -83,6 +83,7 @@ class Upkeep:
         self._session = ServerSession(settings.database.pg_url, f"beat supervisor {host}")
         self._pulse = ServerSession(settings.database.pg_url, f"beat heartbeat {host}")
         self._beating_since: float | None = None
+        self._beaten_at = 0.0
         self._rare_at = 0.0
         self._partitions_due = 0.0
         self._counts: list[Sample] = []
@@ -191,7 +192,9 @@ class Upkeep:
         except QueueUnavailable:
             self._beating_since = None
             raise
-        self._beating_since = self._beating_since or time.monotonic()
+        if self._beating_since is None or not self._beaten_lately():
+            self._beating_since = time.monotonic()
+        self._beaten_at = time.monotonic()
         return alive
 
     async def rescue(self, workers: Sequence[int]) -> None:
@@ -217,9 +220,13 @@ class Upkeep:
         self._pulse.drop()
 
     def _beaten_for_a_lease(self) -> bool:
-        """A restarted database makes every heartbeat look stale: believe it only after a lease of our own beats."""
-        since = self._beating_since
-        return since is not None and time.monotonic() - since >= self._settings.workers.worker_lease_s
+        """A database that was restarted or out of reach makes every heartbeat look stale: believe it only after a lease
+        of our own beats without a gap."""
+        since, lease_s = self._beating_since, self._settings.workers.worker_lease_s
+        return since is not None and self._beaten_lately() and time.monotonic() - since >= lease_s
+
+    def _beaten_lately(self) -> bool:
+        return time.monotonic() - self._beaten_at < self._settings.workers.worker_lease_s
 
     def _log_rescue(self, rows: list[asyncpg.Record]) -> None:
         COUNTS.add(RESCUED, by=rows[0]["tasks"])
