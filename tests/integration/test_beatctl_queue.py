@@ -144,6 +144,16 @@ async def test_an_open_quote_swallows_no_rows(beatctl: Run, pg: asyncpg.Connecti
     assert await pg.fetchval("select count(*) from scrape_request_log") == 0
 
 
+async def test_a_column_that_is_there_twice_loses_no_cells(
+    beatctl: Run, pg: asyncpg.Connection, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(f"flow,params.handle,params.handle,,\n{FLOW},a,b,,\n", encoding="utf-8")
+    ran = await beatctl("tasks", "load", str(file))
+    assert (ran.code, "is no CSV after line 1: column params.handle is there twice" in ran.err) == (1, True)
+    assert await pg.fetchval("select count(*) from scrape_request_log") == 0
+
+
 async def test_what_went_in_before_a_file_broke_off_is_said(
     beatctl: Run, pg: asyncpg.Connection, tmp_path: Path
 ) -> None:
