@@ -146,8 +146,8 @@ class Pool:
                 self._log_ready()
 
     async def _named(self, child: Child) -> None:
-        with contextlib.suppress(QueueUnavailable):
-            await self._upkeep.name_worker(child.worker, child.pid)
+        """An asset pool counts as alive from its first name on: it must not stay without one."""
+        await self._insist(lambda: self._upkeep.name_worker(child.worker, child.pid))
 
     def _log_ready(self) -> None:
         ready = sum(child.ready for child in self.children.values())
