@@ -46,8 +46,8 @@ KEPT_PLANS = {
     "plan_cache_mode": "force_generic_plan",
     **dict.fromkeys(("enable_seqscan", "enable_sort", "enable_incremental_sort", "jit"), "off"),
 }
-_AWAY_STATES = ("08", "53", "57P")
-"""SQLSTATE prefixes: connection lost, too many connections, shutting down or starting."""
+_AWAY_STATES = ("08", "53", "57P", "25006")
+"""SQLSTATE prefixes: connection lost, too many connections, shutting down or starting, a standby not promoted yet."""
 
 SINGLE_ARGS = {
     "statement_cache_size": 0,

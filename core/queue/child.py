@@ -88,6 +88,7 @@ async def _work(order: Order, end: socket.socket) -> None:
                 worker.drain(float(grace_s))
             case ["ping"]:
                 link.tell("pong")
+                worker.last_word.repeat()
             case ["control", text]:
                 control = json.loads(text)
                 worker.control(frozenset(control["paused"]), control["limits"], control["slots"])

@@ -77,8 +77,10 @@ class Clock:
         if self.strange_flow:
             self.strange_flow = False
             await self._upkeep.fail_unknown()
-        await self._upkeep.work(look)
-        await self._look_for_wedged()
+        try:
+            await self._upkeep.work(look)
+        finally:  # also while something keeps upkeep waiting
+            await self._look_for_wedged()
 
     async def _take_control(self, control: FlowControl) -> None:
         """Pass on what operators want, and lease slots of flows that have a cap."""

@@ -18,6 +18,9 @@ HEAR_S = 2.0
 """Longest time that a notification to oneself may take."""
 
 LONGEST_PAUSE_S = 5.0
+REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""At start a mistake in the URL; later a server that is being replaced, see LOST."""
+
 _ADVICE = (
     "there LISTEN and advisory locks do not work, so supervisors and the relay would miss their work. "
     "Set PG_URL to PostgreSQL itself, and PGBOUNCER_URL to the pooler: workers and API go through it"
@@ -36,6 +39,8 @@ async def require_direct(url: str) -> None:
         try:
             problem = await pooled(url)
             break
+        except REFUSED as error:
+            raise ConfigError(f"PG_URL: the server refuses it: {error}") from None
         except LOST as error:
             logger.bind(error=type(error).__name__, pause_s=pause_s).warning("database was unavailable")
             await asyncio.sleep(pause_s)

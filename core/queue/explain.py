@@ -20,6 +20,7 @@ select t.id, t.flow, t.status, t.priority, t.retry_count, t.data, t.error_code, 
     {within_dates("t.run_after")} as run_after, {within_dates("t.expires_at")} as expires_at,
     t.run_after > now() as delayed, t.expires_at <= now() as expired, now() - {within_dates("t.picked_at")} as held_for,
     w.host, w.pid, w.beat_at, w.id is null as holder_lost,
+    w.beat_at < now() - cast(:lease_s as float8) * interval '1 second' as holder_silent,
     b.paused, b.slots as cap
 from scrape_request_log t left join beat_worker w on w.id = t.worker left join beat_flow b on b.flow = t.flow
 where t.id = :id"""
@@ -69,7 +70,7 @@ class _Capacity:
 
 async def explain(session: AsyncSession, registry: Registry, task_id: int, *, lease_s: float) -> Explanation | None:
     """Why the task is not running; None when there is no such task."""
-    task = (await session.execute(text(FACTS), {"id": task_id})).mappings().one_or_none()
+    task = (await session.execute(text(FACTS), {"id": task_id, "lease_s": lease_s})).mappings().one_or_none()
     if task is None:
         return None
     decided = _ended(task) or _held(task) or _barred(task, registry)
@@ -105,11 +106,14 @@ def _held(task: Any) -> tuple[str, str] | None:
             "held",
             f"worker {task['worker']} held it since {_at(task['picked_at'])} and is gone: a supervisor rescues it",
         )
-    return "held", (
-        f"it is running: held by worker {task['worker']} (pid {task['pid']}) on host {task['host']} since "
+    holder = (
+        f"held by worker {task['worker']} (pid {task['pid']}) on host {task['host']} since "
         f"{_at(task['picked_at'])}, for {round(task['held_for'].total_seconds())} s; "
         f"last heartbeat {_at(task['beat_at'])}"
     )
+    if task["holder_silent"]:
+        return "held", f"{holder}, which is longer ago than its lease: the supervisor of a living host rescues it"
+    return "held", f"it is running: {holder}"
 
 
 def _barred(task: Any, registry: Registry) -> tuple[str, str] | None:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 import asyncpg
 from loguru import logger
 
-from core.queue.queue import LOST
 from utils.db import connect
 
 SELF_CHANNEL = "beat_health"
@@ -46,7 +45,7 @@ class QueueListener:
                 self._on_gap()
                 pause = 0.2
                 await self._watch(conn)
-            except LOST as error:
+            except Exception as error:  # noqa: BLE001 - a host that stopped listening would be late until its restart
                 logger.bind(error=type(error).__name__, pause_s=pause).warning("listening was interrupted")
             finally:
                 if conn is not None:

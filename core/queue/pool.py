@@ -14,6 +14,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+import asyncpg
 from loguru import logger
 
 from config import Settings
@@ -145,8 +146,8 @@ class Pool:
                 self._log_ready()
 
     async def _named(self, child: Child) -> None:
-        with contextlib.suppress(QueueUnavailable):
-            await self._upkeep.name_worker(child.worker, child.pid)
+        """An asset pool counts as alive from its first name on: it must not stay without one."""
+        await self._insist(lambda: self._upkeep.name_worker(child.worker, child.pid))
 
     def _log_ready(self) -> None:
         ready = sum(child.ready for child in self.children.values())
@@ -204,7 +205,7 @@ class Pool:
         while True:
             try:
                 return await ask()
-            except QueueUnavailable as error:
+            except (QueueUnavailable, asyncpg.PostgresError) as error:
                 logger.bind(error=str(error), pause_s=pause).warning("database was unavailable")
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)

@@ -22,8 +22,12 @@ LOST = (
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
     asyncpg.ProtocolViolationError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
 )
-"""What a restarted or overloaded server, or a pooler that lost its server, looks like from here."""
+"""What a restarted or overloaded server, or a pooler that lost its server, looks like from here; and a standby that is
+not promoted yet, or a server that does not know its users and databases yet."""
 
 
 STEP, FAIL = call_of("worker_step", sql.STEP), call_of("queue_fail", sql.FAIL)

@@ -51,8 +51,15 @@ Gives the id up to which nothing is left to do, and whether there may be more be
 the first row that is younger.
 """
 
-REMEMBER = "update beat_flow set pruned_to = $2 where flow = any($1::text[])"
-START_OVER = "update beat_flow set pruned_to = 0 where retain is not null and pruned_to <> 0"
+REMEMBER = """
+update beat_flow set pruned_to = $2
+where flow = any(array(select flow from beat_flow where flow = any($1::text[]) for update skip locked))"""
+"""For ``$1 flows`` that nobody is just changing: the supervisor waits for no operator."""
+
+START_OVER = """
+update beat_flow set pruned_to = 0
+where flow = any(array(
+    select flow from beat_flow where retain is not null and pruned_to <> 0 for update skip locked))"""
 DROP_PARTITIONS = "select drop_log_partitions($1)"
 
 T = TypeVar("T")

@@ -94,9 +94,9 @@ class Roster:
         self._slots.granted(leases)
 
     def tell(self, *, changed: bool) -> None:
-        """Pass on what is new; who holds more than its share is told again until it gives back."""
+        """Pass on what is new; who did not hear the last word is told again, and who holds more than its share."""
         for child in list(self._children.values()):
-            if changed or self._slots.must_give_back(child.worker):
+            if changed or not child.told or self._slots.must_give_back(child.worker):
                 self._tell_control(child)
 
     def _tell_control(self, child: Child) -> None:

@@ -1,13 +1,11 @@
-"""What a supervisor does for the queue on one direct connection: heartbeats, rescue, promotion, expiry, partitions."""
+"""What a supervisor does for the queue on direct connections: heartbeats, rescue, promotion, expiry, partitions."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
 
 import asyncpg
 from loguru import logger
@@ -18,13 +16,11 @@ from core.metrics import COUNTS, FLUSH_S, RESCUED, STORE, Sample, columns
 from core.queue import statements as sql
 from core.queue.holders import HolderWatch
 from core.queue.plan import ProcessSpec
-from core.queue.queue import LOST, QueueUnavailable
+from core.queue.queue import QueueUnavailable
 from core.queue.retention import Retention
+from core.queue.session import ServerSession
 from core.queue.slots import Cap, Lease
 from core.schedules.scheduler import Scheduler
-from utils.db import connect
-
-T = TypeVar("T")
 
 RARE_S = 15.0
 """Seconds between searches for claims and rows that nobody will ever finish."""
@@ -71,7 +67,8 @@ class Look:
 
 
 class Upkeep:
-    """Statements of the supervisor, one at a time; a lost connection is opened again by the next one.
+    """Statements of the supervisor, one at a time. Heartbeats have a connection of their own: they must not wait for a
+    statement that waits for a lock.
 
     ``yields``: the asset flows are left to an asset pool while one is alive, as if they were paused.
     """
@@ -83,29 +80,30 @@ class Upkeep:
         self._known = [name for name, flow in registry.items() if flow.target]
         self._unbuilt = [name for name, flow in registry.items() if not flow.target]
         self._retries = (list(registry), [flow.max_retries for flow in registry.values()])
-        self._conn: asyncpg.Connection | None = None
-        self._lock = asyncio.Lock()
+        self._session = ServerSession(settings.database.pg_url, f"beat supervisor {host}")
+        self._pulse = ServerSession(settings.database.pg_url, f"beat heartbeat {host}")
         self._beating_since: float | None = None
+        self._beaten_at = 0.0
         self._rare_at = 0.0
         self._partitions_due = 0.0
         self._counts: list[Sample] = []
         self._counts_at = 0.0
-        self._retention = Retention(self._with_connection, settings.workers.log_retention_months)
-        self._holders = HolderWatch(self._with_connection)
+        self._retention = Retention(self._session.run, settings.workers.log_retention_months)
+        self._holders = HolderWatch(self._session.run)
         self._scheduler = Scheduler(settings.database.pg_url, registry, timeout_s=settings.workers.schedule_timeout_s)
 
     async def add_worker(self, spec: ProcessSpec) -> int:
         """An id for a process about to start; its heartbeat begins now."""
-        (row,) = await self._fetch(sql.ADD_WORKER, self._host, spec.name, json.dumps(dict(spec.slots)))
+        (row,) = await self._session.fetch(sql.ADD_WORKER, self._host, spec.name, json.dumps(dict(spec.slots)))
         return int(row["id"])
 
     async def name_worker(self, worker: int, pid: int) -> None:
         """Remember the process behind an id, for people who look."""
-        await self._fetch(sql.NAME_WORKER, worker, pid)
+        await self._session.fetch(sql.NAME_WORKER, worker, pid)
 
     async def look(self, flows: Sequence[str]) -> Look:
         """One statement: which of ``flows`` have work, what operators want, which upkeep is due."""
-        (row,) = await self._fetch(sql.TICK, list(flows), self._settings.workers.worker_lease_s)
+        (row,) = await self._session.fetch(sql.TICK, list(flows), self._settings.workers.worker_lease_s)
         flags = (row[name] for name in ("promotable", "expired", "lost", "retained", "scheduled"))
         control = _control(row["flows"])
         if row["assets"] and self._yields:
@@ -120,25 +118,28 @@ class Upkeep:
                 await conn.execute(sql.LEASE_LOCK)
                 return list(await conn.fetch(sql.LEASE, *_columns(wanted)))
 
-        rows = await self._with_connection(take)
+        rows = await self._session.run(take)
         return [Lease(row["worker"], row["flow"], row["slots"]) for row in rows]
 
     async def give_back(self, leases: Sequence[Lease]) -> None:
         """Lower leases to what the workers still use."""
-        await self._fetch(sql.GIVE_BACK, *_columns(leases))
+        await self._session.fetch(sql.GIVE_BACK, *_columns(leases))
 
     async def work(self, look: Look) -> None:
         """Do what a look found due."""
+        await self._holders.look()  # first, because who holds back vacuum may be who locks what the others need
         if look.scheduled:
             self._scheduler.wake()
         if look.promotable:
-            await self._fetch(sql.PROMOTE)
+            await self._session.fetch(sql.PROMOTE)
         if look.expired:
             for _ in range(EXPIRE_ROUNDS):
-                if not (await self._fetch(sql.EXPIRE))[0]["tasks"]:
+                if not (await self._session.fetch(sql.EXPIRE))[0]["tasks"]:
                     break
         if look.lost and self._beaten_for_a_lease():
-            self._log_rescue(await self._fetch(sql.RESCUE_HOSTS, self._settings.workers.worker_lease_s, *self._retries))
+            self._log_rescue(
+                await self._session.fetch(sql.RESCUE_HOSTS, self._settings.workers.worker_lease_s, *self._retries)
+            )
         await self._work_by_the_clock()
         if look.retained:
             await self._retention.prune()
@@ -147,19 +148,18 @@ class Upkeep:
         now = time.monotonic()
         if now - self._rare_at > RARE_S:
             self._rare_at = now
-            await self._fetch(STRAYS)
-            self._log_rescue(await self._fetch(sql.RESCUE_ORPHANS, True, *self._retries))
+            await self._session.fetch(STRAYS)
+            self._log_rescue(await self._session.fetch(sql.RESCUE_ORPHANS, True, *self._retries))
             await self.fail_unknown()
         if now > self._partitions_due:
             await self._keep_partitions()
         if now - self._counts_at > FLUSH_S:
             await self.store_counts()
-        await self._holders.look()
 
     async def _keep_partitions(self) -> None:
         self._partitions_due = time.monotonic() + PARTITIONS_S
         try:
-            await self._fetch(sql.MAKE_PARTITIONS)
+            await self._session.fetch(sql.MAKE_PARTITIONS)
             await self._retention.drop_partitions()
         except asyncpg.PostgresError as error:  # a log was locked for longer than they wait
             self._partitions_due = time.monotonic() + PARTITIONS_AGAIN_S
@@ -177,52 +177,56 @@ class Upkeep:
         counts = [*self._counts, *COUNTS.take()]
         self._counts, self._counts_at = counts, time.monotonic()
         if counts:
-            await self._fetch(STORE, *columns(counts))
+            await self._session.fetch(STORE, *columns(counts))
             del self._counts[: len(counts)]
 
     async def fail_unknown(self) -> None:
         """Fail tasks of flows that nobody knows or that are not built yet."""
-        while (await self._fetch(sql.FAIL_UNKNOWN, self._known, self._unbuilt))[0][0]:
+        while (await self._session.fetch(sql.FAIL_UNKNOWN, self._known, self._unbuilt))[0][0]:
             pass
 
     async def beat(self, workers: Sequence[int]) -> set[int]:
         """Keep the workers' leases; those that are missing from the answer were declared lost meanwhile."""
         try:
-            alive = {row["id"] for row in await self._fetch(sql.BEAT, list(workers))}
+            alive = {row["id"] for row in await self._pulse.fetch(sql.BEAT, list(workers))}
         except QueueUnavailable:
             self._beating_since = None
             raise
-        self._beating_since = self._beating_since or time.monotonic()
+        if self._beating_since is None or not self._beaten_lately():
+            self._beating_since = time.monotonic()
+        self._beaten_at = time.monotonic()
         return alive
 
     async def rescue(self, workers: Sequence[int]) -> None:
         """Give the tasks of dead workers to others, and forget those workers."""
-        self._log_rescue(await self._fetch(sql.RESCUE_WORKERS, list(workers), *self._retries))
+        self._log_rescue(await self._session.fetch(sql.RESCUE_WORKERS, list(workers), *self._retries))
 
     async def time_out(self, worker: int, limits: dict[str, float]) -> int:
         """Fail what a worker has held for longer than its flows' limits; gives how many."""
-        rows = await self._fetch(sql.TIME_OUT, worker, list(limits), list(limits.values()))
+        rows = await self._session.fetch(sql.TIME_OUT, worker, list(limits), list(limits.values()))
         return int(rows[0][0])
 
     async def overdue(self, worker: int, limits: dict[str, float], slack_s: float) -> bool:
         """Whether a worker holds a task for longer than its limit and the slack."""
-        rows = await self._fetch(sql.OVERDUE, worker, list(limits), [limit + slack_s for limit in limits.values()])
+        rows = await self._session.fetch(
+            sql.OVERDUE, worker, list(limits), [limit + slack_s for limit in limits.values()]
+        )
         return bool(rows[0][0])
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._scheduler.aclose()
-        self._drop_connection()
-
-    def _drop_connection(self) -> None:
-        if self._conn is not None:
-            self._conn.terminate()
-            self._conn = None
+        self._session.drop()
+        self._pulse.drop()
 
     def _beaten_for_a_lease(self) -> bool:
-        """A restarted database makes every heartbeat look stale: believe it only after a lease of our own beats."""
-        since = self._beating_since
-        return since is not None and time.monotonic() - since >= self._settings.workers.worker_lease_s
+        """A database that was restarted or out of reach makes every heartbeat look stale: believe it only after a lease
+        of our own beats without a gap."""
+        since, lease_s = self._beating_since, self._settings.workers.worker_lease_s
+        return since is not None and self._beaten_lately() and time.monotonic() - since >= lease_s
+
+    def _beaten_lately(self) -> bool:
+        return time.monotonic() - self._beaten_at < self._settings.workers.worker_lease_s
 
     def _log_rescue(self, rows: list[asyncpg.Record]) -> None:
         COUNTS.add(RESCUED, by=rows[0]["tasks"])
@@ -230,21 +234,6 @@ class Upkeep:
             logger.bind(tasks=rows[0]["tasks"], workers=rows[0]["workers"]).warning(
                 "tasks of lost workers were rescued"
             )
-
-    async def _fetch(self, statement: str, *args: Any) -> list[asyncpg.Record]:
-        return list(await self._with_connection(lambda conn: conn.fetch(statement, *args)))
-
-    async def _with_connection(self, body: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-        async with self._lock:
-            try:
-                if self._conn is None or self._conn.is_closed():
-                    self._conn = await connect(self._settings.database.pg_url, name=f"beat supervisor {self._host}")
-                return await body(self._conn)
-            except LOST as error:
-                self._drop_connection()
-                raise QueueUnavailable(type(error).__name__) from error
-            except asyncpg.DeadlockDetectedError as error:
-                raise QueueUnavailable(type(error).__name__) from error
 
 
 def _control(text: str | None) -> FlowControl:

@@ -14,6 +14,7 @@ from functools import partial
 from loguru import logger
 
 from core.flows.registry import Registry
+from core.queue.last_word import LastWord
 from core.queue.offers import Offers
 from core.queue.plan import ProcessSpec
 from core.queue.queue import QueueUnavailable, WorkerQueue
@@ -25,9 +26,6 @@ FAIRNESS = 10
 
 ECHO_S = (2.0, 10.0, 40.0)
 """A statement given up by this process may still wait in the pooler and claim tasks later: when to look for them."""
-
-FULL_AGAIN_S = 0.05
-"""How often a process that finds more work than it can take says so, for another one to be woken."""
 
 EVENTS_PACE_S = 0.02
 """Least time from one word about new events to the next: the relay is not woken more often than that."""
@@ -50,8 +48,7 @@ class Worker:
         self._hurry = False
         self._uncertain = False
         self._steps = 0
-        self._said: str | None = None
-        self._said_at = 0.0
+        self.last_word = LastWord(tell)
         self._events = Paced(partial(tell, "events"), every_s=EVENTS_PACE_S)
 
     # -- what the supervisor says -------------------------------------------------------------------------------------
@@ -59,7 +56,7 @@ class Worker:
     def wake(self, flow: str) -> None:
         """There is work for this flow."""
         if self._offers.heat([flow]):
-            self._said = None
+            self.last_word.forget()
             self._wake.set()
 
     def control(self, paused: frozenset[str], limits: dict[str, float], shares: dict[str, int]) -> None:
@@ -67,7 +64,7 @@ class Worker:
         that have a cap."""
         self._tasks.limits = limits
         self._offers.control(paused, shares)
-        self._said = None
+        self.last_word.forget()
         self._wake.set()
 
     def limit(self, default_s: float) -> None:
@@ -142,7 +139,7 @@ class Worker:
         got = Counter(claim.flow for claim in claims)
         full = [flow for flow, asked in free.items() if got[flow] >= asked]
         self._offers.heat(full)
-        self._say_state(full)
+        self.last_word.say(full)
         if reported or claims:
             self._events.ask()
         if self._offers.hot:
@@ -173,12 +170,6 @@ class Worker:
         for flow, share in self._offers.confirmed(self._tasks.used):
             if not self._tell("slots", flow, str(share)):
                 self._offers.unconfirm(flow, share)
-
-    def _say_state(self, full: list[str]) -> None:
-        state, now = "full" if full else "idle", self._loop.time()
-        if state != self._said or (full and now - self._said_at > FULL_AGAIN_S):
-            self._tell(state, *full)
-            self._said, self._said_at = state, now
 
     def _hand_back(self) -> None:
         self._hurry = True

@@ -53,6 +53,8 @@ async def fetch_candidates(url: str, schedule: Schedule, *, timeout_s: float) ->
         return [candidate async for candidate in unhurried(_read(row[0]) for row in rows)]
     except (asyncpg.QueryCanceledError, TimeoutError):
         raise ScheduleError(f"candidates: the query took longer than {timeout_s:g} s") from None
+    except asyncpg.ReadOnlySQLTransactionError as error:  # of this transaction, not of a standby
+        raise ScheduleError(f"candidates: {error}") from error
     except LOST:
         raise
     except asyncpg.PostgresError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import asyncpg
 from pydantic import ValidationError
 
 from core.flows.registry import Registry
@@ -26,7 +27,7 @@ _COLUMNS = "select c.* from (select) one left join ({query}\n) c on true"
 async def problems(
     url: str, registry: Registry, schedule: Schedule, *, timeout_s: float, built: bool = True
 ) -> list[str]:
-    """What would go wrong, one line per field. ``built``: the flow must not only be known.
+    """What would go wrong, one line per field. ``built``: the flow must not only be known, nor its tables be missing.
 
     Raises:
         OSError, asyncpg.PostgresError: the database cannot be reached.
@@ -45,7 +46,7 @@ async def problems(
         sample = await sample_candidates(url, schedule, timeout_s=timeout_s)
         check_template(schedule, sample[0])
     except ScheduleError as error:
-        return [*found, str(error)]
+        return found if not built and _waits_for_tables(registry, schedule, error) else [*found, str(error)]
     if schedule.flow in registry and not _is_columns_only(sample):
         found += wrong_params(registry, schedule, sample)
     return found
@@ -77,6 +78,12 @@ def wrong_params(registry: Registry, schedule: Schedule, sample: list[dict[str, 
         else:
             return []
     return first
+
+
+def _waits_for_tables(registry: Registry, schedule: Schedule, error: ScheduleError) -> bool:
+    """Whether the candidates come from a table that is made once the flow is built."""
+    flow = registry.get(schedule.flow)
+    return flow is not None and flow.target is None and isinstance(error.__cause__, asyncpg.UndefinedTableError)
 
 
 def _is_columns_only(sample: list[dict[str, Any]]) -> bool:

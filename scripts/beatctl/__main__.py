@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import importlib
 import inspect
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -40,16 +41,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = build_parser(given[0] if given else None).parse_args(given)
     try:
-        return _run(arguments)
+        code = _run(arguments)
+        if sys.stdout is not None:  # the caller closed it
+            sys.stdout.flush()  # at exit it would be too late to say nothing when the reader has left
     except KeyboardInterrupt:
         return _say("interrupted")
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
         message = _explanation(error)
         if message is None:
             raise
         return _say(message)
+    return code
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -63,7 +68,7 @@ async def _awaited(result: Any) -> Any:
 
 def _explanation(error: Exception) -> str | None:
     """What an expected failure means to the operator; None for a bug."""
-    from asyncpg import PostgresError  # noqa: PLC0415 - commands without a database start without its libraries
+    from asyncpg import InterfaceError, InternalClientError, PostgresError  # noqa: PLC0415 - commands without a database start without its libraries
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     from config import ConfigError  # noqa: PLC0415
@@ -76,6 +81,8 @@ def _explanation(error: Exception) -> str | None:
         return f"PostgreSQL cannot be reached (PG_URL): {error.strerror or type(error).__name__}"
     if isinstance(error, DBAPIError):
         return f"PostgreSQL refused the command: {str(error.orig).splitlines()[0]}"
+    if isinstance(error, InterfaceError | InternalClientError):
+        return f"PostgreSQL was lost in the middle: {str(error).splitlines()[0]}"
     if isinstance(error, PostgresError):
         return f"PostgreSQL refused the command: {str(error).splitlines()[0]}"
     return None

@@ -74,9 +74,16 @@ def _csv(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
 
 def _named(reader: csv.DictReader[str]) -> Iterator[dict[str, Any]]:
     try:
+        _check_names([name for name in reader.fieldnames or () if name])
         yield from reader
     except csv.Error as error:
         raise csv.Error(f"{error}", f" after line {reader.line_num}") from None
+
+
+def _check_names(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:  # the last one would win
+            raise csv.Error(f"column {name} is there twice")
 
 
 def _json(text: str) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import asyncpg
 import pytest
 
 from tests.support.beatctl import Run, runner
-from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
+from tests.support.pool import ROOT, queue_tasks, running_pool, wait_for_statuses
 from tests.support.relay import until
 
 FLOW = "refresh_profile_by_handle"
@@ -142,6 +144,16 @@ async def test_an_open_quote_swallows_no_rows(beatctl: Run, pg: asyncpg.Connecti
     assert await pg.fetchval("select count(*) from scrape_request_log") == 0
 
 
+async def test_a_column_that_is_there_twice_loses_no_cells(
+    beatctl: Run, pg: asyncpg.Connection, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(f"flow,params.handle,params.handle,,\n{FLOW},a,b,,\n", encoding="utf-8")
+    ran = await beatctl("tasks", "load", str(file))
+    assert (ran.code, "is no CSV after line 1: column params.handle is there twice" in ran.err) == (1, True)
+    assert await pg.fetchval("select count(*) from scrape_request_log") == 0
+
+
 async def test_what_went_in_before_a_file_broke_off_is_said(
     beatctl: Run, pg: asyncpg.Connection, tmp_path: Path
 ) -> None:
@@ -165,6 +177,20 @@ async def test_a_file_goes_in_ten_thousand_rows_at_a_time(beatctl: Run, pg: asyn
     assert [row["count"] for row in sizes] == [2, 10_000]
     ran = await beatctl("tasks", "load", str(file), "--flow", FLOW)
     assert ran.out == "0 queued, 10002 there already, 1 refused\n"
+
+
+async def test_a_reader_that_has_left_ends_a_command_without_a_traceback(program_env: dict[str, str]) -> None:
+    """Short output stays in the buffer until the end."""
+    env = {name: value for name, value in program_env.items() if name != "PYTHONUNBUFFERED"}
+    read, write = os.pipe()
+    os.close(read)
+    command = (sys.executable, "-m", "scripts.beatctl", "flows", "pause", FLOW)
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=env, stdout=write, stderr=asyncio.subprocess.PIPE
+    )
+    os.close(write)
+    _, errors = await process.communicate()
+    assert (process.returncode, errors) == (1, b"")
 
 
 async def test_explain_names_the_fact_that_decides(beatctl: Run, pg: asyncpg.Connection) -> None:
@@ -200,6 +226,9 @@ async def test_explain_names_the_fact_that_decides(beatctl: Run, pg: asyncpg.Con
         f"update scrape_request_log set status = 'PROCESSING', worker = {worker}, picked_at = now() where id = {task}"
     )
     assert f"held: it is running: held by worker {worker} (pid 4711) on host planted-host since" in held
+    silent = await said("update beat_worker set beat_at = '2024-05-05'")
+    assert f"; held: held by worker {worker} (pid 4711) on host planted-host since" in silent
+    assert "last heartbeat 2024-05-05 00:00:00 UTC, which is longer ago than its lease: the supervisor of" in silent
     assert "is gone: a supervisor rescues it" in await said("delete from beat_worker")
     assert "held: it was set to PROCESSING by somebody who is no worker" in await said(
         "update scrape_request_log set worker = null, picked_at = null where status = 'PROCESSING'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -10,8 +11,15 @@ import pytest
 
 from core.schedules import statements as sql
 from tests.support.beatctl import Run, runner
+from tests.support.relay import until
 from tests.support.schedules import counted, plant, run_due
 
+SLEEPS = """
+select exists (select from pg_stat_activity
+    where datname = current_database() and application_name = 'beat schedule candidates' and wait_event = 'PgSleep')"""
+END_RUN = """
+select bool_or(pg_terminate_backend(pid)) from pg_stat_activity
+where datname = current_database() and application_name = 'beatctl schedules'"""
 GOOD = """
 [[schedule]]
 name = "naps"
@@ -95,6 +103,15 @@ async def test_a_schedule_that_runs_now_is_not_run_a_second_time(beatctl: Run, p
     assert await pg.fetchval(sql.TRY_LOCK_ONE, "s")
     ran = await beatctl("schedules", "run", "s")
     assert (ran.code, ran.err) == (1, "beatctl: s is being run at this moment: try again\n")
+
+
+async def test_a_run_whose_database_goes_away_is_one_line(beatctl: Run, pg: asyncpg.Connection) -> None:
+    await plant(pg, candidates="select pg_sleep(2)::text, 1 as ms")
+    running = asyncio.ensure_future(beatctl("schedules", "run", "s"))
+    await until(lambda: pg.fetchval(SLEEPS))
+    assert await pg.fetchval(END_RUN)
+    ran = await running
+    assert (ran.code, ran.out, ran.err) == (1, "", "beatctl: PostgreSQL was lost in the middle: connection is closed\n")
 
 
 WRONG = {

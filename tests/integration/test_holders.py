@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -11,9 +12,13 @@ import pytest
 from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
+from config import Settings
 from core.api.metrics import expose
-from core.queue import holders
+from core.flows.registry import build_registry
+from core.queue import holders, session
 from core.queue.holders import HOLDERS, HolderWatch, without_values
+from core.queue.queue import QueueUnavailable
+from core.queue.upkeep import Upkeep
 from utils.db import connect, sqlalchemy_url
 
 
@@ -50,6 +55,24 @@ def watch(pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch) -> HolderWatc
 
 def about(said: list[dict[str, Any]], application: str) -> list[dict[str, Any]]:
     return [line for line in said if line.get("application") == application]
+
+
+async def test_who_locks_the_queue_is_named_although_upkeep_waits_for_it(
+    settings: Settings, clean_db: str, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holders, "LONG_TRANSACTION_S", 0.0)
+    monkeypatch.setattr(session, "connect", partial(connect, command_timeout_s=1.0))
+    operator = await connect(clean_db, name="somebody's repair")
+    await operator.execute(
+        "begin; insert into beat_flow (flow) values ('f'); lock table scrape_request_log in share mode"
+    )
+    upkeep = Upkeep(settings, build_registry(), "here")
+    look = await upkeep.look([])
+    with pytest.raises(QueueUnavailable):
+        await upkeep.work(look)
+    assert [line["event"] for line in about(said, "somebody's repair")] == ["an old transaction holds back vacuum"]
+    operator.terminate()
+    await upkeep.aclose()
 
 
 async def test_an_old_transaction_is_named_once_and_again_when_it_has_ended(

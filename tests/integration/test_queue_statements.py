@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -255,6 +256,34 @@ async def test_claims_of_a_worker_that_was_declared_lost_are_found(pg: asyncpg.C
     await claim(queue)
     await pg.fetch(sql.RESCUE_ORPHANS, True, *RETRIES)
     assert (await row(pg, task_id))["status"] == "PENDING"
+
+
+async def test_a_host_that_was_cut_off_believes_others_lost_only_after_a_lease_of_its_own_beats(
+    pg: asyncpg.Connection, queue: WorkerQueue, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its statements hung and went on: nothing failed, and the others were cut off as long."""
+    (task_id,) = await insert(pg)
+    await pg.execute("insert into beat_worker (id, host, pid) overriding system value values (1, 'another', 1)")
+    await pg.execute("update beat_worker set beat_at = now() - interval '1 hour'")
+    await claim(queue)
+    clock = [1000.0]
+    monkeypatch.setattr("core.queue.upkeep.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    upkeep = Upkeep(settings, build_registry(), "here")
+    lost = Look((), FlowControl(), promotable=False, expired=False, lost=True, retained=False, scheduled=False)
+
+    async def work_after(*beats: float) -> str:
+        for at in beats:
+            clock[0] = at
+            await upkeep.beat([])
+        await upkeep.work(lost)
+        return str((await row(pg, task_id))["status"])
+
+    assert await work_after(1000, 1005, 1010) == "PROCESSING"
+    clock[0] = 1040
+    assert await work_after() == "PROCESSING", "before its own next beat"
+    assert await work_after(1041, 1046, 1051) == "PROCESSING"
+    assert await work_after(1056) != "PROCESSING"
+    await upkeep.aclose()
 
 
 async def test_rows_that_nobody_claimed_are_not_left_processing(

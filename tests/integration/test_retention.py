@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -88,6 +89,26 @@ async def test_many_rows_go_in_slices_of_time_and_nobody_else_prunes_meanwhile(
     await other.close()
     assert not await prune(pg, budget_s=60)
     assert await left(pg) == []
+
+
+async def test_a_flow_that_somebody_is_changing_is_pruned_and_not_waited_for(
+    pg: asyncpg.Connection, clean_db: str
+) -> None:
+    await pg.execute("insert into beat_flow (flow, retain) values ('a', interval '1 day'), ('b', interval '1 day')")
+    await insert(pg, "a", "COMPLETE", OLD, OLD, 3)
+    other = await connect(clean_db, name="operator")
+    async with other.transaction():
+        await other.execute("update beat_flow set paused = true where flow = 'a'")
+        async with asyncio.timeout(10):
+            await prune(pg)
+            await pg.execute(retention.START_OVER)
+            await prune(pg)
+        assert await left(pg) == []
+        assert await pg.fetchval("select pruned_to from beat_flow where flow = 'a'") is None
+    await other.close()
+    await insert(pg, "a", "COMPLETE", OLD, OLD, 3)
+    await prune(pg)
+    assert await pruned_to(pg) == 6
 
 
 @pytest.fixture

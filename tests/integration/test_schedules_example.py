@@ -184,3 +184,19 @@ async def test_the_file_is_loaded_as_it_is(
     ran = await beatctl("schedules", "load", str(FILE))
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.splitlines() == [f"{entry.name} is new and disabled" for entry in ENTRIES]
+
+
+async def test_the_file_is_loaded_before_the_tables_of_flows_that_are_not_built(
+    program_env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the schema as it is migrated today; to switch such a schedule on is refused."""
+    beatctl = runner(program_env, monkeypatch, capsys)
+    ran = await beatctl("schedules", "load", str(FILE))
+    assert (ran.code, ran.err, len(ran.out.splitlines())) == (0, "", len(ENTRIES))
+    unbuilt = await beatctl("schedules", "enable", "yt-posts")
+    assert (unbuilt.code, "flow: refresh_yt_posts is not built yet" in unbuilt.err) == (1, True)
+    words = ('name = "s"', 'cron = "@daily"', 'flow = "fetch_hashtag_posts"', 'candidates = "select * from no_table"')
+    file = tmp_path / "own.toml"
+    file.write_text("\n".join(("[[schedule]]", *words)), encoding="utf-8")
+    built = await beatctl("schedules", "load", str(file))
+    assert (built.code, 'relation "no_table" does not exist' in built.err) == (1, True)
