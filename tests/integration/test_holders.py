@@ -9,12 +9,12 @@ from typing import Any
 import asyncpg
 import pytest
 from loguru import logger
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.api.metrics import expose
 from core.queue import holders
 from core.queue.holders import HOLDERS, HolderWatch, without_values
-from utils.db import connect, sqlalchemy_url
+from utils.db import connect, open_database
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def test_the_one_that_holds_back_most_is_in_the_metrics(
     holder: asyncpg.Connection, pg: asyncpg.Connection, clean_db: str
 ) -> None:
     async def exposed() -> dict[str, float]:
-        engine = create_async_engine(sqlalchemy_url(clean_db))
+        engine = open_database(clean_db).engine
         async with AsyncSession(engine) as session:
             text = (await expose(session, [])).decode()
         await engine.dispose()
