@@ -18,7 +18,7 @@ import asyncpg
 
 from config import ConfigError, load_settings
 from core.queue.direct import advice, pooled
-from utils.db import connect
+from utils.db import connect, reason
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x62656174  # 'beat': one migration run per database at a time
@@ -165,9 +165,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return asyncio.run(_run(options.url or load_settings().database.pg_url, check=options.check))
-    except (ConfigError, MigrationError, asyncpg.PostgresError, OSError) as error:
-        print(f"migrate: {error}", file=sys.stderr)
-        return 2
+    except OSError as error:
+        said = f"PostgreSQL cannot be reached (PG_URL or --url): {reason(error)}"
+    except asyncpg.ClientConfigurationError as error:
+        said = f"PG_URL or --url: {error}"
+    except (ConfigError, MigrationError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        said = str(error)
+    print(f"migrate: {said}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":
