@@ -52,9 +52,13 @@ class DatabaseSettings(_Group):
     """PostgreSQL."""
 
     pg_url: str = Field(
-        "postgresql://beat@127.0.0.1:5432/beat", description="Direct PostgreSQL URL: supervisors, relay, migrations."
+        "postgresql://beat@127.0.0.1:5432/beat",
+        description="Direct PostgreSQL URL: supervisors, relay, migrations.",
+        repr=False,
     )
-    pgbouncer_url: str | None = Field(None, description="Pooled PostgreSQL URL: workers and API; PG_URL when unset.")
+    pgbouncer_url: str | None = Field(
+        None, description="Pooled PostgreSQL URL: workers and API; PG_URL when unset.", repr=False
+    )
     debug_sql: bool = Field(False, description="Log the SQL of the API and the flows.")
 
     @field_validator("pg_url", "pgbouncer_url")
