@@ -76,6 +76,15 @@ except OSError:
 END
 }
 
+is_taken() { # ADDRESS PORT: whether a server could not listen there now
+    ! .venv/bin/python -I - "$1" "$2" 2>/dev/null <<'END'
+import socket, sys
+
+(family, *_, where), *_ = socket.getaddrinfo(sys.argv[1], int(sys.argv[2]), type=socket.SOCK_STREAM)
+socket.create_server(where[:2], family=family)
+END
+}
+
 wait_gone() { # PROGRAM PID SECONDS: whether it ends in time
     local deadline=$((SECONDS + $3))
     while is_ours "$2" "$1"; do
@@ -130,8 +139,12 @@ wanted=(server.py main.py)
 if [ -n "${AWS_BUCKET:-}" ] && [ "${DEPLOY_ASSETS:-1}" != 0 ]; then wanted+=(main_assets.py); fi
 
 server=$(running server.py) workers=$(running main.py) assets=$(running main_assets.py)
+old_port=
+if [ -n "$server" ]; then old_port=$(setting_of "$server" API_PORT); fi
+if [ "$old_port" != "$port" ] && is_taken "${API_HOST:-127.0.0.1}" "$port"; then
+    fail "nothing was stopped: another program listens on port $port" # which might even answer 200 in the server's place
+fi
 if [ -n "$server" ]; then
-    old_port=$(setting_of "$server" API_PORT)
     say "taking port $old_port out of the load balancer"
     http_status PUT "/heartbeat?beat=false" "$old_port" >/dev/null
     sleep "$HEARTBEAT_WAIT_S"

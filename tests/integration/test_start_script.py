@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -18,7 +18,7 @@ from scripts.migrate import load_migrations
 from tests.support.flows import MARKS
 from tests.support.media import bucket_env
 from tests.support.pool import command_of, kill, queue_tasks, wait_for_statuses
-from tests.support.ports import free_port
+from tests.support.ports import free_port, silent_port
 from tests.support.s3 import S3Access
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,6 +188,9 @@ async def test_what_is_wrong_is_said_before_anything_is_stopped(deployment: Depl
     more = f"{len(load_migrations()) + 1:04d}_more"
     (deployment.path / "scripts" / "migrations" / f"{more}.sql").write_text("select 1")
     await refused(deployment, f"missing {more}", "python -m scripts.migrate")
+    (deployment.path / "scripts" / "migrations" / f"{more}.sql").unlink()
+    with silent_port() as taken:
+        await refused(replace(deployment, port=taken), f"another program listens on port {taken}")
     assert set(before.values()) <= set(deployment.processes())
     assert await deployment.heartbeat() == 200
 
