@@ -39,7 +39,9 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/demo.sh", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     parser.add_argument("--creators", type=_even, default=400, help="how many to refresh (even number, default 400)")
-    parser.add_argument("--limit-factor", type=_factor, default=30.0, help="multiplies the providers' limits, default 30")
+    parser.add_argument(
+        "--limit-factor", type=_factor, default=30.0, help="multiplies the providers' limits, default 30"
+    )
     return parser.parse_args()
 
 
