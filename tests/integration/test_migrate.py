@@ -63,6 +63,21 @@ async def test_a_failing_migration_is_rolled_back_and_named(url: str, folder: Pa
     assert await pending(url, folder) == ["0003_broken"]
 
 
+async def test_a_table_that_somebody_holds_on_to_is_not_waited_for_without_end(
+    url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.migrate.LOCK_WAIT_S", 1)
+    await migrate(url, folder)
+    holder = await connect(url, name="holder")
+    (folder / "0003_third.sql").write_text("alter table t add column c int")
+    async with holder.transaction():
+        await holder.execute("select from t")
+        with pytest.raises(MigrationError, match=r"0003_third was rolled back: a session .* Run it again"):
+            await asyncio.wait_for(migrate(url, folder), 30)
+    assert await migrate(url, folder) == ["0003_third"]
+    await holder.close()
+
+
 async def test_a_changed_migration_is_refused(url: str, folder: Path) -> None:
     await migrate(url, folder)
     with (folder / "0001_first.sql").open("a") as file:
