@@ -205,7 +205,7 @@ class Pool:
         while True:
             try:
                 return await ask()
-            except (QueueUnavailable, asyncpg.PostgresError) as error:  # a refusal, too, may be mended meanwhile
+            except (QueueUnavailable, asyncpg.PostgresError) as error:
                 logger.bind(error=str(error), pause_s=pause).warning("database was unavailable")
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
