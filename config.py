@@ -350,11 +350,16 @@ class SecretSettings(_Group):
 class GeneralSettings(_Group):
     """What concerns every program."""
 
-    environment: str = Field("dev", description="dev, stage or prod.")
+    environment: str = Field("dev", description="dev, stage, prod or a word of yours; prod refuses what is for tests.")
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
     log_format: Literal["auto", "human", "json"] = Field(
         "auto", description="auto: human in a terminal, JSON elsewhere."
     )
+
+    @field_validator("environment")
+    @classmethod
+    def _lower(cls, value: str) -> str:
+        return value.lower()
 
     @field_validator("log_level", mode="before")
     @classmethod

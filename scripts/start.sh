@@ -27,6 +27,7 @@ load_env() { # export NAME=value lines as they stand: nothing in them is run or 
     local line number=0
     while IFS= read -r line || [ -n "$line" ]; do
         number=$((number + 1))
+        line=${line%$'\r'} # of an editor that ends lines in its own way
         [[ $line =~ ^[[:space:]]*(#|$) ]] && continue
         [[ $line =~ ^([A-Za-z_][A-Za-z0-9_]*)=(.*)$ ]] || fail "line $number of $1 is not NAME=value"
         export "${BASH_REMATCH[1]}=${BASH_REMATCH[2]}"

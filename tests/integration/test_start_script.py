@@ -92,7 +92,7 @@ async def deployment(tmp_path: Path, program_env: dict[str, str]) -> AsyncIterat
         "WORKER_GRACE_S": "6",
     }
     lines = ["# settings of stage", "", *(f"{name}={value}" for name, value in settings.items())]
-    (path / ".env.stage").write_text("\n".join(lines))
+    (path / ".env.stage").write_bytes("\r\n".join(lines).encode())  # as some editors leave it
     here = Deployment(path, free_port())
     yield here
     for _ in range(2 if here.processes() else 0):  # the second signal hurries

@@ -25,6 +25,7 @@ BAD = [
     ({"RATE_WAIT_S": "inf"}, "RATE_WAIT_S"),
     ({"LOG_RETENTION_MONTHS": "99999999999"}, "LOG_RETENTION_MONTHS"),
     ({"ENVIRONMENT": "prod", "BEAT_EXTRA_FLOWS": "tests.support.flows"}, "unset it when ENVIRONMENT=prod"),
+    ({"ENVIRONMENT": "PROD", "BEAT_EXTRA_FLOWS": "tests.support.flows"}, "unset it when ENVIRONMENT=prod"),
     ({"GRAPH_VERSION": "15"}, "GRAPH_VERSION"),
     ({"GRAPH_APP_ID": "123"}, "GRAPH_APP_ID and GRAPH_APP_SECRET belong together"),
     ({"ASSET_CDN_HOST": "https://cdn.example/"}, "ASSET_CDN_HOST"),
