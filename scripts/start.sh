@@ -77,12 +77,15 @@ except OSError:
 END
 }
 
-is_taken() { # ADDRESS PORT: whether a server could not listen there now
-    ! .venv/bin/python -I - "$1" "$2" 2>/dev/null <<'END'
+listen_problem() { # ADDRESS PORT: why a server could not listen there now; nothing when it could
+    .venv/bin/python -I - "$1" "$2" <<'END'
 import socket, sys
 
-(family, *_, where), *_ = socket.getaddrinfo(sys.argv[1], int(sys.argv[2]), type=socket.SOCK_STREAM)
-socket.create_server(where[:2], family=family)
+try:
+    (family, *_, where), *_ = socket.getaddrinfo(sys.argv[1], int(sys.argv[2]), type=socket.SOCK_STREAM)
+    socket.create_server(where[:2], family=family).close()
+except OSError as error:
+    print(error.strerror)
 END
 }
 
@@ -142,8 +145,9 @@ if [ -n "${AWS_BUCKET:-}" ] && [ "${DEPLOY_ASSETS:-1}" != 0 ]; then wanted+=(mai
 server=$(running server.py) workers=$(running main.py) assets=$(running main_assets.py)
 old_port=
 if [ -n "$server" ]; then old_port=$(setting_of "$server" API_PORT); fi
-if [ "$old_port" != "$port" ] && is_taken "${API_HOST:-127.0.0.1}" "$port"; then
-    fail "nothing was stopped: another program listens on port $port" # which might even answer 200 in the server's place
+if [ "$old_port" != "$port" ]; then # whoever listens there might answer 200 in the server's place
+    problem=$(listen_problem "${API_HOST:-127.0.0.1}" "$port")
+    [ -z "$problem" ] || fail "nothing was stopped: port $port of ${API_HOST:-127.0.0.1}: $problem"
 fi
 if [ -n "$server" ]; then
     say "taking port $old_port out of the load balancer"
