@@ -351,7 +351,9 @@ class GeneralSettings(_Group):
     """What concerns every program."""
 
     environment: str = Field("dev", description="dev, stage, prod or a word of yours; prod refuses what is for tests.")
-    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
+    log_level: Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="Least level logged."
+    )
     log_format: Literal["auto", "human", "json"] = Field(
         "auto", description="auto: human in a terminal, JSON elsewhere."
     )
