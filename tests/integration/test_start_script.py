@@ -190,7 +190,8 @@ async def test_what_is_wrong_is_said_before_anything_is_stopped(deployment: Depl
     await refused(deployment, f"missing {more}", "python -m scripts.migrate")
     (deployment.path / "scripts" / "migrations" / f"{more}.sql").unlink()
     with silent_port() as taken:
-        await refused(replace(deployment, port=taken), f"nothing was stopped: port {taken} of 127.0.0.1: Address already in use")
+        elsewhere = replace(deployment, port=taken)
+        await refused(elsewhere, f"nothing was stopped: port {taken} of 127.0.0.1: Address already in use")
     assert set(before.values()) <= set(deployment.processes())
     assert await deployment.heartbeat() == 200
 
