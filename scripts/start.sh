@@ -126,7 +126,7 @@ case $environment in stage | prod) ;; *) usage "'$environment' is no environment
 exec 9>.deploy.lock
 flock -n 9 || fail "another deploy of this checkout is under way"
 
-# Before anything is stopped: packages, settings, schema, database and key ring.
+# Before anything is stopped: packages, settings, schema, database, key ring, pooler and Redis.
 scripts/setup
 mkdir -p logs
 (umask 077 && cp ".env.$environment" .env.new && mv .env.new .env)
@@ -136,6 +136,7 @@ address=${API_HOST:-127.0.0.1}
 case $address in 0.0.0.0) address=127.0.0.1 ;; :: | ::1) address='[::1]' ;; esac
 .venv/bin/python -m scripts.migrate --check || fail "nothing was stopped: mend the above, or run python -m scripts.migrate"
 .venv/bin/python -m scripts.beatctl credentials list >/dev/null || fail "nothing was stopped: mend the above"
+.venv/bin/python -m scripts.reach || fail "nothing was stopped: mend the above, /readyz would not answer 200"
 others=$(strays)
 [ -z "$others" ] || fail "nothing was stopped: these run without a pid file, stop them first: ${others//$'\n'/, }"
 

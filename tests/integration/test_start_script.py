@@ -178,6 +178,8 @@ async def test_what_is_wrong_is_said_before_anything_is_stopped(deployment: Depl
         (f"{good}\nWORKER_SCALE=many", "WORKER_SCALE"),
         (f"{good}\nBEAT_KEYS=k1:short", "BEAT_KEYS"),
         (f"{good}\nrm -rf everything", "is not NAME=value"),
+        (f"{good}\nREDIS_URL=redis://:hunter2@127.0.0.1:1/0", "REDIS_URL: "),
+        (f"{good}\nPGBOUNCER_URL=postgresql://beat@127.0.0.1:1/beat", "PGBOUNCER_URL: Connect call failed"),
     ):
         settings.write_text(text)
         await refused(deployment, hint)
