@@ -136,9 +136,9 @@ address=${API_HOST:-127.0.0.1}
 case $address in 0.0.0.0) address=127.0.0.1 ;; :: | ::1) address='[::1]' ;; esac
 .venv/bin/python -m scripts.migrate --check || fail "nothing was stopped: mend the above, or run python -m scripts.migrate"
 .venv/bin/python -m scripts.beatctl credentials list >/dev/null || fail "nothing was stopped: mend the above"
-.venv/bin/python -m scripts.reach || fail "nothing was stopped: mend the above, /readyz would not answer 200"
 others=$(strays)
 [ -z "$others" ] || fail "nothing was stopped: these run without a pid file, stop them first: ${others//$'\n'/, }"
+.venv/bin/python -m scripts.reach || fail "nothing was stopped: mend the above, /readyz would not answer 200"
 
 wanted=(server.py main.py)
 if [ -n "${AWS_BUCKET:-}" ] && [ "${DEPLOY_ASSETS:-1}" != 0 ]; then wanted+=(main_assets.py); fi
