@@ -52,9 +52,13 @@ class DatabaseSettings(_Group):
     """PostgreSQL."""
 
     pg_url: str = Field(
-        "postgresql://beat@127.0.0.1:5432/beat", description="Direct PostgreSQL URL: supervisors, relay, migrations."
+        "postgresql://beat@127.0.0.1:5432/beat",
+        description="Direct PostgreSQL URL: supervisors, relay, migrations.",
+        repr=False,
     )
-    pgbouncer_url: str | None = Field(None, description="Pooled PostgreSQL URL: workers and API; PG_URL when unset.")
+    pgbouncer_url: str | None = Field(
+        None, description="Pooled PostgreSQL URL: workers and API; PG_URL when unset.", repr=False
+    )
     debug_sql: bool = Field(False, description="Log the SQL of the API and the flows.")
 
     @field_validator("pg_url", "pgbouncer_url")
@@ -352,11 +356,18 @@ class SecretSettings(_Group):
 class GeneralSettings(_Group):
     """What concerns every program."""
 
-    environment: str = Field("dev", description="dev, stage or prod.")
-    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
+    environment: str = Field("dev", description="dev, stage, prod or a word of yours; prod refuses what is for tests.")
+    log_level: Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="Least level logged."
+    )
     log_format: Literal["auto", "human", "json"] = Field(
         "auto", description="auto: human in a terminal, JSON elsewhere."
     )
+
+    @field_validator("environment")
+    @classmethod
+    def _lower(cls, value: str) -> str:
+        return value.lower()
 
     @field_validator("log_level", mode="before")
     @classmethod

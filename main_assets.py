@@ -12,12 +12,13 @@ from loguru import logger
 from config import ConfigError, load_settings
 from core.assets.leftovers import cleaned_up
 from core.flows.registry import ASSET_FLOWS, build_registry
-from core.queue.direct import require_direct
+from core.queue.direct import require_database
 from core.queue.plan import plan_assets
 from core.queue.pool import Pool
 from credentials.vault import Vault, VaultError
+from scripts.migrate import load_migrations
 from utils.cores import usable_cores
-from utils.leave import leave
+from utils.leave import end_quietly, leave
 from utils.logging import configure
 from utils.open_files import allow_open_files
 
@@ -34,10 +35,11 @@ def main() -> int:
         return 2
     configure(settings.general.log_level, settings.general.log_format)
     allow_open_files()
+    end_quietly()
     host = settings.workers.beat_host_id or socket.gethostname()
 
     async def run() -> None:
-        await require_direct(settings.database.pg_url)
+        await require_database(settings.database.pg_url, load_migrations()[-1].version)
         async with cleaned_up(ASSET_FLOWS):
             await Pool(settings, registry, specs, runtime="credentials.runtime:build_runtime", host=host).run()
 

@@ -21,6 +21,7 @@ from credentials.runtime import build_runtime
 from credentials.validator import GraphTokens
 from credentials.vault import Vault, VaultError
 from scripts.migrate import load_migrations
+from utils.leave import end_quietly, stop_signals
 from utils.logging import configure
 
 GRAPH = "graphapi"
@@ -76,11 +77,6 @@ def make_app(settings: Settings) -> FastAPI:
     )
 
 
-def _leave(*_: object) -> None:
-    """Uvicorn raises the signal that stopped it once more when it has drained: stopping is no failure."""
-    raise SystemExit(0)
-
-
 def main() -> int:
     """Serve until told to stop (exit code 0). Exit code 2: the settings are wrong, the message says which."""
     try:
@@ -90,8 +86,9 @@ def main() -> int:
         print(f"server: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
         return 2
     configure(settings.general.log_level, settings.general.log_format)
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)
+    end_quietly()  # uvicorn raises the signal that stopped it once more when it has drained
+    if signal.SIGHUP in stop_signals():
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # which uvicorn knows
     uvicorn.run(
         make_app(settings),
         host=settings.api.api_host,

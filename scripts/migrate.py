@@ -18,10 +18,12 @@ import asyncpg
 
 from config import ConfigError, load_settings
 from core.queue.direct import advice, pooled
-from utils.db import connect
+from utils.db import connect, reason
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x62656174  # 'beat': one migration run per database at a time
+LOCK_WAIT_S = 10
+"""Everybody who comes to a table after the migration waits for it, and so for those that it waits for."""
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
 LET_CANDIDATES_READ = """
@@ -126,6 +128,7 @@ async def _missing(connection: asyncpg.Connection, known: list[Migration]) -> li
 async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
     try:
         async with connection.transaction():
+            await connection.execute(f"set local lock_timeout = '{LOCK_WAIT_S}s'")
             await connection.execute(migration.sql)
             await connection.execute(
                 "insert into schema_migration (version, name, checksum) values ($1, $2, $3)",
@@ -133,6 +136,11 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
                 migration.name,
                 migration.checksum,
             )
+    except asyncpg.LockNotAvailableError as error:
+        raise MigrationError(
+            f"{migration} was rolled back: a session has held on to a table for more than {LOCK_WAIT_S} s, and others "
+            "would wait behind both; `beatctl pool status` names old transactions. Run it again"
+        ) from error
     except asyncpg.PostgresError as error:
         raise MigrationError(f"{migration} failed and was rolled back: {error}") from error
 
@@ -165,9 +173,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return asyncio.run(_run(options.url or load_settings().database.pg_url, check=options.check))
-    except (ConfigError, MigrationError, asyncpg.PostgresError, OSError) as error:
-        print(f"migrate: {error}", file=sys.stderr)
-        return 2
+    except OSError as error:
+        said = f"PostgreSQL cannot be reached (PG_URL or --url): {reason(error)}"
+    except asyncpg.ClientConfigurationError as error:
+        said = f"PG_URL or --url: {error}"
+    except (ConfigError, MigrationError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        said = str(error)
+    print(f"migrate: {said}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ load_env() { # export NAME=value lines as they stand: nothing in them is run or 
     local line number=0
     while IFS= read -r line || [ -n "$line" ]; do
         number=$((number + 1))
+        line=${line%$'\r'} # of an editor that ends lines in its own way
         [[ $line =~ ^[[:space:]]*(#|$) ]] && continue
         [[ $line =~ ^([A-Za-z_][A-Za-z0-9_]*)=(.*)$ ]] || fail "line $number of $1 is not NAME=value"
         export "${BASH_REMATCH[1]}=${BASH_REMATCH[2]}"
@@ -78,6 +79,18 @@ except OSError:
 END
 }
 
+listen_problem() { # ADDRESS PORT: why a server could not listen there now; nothing when it could
+    .venv/bin/python -I - "$1" "$2" <<'END'
+import socket, sys
+
+try:
+    (family, *_, where), *_ = socket.getaddrinfo(sys.argv[1], int(sys.argv[2]), type=socket.SOCK_STREAM)
+    socket.create_server(where[:2], family=family).close()
+except OSError as error:
+    print(error.strerror)
+END
+}
+
 wait_gone() { # PROGRAM PID SECONDS: whether it ends in time
     local deadline=$((SECONDS + $3))
     while is_ours "$2" "$1"; do
@@ -115,7 +128,7 @@ case $environment in stage | prod) ;; *) usage "'$environment' is no environment
 exec 9>.deploy.lock
 flock -n 9 || fail "another deploy of this checkout is under way"
 
-# Before anything is stopped: packages, settings, schema, database and key ring.
+# Before anything is stopped: packages, settings, schema, database, key ring, pooler and Redis.
 scripts/setup
 mkdir -p logs
 (umask 077 && cp ".env.$environment" .env.new && mv .env.new .env)
@@ -131,13 +144,19 @@ if .venv/bin/python -c 'from config import load_settings as load; exit(not load(
 fi
 others=$(strays)
 [ -z "$others" ] || fail "nothing was stopped: these run without a pid file, stop them first: ${others//$'\n'/, }"
+.venv/bin/python -m scripts.reach || fail "nothing was stopped: mend the above, /readyz would not answer 200"
 
 wanted=(server.py main.py)
 if [ -n "${AWS_BUCKET:-}" ] && [ "${DEPLOY_ASSETS:-1}" != 0 ]; then wanted+=(main_assets.py); fi
 
 server=$(running server.py) workers=$(running main.py) assets=$(running main_assets.py)
+old_port=
+if [ -n "$server" ]; then old_port=$(setting_of "$server" API_PORT); fi
+if [ "$old_port" != "$port" ]; then # whoever listens there might answer 200 in the server's place
+    problem=$(listen_problem "${API_HOST:-127.0.0.1}" "$port")
+    [ -z "$problem" ] || fail "nothing was stopped: port $port of ${API_HOST:-127.0.0.1}: $problem"
+fi
 if [ -n "$server" ]; then
-    old_port=$(setting_of "$server" API_PORT)
     say "taking port $old_port out of the load balancer"
     http_status PUT "/heartbeat?beat=false" "$old_port" >/dev/null
     sleep "$HEARTBEAT_WAIT_S"

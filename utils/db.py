@@ -63,9 +63,10 @@ def plain_url(url: str) -> str:
     return url.replace("postgresql+asyncpg://", "postgresql://", 1)
 
 
-def sqlalchemy_url(url: str) -> str:
-    """The URL as SQLAlchemy wants it: with the asyncpg driver word."""
-    return plain_url(url).replace("postgresql://", "postgresql+asyncpg://", 1)
+def reason(error: BaseException) -> str:
+    """Why a connection failed, in one line; some errors of the network have no text."""
+    unsaid = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    return (getattr(error, "strerror", None) or str(error) or unsaid).splitlines()[0]
 
 
 def broke_off(error: DBAPIError) -> bool:
@@ -162,14 +163,14 @@ class Database:
 def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: bool = False) -> Database:
     """Lazy pools on the pooled URL, of the same size; no connection is opened before the first use."""
     engine = create_async_engine(
-        sqlalchemy_url(url),
+        "postgresql+asyncpg://",  # the driver reads the URL itself: SQLAlchemy would not know sslmode and its like
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_recycle=1800,
         echo=echo,
         hide_parameters=True,  # an error text must not show a credential
         json_deserializer=stored_json,
-        connect_args=POOLED_ARGS,
+        connect_args={"dsn": plain_url(url), **POOLED_ARGS},
     )
     single = StatementPool(plain_url(url), size=pool_size, connect=SINGLE_ARGS, show=engine.sync_engine.logger.info)
     return Database(engine, async_sessionmaker(engine, expire_on_commit=False), single)

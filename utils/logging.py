@@ -57,7 +57,8 @@ def configure(level: str, style: str = "auto", stream: TextIO | None = None) -> 
 
     logger.remove()
     logger.add(write, level=level, format="{message}", diagnose=False, backtrace=False, catch=True)
-    logging.basicConfig(handlers=[_ToLoguru()], level=level if level != "TRACE" else logging.DEBUG, force=True)
+    least_known = max(logger.level(level).no, logging.DEBUG)  # TRACE and SUCCESS are levels of loguru alone
+    logging.basicConfig(handlers=[_ToLoguru()], level=least_known, force=True)
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(max(least, logging.getLogger().level))
 

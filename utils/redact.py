@@ -47,7 +47,7 @@ _HEADER_NAMES = r"(?:proxy-)?authorization|(?:set-)?cookie|x-[a-z0-9-]{0,40}(?:k
 
 _TEXT = re.compile(
     rf"""
-      (?P<user>(?<=://)[^\s/?\#@"']+(?=@))                                                # user and password of a URL
+      (?P<user>(?<=://)[^\s/?\#"']+(?=@))                                                 # user and password of a URL
     | (?P<escaped>\\"(?:{_NAMES}|{_HEADER_NAMES})\\"\s*:\s*\\")(?:[^"\\]|\\[^"])*         # JSON inside a JSON text
     | (?P<double>"(?:{_NAMES}|{_HEADER_NAMES})"\s*:\s*b?")(?:[^"\\]|\\.)*                 # JSON pair
     | (?P<single>'(?:{_NAMES}|{_HEADER_NAMES})'\s*:\s*b?')(?:[^'\\]|\\.)*                 # pair in the repr of a dict

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from loguru import logger
 from pydantic import BaseModel, Field
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from core.api.deps import Resources
 
@@ -66,10 +67,15 @@ async def _database(resources: Resources) -> str:
 
 
 async def _schema(resources: Resources) -> str:
-    async with resources.begin() as session:
-        found = (await session.execute(text("select max(version) from schema_migration"))).scalar()
-    if resources.schema_version is not None and found != resources.schema_version:
-        raise Broken(f"version {found}, this code needs {resources.schema_version}: run python -m scripts.migrate")
+    try:
+        async with resources.begin() as session:
+            found = (await session.execute(text("select max(version) from schema_migration"))).scalar() or 0
+    except ProgrammingError:
+        raise Broken("there is no schema yet: run python -m scripts.migrate") from None
+    needed = resources.schema_version
+    if needed is not None and found != needed:
+        advice = "deploy the code that belongs to it" if found > needed else "run python -m scripts.migrate"
+        raise Broken(f"version {found}, this code needs {needed}: {advice}")
     return f"version {found}"
 
 
@@ -89,7 +95,8 @@ async def _outbox(resources: Resources) -> str:
 
 async def _broker(resources: Resources) -> str:
     url = urlsplit(resources.settings.broker.rmq_url.get_secret_value())
-    _, writer = await asyncio.open_connection(url.hostname or "127.0.0.1", url.port or 5672)
+    port = url.port or (5671 if url.scheme == "amqps" else 5672)
+    _, writer = await asyncio.open_connection(url.hostname or "127.0.0.1", port)
     writer.close()
     await writer.wait_closed()
     return "reachable"

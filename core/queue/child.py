@@ -57,6 +57,7 @@ class Order:
 def child_main(order: Order, end: socket.socket) -> None:
     """Entry point in the forked process; returns when drained."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     gc.freeze()  # what was there before the fork is no garbage, and its pages stay shared
     gc.set_threshold(*COLLECT)
     configure_child(order.settings.general.log_level, order.settings.general.log_format)

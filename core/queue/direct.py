@@ -1,11 +1,15 @@
-"""Whether PG_URL leads to PostgreSQL itself. Through a transaction pooler a supervisor would look alive and hear
-nothing: LISTEN and session locks belong to a server process, and there each transaction may get another one.
+"""What a supervisor needs of PG_URL before it starts: PostgreSQL itself, with a schema that the code can work with.
+
+Through a transaction pooler a supervisor would look alive and hear nothing: LISTEN and session locks belong to a server
+process, and there each transaction may get another one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import asyncpg
 from loguru import logger
@@ -21,11 +25,26 @@ LONGEST_PAUSE_S = 5.0
 REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 """At start a mistake in the URL; later a server that is being replaced, see LOST."""
 
+UNRECORDED = 2**31 - 1
+T = TypeVar("T")
 _ADVICE = (
     "there LISTEN and advisory locks do not work, so supervisors and the relay would miss their work. "
     "Set PG_URL to PostgreSQL itself, and PGBOUNCER_URL to the pooler: workers and API go through it"
 )
 _PID = "select pg_backend_pid()"
+
+
+async def require_database(url: str, schema_version: int) -> None:
+    """Return once the database answers and is fit for a supervisor; as long as it is away, wait.
+
+    Raises:
+        ConfigError: it is not, or refuses the connection for good; the text says what to mend.
+    """
+    await require_direct(url)
+    found = await _answered(lambda: _schema_version(url))
+    if found < schema_version:
+        has = f"version {found} of the schema" if found else "no schema"
+        raise ConfigError(f"PG_URL: it has {has}, this code needs {schema_version}: run python -m scripts.migrate")
 
 
 async def require_direct(url: str) -> None:
@@ -34,21 +53,38 @@ async def require_direct(url: str) -> None:
     Raises:
         ConfigError: it is a pooler, or refuses the connection for good; the text says what to mend.
     """
+    problem = await _answered(lambda: pooled(url))
+    if problem is not None:
+        raise ConfigError(f"PG_URL: {advice(problem)}")
+
+
+async def _answered(ask: Callable[[], Awaitable[T]]) -> T:
     pause_s = 0.2
     while True:
         try:
-            problem = await pooled(url)
-            break
+            return await ask()
         except REFUSED as error:
             raise ConfigError(f"PG_URL: the server refuses it: {error}") from None
+        except asyncpg.ClientConfigurationError as error:
+            raise ConfigError(f"PG_URL: {error}") from None
         except LOST as error:
             logger.bind(error=type(error).__name__, pause_s=pause_s).warning("database was unavailable")
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         except asyncpg.PostgresError as error:
             raise ConfigError(f"PG_URL: the server refuses it: {error}") from None
-    if problem is not None:
-        raise ConfigError(f"PG_URL: {advice(problem)}")
+
+
+async def _schema_version(url: str) -> int:
+    """The newest migration that is recorded, 0 without tables. A database that was made from schema.sql has no record
+    and is taken for current."""
+    conn = await connect(url, name="beat schema check")
+    try:
+        if await conn.fetchval("select to_regclass('schema_migration') is null"):
+            return 0
+        return int(await conn.fetchval(f"select coalesce(max(version), {UNRECORDED}) from schema_migration"))
+    finally:
+        conn.terminate()
 
 
 def advice(problem: str) -> str:

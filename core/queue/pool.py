@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import multiprocessing
-import signal
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -26,6 +25,7 @@ from core.queue.plan import RELAY, ProcessSpec
 from core.queue.queue import QueueUnavailable
 from core.queue.roster import Roster
 from core.queue.upkeep import Upkeep
+from utils.leave import stop_signals
 from utils.paced import Paced
 
 RELAY_PACE_S = 0.025  # a relay woken for every step would take a core from the workers
@@ -59,9 +59,9 @@ class Pool:
         return self._nursery.children
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT and every child is gone."""
+        """Run until a signal to stop, and until every child is gone."""
         loop = asyncio.get_running_loop()
-        for sign in (signal.SIGTERM, signal.SIGINT):
+        for sign in stop_signals():
             loop.add_signal_handler(sign, self.stop)
         self._spawn(self._start_all())
         self._spawn(self._listener.run())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import importlib
 import inspect
 import os
@@ -14,6 +15,8 @@ from typing import Any
 
 from scripts.beatctl import commands
 from scripts.beatctl.cli import FAILED, CommandFailed
+
+UNDEFINED_TABLE = "42P01"
 
 
 def build_parser(noun: str | None = None) -> argparse.ArgumentParser:
@@ -66,25 +69,31 @@ async def _awaited(result: Any) -> Any:
     return await result
 
 
-def _explanation(error: Exception) -> str | None:
+def _explanation(error: BaseException) -> str | None:
     """What an expected failure means to the operator; None for a bug."""
-    from asyncpg import InterfaceError, InternalClientError, PostgresError  # noqa: PLC0415 - commands without a database start without its libraries
+    import asyncpg  # noqa: PLC0415 - commands without a database start without its libraries
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     from config import ConfigError  # noqa: PLC0415
     from credentials.keys import CredentialRefused  # noqa: PLC0415
     from credentials.vault import VaultError  # noqa: PLC0415
+    from utils.db import reason  # noqa: PLC0415
 
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig.__cause__ or error.orig
     if isinstance(error, CommandFailed | ConfigError | CredentialRefused | VaultError):
         return str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"the output cannot be written: {error.strerror}"
     if isinstance(error, OSError):
-        return f"PostgreSQL cannot be reached (PG_URL): {error.strerror or type(error).__name__}"
-    if isinstance(error, DBAPIError):
-        return f"PostgreSQL refused the command: {str(error.orig).splitlines()[0]}"
-    if isinstance(error, InterfaceError | InternalClientError):
-        return f"PostgreSQL was lost in the middle: {str(error).splitlines()[0]}"
-    if isinstance(error, PostgresError):
-        return f"PostgreSQL refused the command: {str(error).splitlines()[0]}"
+        return f"PostgreSQL cannot be reached (PG_URL): {reason(error)}"
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return f"PG_URL: {error}"
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return f"PostgreSQL was lost in the middle: {reason(error)}"
+    if isinstance(error, asyncpg.PostgresError):
+        hint = ": run python -m scripts.migrate first" if getattr(error, "sqlstate", None) == UNDEFINED_TABLE else ""
+        return f"PostgreSQL refused the command: {reason(error)}{hint}"
     return None
 
 

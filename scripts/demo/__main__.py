@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import fcntl
+import math
 import signal
 import sys
 import time
@@ -26,6 +27,7 @@ from scripts.demo.world import LOGS, DemoError, World, running_world
 from utils.db import connect
 
 PATIENCE_S = 600.0
+LEAST = 2
 KEYS = (
     "post_log_events", "profile_log_events", "scrape_request_log_events", "profile_relationship_log_events",
     "post_activity_log_events", "post_activity_log_bulk", "sentiment_log_events",
@@ -36,9 +38,25 @@ def options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="scripts/demo.sh", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
-    parser.add_argument("--creators", type=int, default=400, help="how many to refresh (even number, default 400)")
-    parser.add_argument("--limit-factor", type=float, default=30.0, help="multiplies the providers' limits, default 30")
+    parser.add_argument("--creators", type=_even, default=400, help="how many to refresh (even number, default 400)")
+    parser.add_argument(
+        "--limit-factor", type=_factor, default=30.0, help="multiplies the providers' limits, default 30"
+    )
     return parser.parse_args()
+
+
+def _even(word: str) -> int:
+    number = int(word)
+    if number < LEAST or number % 2:
+        raise argparse.ArgumentTypeError(f"must be an even number from {LEAST} on")
+    return number
+
+
+def _factor(word: str) -> float:
+    factor = float(word)
+    if not 0 < factor < math.inf:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return factor
 
 
 async def demo(chosen: argparse.Namespace, console: Console) -> int:

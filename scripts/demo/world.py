@@ -15,11 +15,13 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
+import asyncpg
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from scripts.migrate import migrate
 from tests.support.sandbox import Sandbox, running_sandbox
-from utils.db import connect
+from utils.db import connect, reason
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".stack" / "logs"
@@ -78,9 +80,14 @@ async def running_world(creators: int, limit_factor: float, flows: Collection[st
     """
     env = stack_env()
     async with AsyncExitStack() as stack:
-        env["PG_URL"] = await _fresh_database(env["PG_URL"])
+        try:
+            env["PG_URL"] = await _fresh_database(env["PG_URL"])
+            env["REDIS_URL"] = await _fresh_limits(env["REDIS_URL"])
+        except (OSError, asyncpg.PostgresError) as error:
+            raise DemoError(f"PG_URL: a database {DATABASE} cannot be made there: {reason(error)}") from None
+        except RedisError as error:
+            raise DemoError(f"REDIS_URL: limits cannot be cleared there: {reason(error)}") from None
         env["PGBOUNCER_URL"] = _with_path(env["PGBOUNCER_URL"], DATABASE)
-        env["REDIS_URL"] = await _fresh_limits(env["REDIS_URL"])
         sandbox = await stack.enter_async_context(running_sandbox(creators=creators, limit_factor=limit_factor))
         port = _free_port()
         env |= {
@@ -100,10 +107,9 @@ async def running_world(creators: int, limit_factor: float, flows: Collection[st
             "WORKER_SCALE": env.get("WORKER_SCALE", "0.4"),
         }
         world = World(env, sandbox, f"http://127.0.0.1:{port}")
-        await stack.enter_async_context(_program("server.py", env))
-        await stack.enter_async_context(_program("main.py", env))
-        await stack.enter_async_context(_program("main_assets.py", env))
-        await _answers(world.api_url + "/readyz")
+        names = ("server.py", "main.py", "main_assets.py")
+        programs = {name: await stack.enter_async_context(_program(name, env)) for name in names}
+        await _answers(world.api_url + "/readyz", programs)
         yield world
 
 
@@ -128,14 +134,14 @@ async def _fresh_limits(url: str) -> str:
 
 
 @asynccontextmanager
-async def _program(name: str, env: Mapping[str, str]) -> AsyncIterator[None]:
+async def _program(name: str, env: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
     LOGS.mkdir(parents=True, exist_ok=True)
-    with (LOGS / f"demo-{name.removesuffix('.py')}.log").open("wb") as log:
+    with _log_of(name).open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, name, cwd=ROOT, env=env, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            yield
+            yield process
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -146,7 +152,11 @@ async def _program(name: str, env: Mapping[str, str]) -> AsyncIterator[None]:
                 await process.wait()
 
 
-async def _answers(url: str) -> None:
+def _log_of(name: str) -> Path:
+    return LOGS / f"demo-{name.removesuffix('.py')}.log"
+
+
+async def _answers(url: str, programs: Mapping[str, asyncio.subprocess.Process]) -> None:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
         for _ in range(300):
             try:
@@ -155,8 +165,12 @@ async def _answers(url: str) -> None:
                         return
             except (aiohttp.ClientError, TimeoutError):
                 pass
+            ended = [name for name, process in programs.items() if process.returncode is not None]
+            if ended:
+                said = "".join(_log_of(ended[0]).read_text(errors="replace").splitlines(keepends=True)[-5:])
+                raise DemoError(f"{ended[0]} has ended:\n{said}")
             await asyncio.sleep(0.1)
-    raise DemoError(f"{url} does not answer 200: see {LOGS}/demo-server.log and {LOGS}/demo-main.log")
+    raise DemoError(f"{url} does not answer 200: see {_log_of('server.py')} and {_log_of('main.py')}")
 
 
 def _with_path(url: str, path: str) -> str:

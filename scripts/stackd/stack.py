@@ -77,7 +77,10 @@ class Stack:
         """The block of last time, or a new one when somebody else has taken a port that a dead server of ours had."""
         ports = blocks.remembered(self.layout)
         if ports is None:
-            return blocks.reserve(self.layout)
+            ports = blocks.reserve(self.layout)
+            for service in self.services(ports):
+                service.stop()  # what still listens on ports that were forgotten would never answer here
+            return ports
         services = self.services(ports)
         dead = [service for service in services if len(service.missing()) == len(service.programs())]
         taken = [ports[name] for service in dead for name in service.port_names if not blocks.is_free(ports[name])]

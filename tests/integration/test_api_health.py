@@ -70,13 +70,44 @@ async def test_without_a_database_nothing_is_ready_and_routes_say_so(settings: S
 
 
 async def test_another_schema_version_is_not_ready(api: httpx2.AsyncClient, pg: asyncpg.Connection) -> None:
-    await pg.execute("insert into schema_migration (version, name, checksum) values (9999, 'future', '-')")
-    try:
-        answer = await api.get("/readyz")
-    finally:
-        await pg.execute("delete from schema_migration where version = 9999")
-    assert answer.status_code == 503
-    assert "version 9999" in answer.json()["checks"]["schema_version"]["detail"]
+    newest = await pg.fetchval("select max(version) from schema_migration")
+    said = []
+    for change, undo in (
+        (
+            "insert into schema_migration values (9999, 'future', '-')",
+            "delete from schema_migration where version = 9999",
+        ),
+        ("update schema_migration set version = -version", "update schema_migration set version = -version"),
+        ("alter table schema_migration rename to elsewhere", "alter table elsewhere rename to schema_migration"),
+    ):
+        await pg.execute(change)
+        try:
+            answer = await api.get("/readyz")
+        finally:
+            await pg.execute(undo)
+        assert answer.status_code == 503
+        said.append(answer.json()["checks"]["schema_version"]["detail"])
+    assert said == [
+        f"version 9999, this code needs {newest}: deploy the code that belongs to it",
+        f"version -1, this code needs {newest}: run python -m scripts.migrate",
+        "there is no schema yet: run python -m scripts.migrate",
+    ]
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("amqp", 5672), ("amqps", 5671)])
+async def test_a_broker_without_a_port_is_looked_for_where_its_scheme_says(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, scheme: str, port: int
+) -> None:
+    asked = []
+
+    async def refused(host: str, port: int) -> None:
+        asked.append((host, port))
+        raise ConnectionRefusedError
+
+    async with running_api(with_settings(settings, "broker", rmq_url=SecretStr(f"{scheme}://broker.example/"))) as api:
+        monkeypatch.setattr("core.api.checks.asyncio.open_connection", refused)
+        assert (await api.get("/readyz")).json()["checks"]["broker"]["ok"] is False
+    assert ("broker.example", port) in asked
 
 
 async def test_a_missing_broker_and_old_events_degrade_but_do_not_stop(

@@ -301,3 +301,27 @@ async def test_a_pause_and_a_cap_are_followed_within_seconds(
         await wait_for_statuses(pg, {"COMPLETE": 1})
         assert "finished: it is complete since" in (await beatctl("tasks", "explain", str(task))).out
         assert await pool.stop() == 0
+
+
+@pytest.mark.parametrize("command", [("tasks", "list"), ("pool", "status")], ids=" ".join)
+async def test_a_url_that_the_driver_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    wrong = {"PG_URL": "postgresql://beat:hunter2@127.0.0.1:1/beat?sslmode=sometimes"}
+    ran = await runner(wrong, monkeypatch, capsys)(*command)
+    assert ran.code == 1
+    assert ran.err.startswith("beatctl: PG_URL: `sslmode`")
+    assert (ran.err.count("\n"), "hunter2" in ran.err) == (1, False)
+
+
+async def test_a_full_disk_is_not_called_a_database_that_is_away(program_env: dict[str, str]) -> None:
+    with Path("/dev/full").open("wb") as full:  # noqa: ASYNC230 - no file that one waits for
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "scripts.beatctl", "tasks", "list"),
+            env=program_env,
+            stdout=full,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await process.communicate()
+    assert process.returncode == 1
+    assert said == b"beatctl: the output cannot be written: No space left on device\n"

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from config import ConfigError
 from core.queue import direct
-from core.queue.direct import pooled, require_direct
+from core.queue.direct import pooled, require_database, require_direct
 from scripts.migrate import main as migrate_main
 from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
 from tests.support.ports import silent_port
+from tests.support.scratch import scratch_database
 from tests.support.stack import with_path
 from utils.db import connect
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 async def test_the_server_itself_is_known_as_such(database: str) -> None:
@@ -105,8 +111,59 @@ async def test_a_refusal_is_said_and_a_server_that_is_away_is_waited_for(databas
     missing = with_path(database, "no_such_database")
     with pytest.raises(ConfigError, match='PG_URL: the server refuses it: database "no_such_database" does not exist'):
         await require_direct(missing)
+    with pytest.raises(ConfigError, match=r"PG_URL: .*sslmode"):
+        await require_direct(f"{database}?sslmode=sometimes")
     with silent_port() as port, pytest.raises(TimeoutError):
         await asyncio.wait_for(require_direct(f"postgresql://beat@127.0.0.1:{port}/beat"), 1)
+
+
+async def test_a_schema_that_is_missing_or_too_old_is_refused_and_a_newer_one_is_let_through(
+    stack_env: dict[str, str],
+) -> None:
+    async with scratch_database(stack_env["PG_URL"]) as url:
+        with pytest.raises(ConfigError, match=r"no schema, this code needs 2: run python -m scripts\.migrate"):
+            await require_database(url, 2)
+        conn = await connect(url, name="test")
+        await conn.execute("create table schema_migration (version integer)")
+        await require_database(url, 2)  # made from schema.sql
+        await conn.execute("insert into schema_migration values (1)")
+        with pytest.raises(ConfigError, match="version 1 of the schema, this code needs 2"):
+            await require_database(url, 2)
+        await conn.execute("insert into schema_migration values (2), (3)")
+        await require_database(url, 2)
+        await conn.close()
+
+
+@pytest.mark.parametrize("program", ["main.py", "main_assets.py"])
+async def test_a_pool_does_not_start_without_a_schema(
+    program_env: dict[str, str], stack_env: dict[str, str], program: str
+) -> None:
+    async with scratch_database(stack_env["PG_URL"]) as url:
+        code, said = await ended(program, {**program_env, "PG_URL": url, "AWS_BUCKET": "any"})
+    assert (code, b"pool cannot start" in said, b"scripts.migrate" in said) == (2, True, True)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda sign: sign.name)
+async def test_a_pool_that_waits_for_the_database_ends_at_once_when_it_is_told_to(
+    program_env: dict[str, str], sign: signal.Signals
+) -> None:
+    with silent_port() as port:
+        away = {**program_env, "PG_URL": f"postgresql://beat@127.0.0.1:{port}/beat"}
+        code, said = await ended("main.py", away, sign=sign)
+    assert (code, b"Traceback" in said) == (0, False), said
+
+
+async def ended(program: str, env: dict[str, str], *, sign: signal.Signals | None = None) -> tuple[int, bytes]:
+    """Exit code and log of a program; ``sign`` is sent once it waits for its database."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, program, cwd=ROOT, env=env, stderr=pipe)
+    assert process.stderr is not None
+    async with asyncio.timeout(120):
+        said = b"" if sign is None else await process.stderr.readuntil(b"database was unavailable")
+        if sign is not None:
+            process.send_signal(sign)
+        said += await process.stderr.read()
+        return await process.wait(), said
 
 
 async def test_main_says_what_is_wrong_in_one_message_and_ends(

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 from loguru import logger
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from config import Settings
 from core.api.metrics import expose
@@ -19,7 +19,7 @@ from core.queue import holders, session
 from core.queue.holders import HOLDERS, HolderWatch, without_values
 from core.queue.queue import QueueUnavailable
 from core.queue.upkeep import Upkeep
-from utils.db import connect, sqlalchemy_url
+from utils.db import connect, open_database
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ async def test_the_one_that_holds_back_most_is_in_the_metrics(
     holder: asyncpg.Connection, pg: asyncpg.Connection, clean_db: str
 ) -> None:
     async def exposed() -> dict[str, float]:
-        engine = create_async_engine(sqlalchemy_url(clean_db))
+        engine = open_database(clean_db).engine
         async with AsyncSession(engine) as session:
             text = (await expose(session, [])).decode()
         await engine.dispose()

@@ -11,7 +11,7 @@ import pytest
 
 from scripts.migrate import MigrationError, load_migrations, main, migrate, pending
 from tests.support.scratch import scratch_database
-from utils.db import connect, sqlalchemy_url
+from utils.db import connect
 
 RECORD = "create table schema_migration (version int, name text, checksum text, applied_at timestamptz default now());"
 
@@ -42,7 +42,7 @@ async def _columns(url: str) -> list[str]:
 
 async def test_missing_migrations_are_applied_in_order_and_only_once(url: str, folder: Path) -> None:
     assert await pending(url, folder) == ["0001_first", "0002_second"]
-    assert await migrate(sqlalchemy_url(url), folder) == ["0001_first", "0002_second"]
+    assert await migrate(url.replace("postgresql:", "postgresql+asyncpg:"), folder) == ["0001_first", "0002_second"]
     assert await _columns(url) == ["a", "b"]
     (folder / "0003_third.sql").write_text("alter table t add column c int;")
     assert await migrate(url, folder) == ["0003_third"]
@@ -61,6 +61,21 @@ async def test_a_failing_migration_is_rolled_back_and_named(url: str, folder: Pa
         await migrate(url, folder)
     assert await _columns(url) == ["a", "b"]
     assert await pending(url, folder) == ["0003_broken"]
+
+
+async def test_a_table_that_somebody_holds_on_to_is_not_waited_for_without_end(
+    url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.migrate.LOCK_WAIT_S", 1)
+    await migrate(url, folder)
+    holder = await connect(url, name="holder")
+    (folder / "0003_third.sql").write_text("alter table t add column c int")
+    async with holder.transaction():
+        await holder.execute("select from t")
+        with pytest.raises(MigrationError, match=r"0003_third was rolled back: a session .* Run it again"):
+            await asyncio.wait_for(migrate(url, folder), 30)
+    assert await migrate(url, folder) == ["0003_third"]
+    await holder.close()
 
 
 async def test_a_changed_migration_is_refused(url: str, folder: Path) -> None:
@@ -109,4 +124,24 @@ async def test_check_says_what_is_missing_and_changes_nothing(url: str) -> None:
 
 def test_an_unreachable_database_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--url", "postgresql://beat@127.0.0.1:1/beat"]) == 2
-    assert capsys.readouterr().err.startswith("migrate: ")
+    said = "migrate: PostgreSQL cannot be reached (PG_URL or --url): Connect call failed ('127.0.0.1', 1)\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgresql://beat:hunter2@127.0.0.1:1/beat?sslmode=sometimes"])
+def test_a_url_that_the_driver_refuses_is_one_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--url", url]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("migrate: PG_URL or --url: ")
+    assert (said.count("\n"), "hunter2" in said) == (1, False)
+
+
+def test_a_server_that_says_nothing_is_named_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(url: str) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("scripts.migrate.pooled", silent)
+    assert main(["--url", "postgresql://beat@127.0.0.1:1/beat"]) == 2
+    assert capsys.readouterr().err.endswith("(PG_URL or --url): no answer in time\n")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 
 import asyncpg
 import pytest
@@ -14,6 +16,7 @@ from core.queue.tasks import update
 from tests.support.flows import MARKS
 from tests.support.pool import (
     PATIENCE_S,
+    Host,
     children_of,
     fork_servers_of,
     kill,
@@ -149,6 +152,20 @@ async def test_sigterm_lets_tasks_finish_and_a_second_one_hands_them_back(
     await wait_for_statuses(marks, {"COMPLETE": 3, "PENDING": 3}, within_s=1)
     assert await marks.fetchval("select max(retry_count) from scrape_request_log") == 1
     assert await marks.fetchval("select count(*) from beat_worker") == 0
+
+
+async def test_the_loss_of_the_terminal_lets_tasks_finish_too(
+    marks: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
+        await pool.wait_for_line("pool is ready")
+        await queue_tasks(marks, "test_nap", 3, low_ms=2000, high_ms=2000)
+        await wait_for_statuses(marks, {"PROCESSING": 3})
+        for pid in Host.of(pool).all:  # as the kernel does: all that the terminal ran
+            os.kill(pid, signal.SIGHUP)
+        assert await asyncio.wait_for(pool.process.wait(), 120) == 0
+    await wait_for_statuses(marks, {"COMPLETE": 3}, within_s=1)
+    assert await marks.fetchval("select max(retry_count) from scrape_request_log") == 1
 
 
 async def test_losing_the_fork_server_rescues_nothing_and_the_next_child_gets_a_new_one(

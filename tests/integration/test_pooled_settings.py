@@ -8,6 +8,7 @@ from functools import partial
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from core.assets.rows import AssetKey
 from core.assets.store import AssetStore
@@ -67,3 +68,11 @@ async def test_clients_that_take_turns_cost_no_settings(
         await other.close()
     one_each = in_turns < (len(asks) + 0.5) * ROUNDS
     assert one_each is (named == POOLED_NAME), in_turns
+
+
+async def test_parameters_of_the_url_are_for_the_driver_in_sessions_too(pgbouncer_url: str) -> None:
+    database = open_database(f"{pgbouncer_url}?sslmode=disable", pool_size=1)
+    async with database.sessions() as session:
+        assert await session.scalar(text("select 1")) == 1
+    assert len(await database.fetch("select 1")) == 1
+    await database.dispose()

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from core.entities import Base
 from scripts.migrate import migrate
 from tests.support.catalog import of_kind, schema_facts
 from tests.support.scratch import scratch_database
-from utils.db import connect, sqlalchemy_url
+from utils.db import connect, open_database
 
 SCHEMA = Path(__file__).parents[2] / "schema.sql"
 
@@ -50,7 +49,7 @@ async def from_file(stack_env: dict[str, str]) -> AsyncIterator[asyncpg.Connecti
 async def from_entities(stack_env: dict[str, str]) -> AsyncIterator[asyncpg.Connection]:
     """A database made by the ORM's metadata."""
     async with scratch_database(stack_env["PG_URL"]) as url:
-        engine = create_async_engine(sqlalchemy_url(url))
+        engine = open_database(url).engine
         async with engine.begin() as session:
             await session.run_sync(Base.metadata.create_all)
         await engine.dispose()

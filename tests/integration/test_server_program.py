@@ -56,7 +56,10 @@ async def answering(client: aiohttp.ClientSession) -> None:
     raise AssertionError("the server did not start")
 
 
-async def test_it_serves_until_terminated_and_its_log_holds_no_query(server_env: dict[str, str]) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP], ids=lambda sign: sign.name)
+async def test_it_serves_until_terminated_and_its_log_holds_no_query(
+    server_env: dict[str, str], sign: signal.Signals
+) -> None:
     async with started(server_env) as process:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{server_env['API_PORT']}") as client:
             await answering(client)
@@ -66,7 +69,7 @@ async def test_it_serves_until_terminated_and_its_log_holds_no_query(server_env:
                 "/scrape_request_log/flow/refresh_profile_basic", data=TASK, skip_auto_headers=BARE
             )
             assert (await created.json())["status"]["type"] == "SUCCESS"
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(sign)
         out, log = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 0, log
     lines = [json.loads(line) for line in log.decode().splitlines()]

@@ -127,6 +127,14 @@ def test_port_taken_by_a_stranger_moves_the_stack(other: Checkout) -> None:
         assert answers(env["REDIS_URL"])
 
 
+def test_a_server_on_ports_that_were_forgotten_is_replaced(other: Checkout) -> None:
+    before = other.up("redis")["REDIS_URL"]
+    (other.path / ".stack" / "ports").unlink()
+    after = other.up("redis")["REDIS_URL"]
+    assert answers(after)
+    assert not answers(before)
+
+
 def test_checkouts_that_start_together_get_different_ports(place: Path, other: Checkout) -> None:
     neighbour = Path(tempfile.mkdtemp(prefix="beat-checkout-"))
     with checkout(neighbour) as third:

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -19,7 +19,7 @@ from scripts.migrate import load_migrations
 from tests.support.flows import MARKS
 from tests.support.media import bucket_env
 from tests.support.pool import command_of, kill, queue_tasks, wait_for_statuses
-from tests.support.ports import free_port
+from tests.support.ports import free_port, silent_port
 from tests.support.s3 import S3Access
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,7 +93,7 @@ async def deployment(tmp_path: Path, program_env: dict[str, str]) -> AsyncIterat
         "WORKER_GRACE_S": "6",
     }
     lines = ["# settings of stage", "", *(f"{name}={value}" for name, value in settings.items())]
-    (path / ".env.stage").write_text("\n".join(lines))
+    (path / ".env.stage").write_bytes("\r\n".join(lines).encode())  # as some editors leave it
     here = Deployment(path, free_port())
     yield here
     for _ in range(2 if here.processes() else 0):  # the second signal hurries
@@ -179,6 +179,8 @@ async def test_what_is_wrong_is_said_before_anything_is_stopped(deployment: Depl
         (f"{good}\nWORKER_SCALE=many", "WORKER_SCALE"),
         (f"{good}\nBEAT_KEYS=k1:short", "BEAT_KEYS"),
         (f"{good}\nrm -rf everything", "is not NAME=value"),
+        (f"{good}\nREDIS_URL=redis://:hunter2@127.0.0.1:1/0", "REDIS_URL: "),
+        (f"{good}\nPGBOUNCER_URL=postgresql://beat@127.0.0.1:1/beat", "PGBOUNCER_URL: Connect call failed"),
     ):
         settings.write_text(text)
         await refused(deployment, hint)
@@ -189,6 +191,10 @@ async def test_what_is_wrong_is_said_before_anything_is_stopped(deployment: Depl
     more = f"{len(load_migrations()) + 1:04d}_more"
     (deployment.path / "scripts" / "migrations" / f"{more}.sql").write_text("select 1")
     await refused(deployment, f"missing {more}", "python -m scripts.migrate")
+    (deployment.path / "scripts" / "migrations" / f"{more}.sql").unlink()
+    with silent_port() as taken:
+        elsewhere = replace(deployment, port=taken)
+        await refused(elsewhere, f"nothing was stopped: port {taken} of 127.0.0.1: Address already in use")
     assert set(before.values()) <= set(deployment.processes())
     assert await deployment.heartbeat() == 200
 

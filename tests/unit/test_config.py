@@ -27,6 +27,7 @@ BAD = [
     ({"RATE_WAIT_S": "inf"}, "RATE_WAIT_S"),
     ({"LOG_RETENTION_MONTHS": "99999999999"}, "LOG_RETENTION_MONTHS"),
     ({"ENVIRONMENT": "prod", "BEAT_EXTRA_FLOWS": "tests.support.flows"}, "unset it when ENVIRONMENT=prod"),
+    ({"ENVIRONMENT": "PROD", "BEAT_EXTRA_FLOWS": "tests.support.flows"}, "unset it when ENVIRONMENT=prod"),
     ({"GRAPH_VERSION": "15"}, "GRAPH_VERSION"),
     ({"GRAPH_APP_ID": "123"}, "GRAPH_APP_ID and GRAPH_APP_SECRET belong together"),
     ({"ASSET_CDN_HOST": "https://cdn.example/"}, "ASSET_CDN_HOST"),
@@ -65,6 +66,8 @@ def test_all_bad_values_are_reported_together(monkeypatch: pytest.MonkeyPatch) -
 def test_a_secret_never_shows_in_the_settings_text_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BEAT_KEYS", "k1:c2VjcmV0LXNlY3JldA==")
     monkeypatch.setenv("RMQ_URL", "amqp://user:hunter2@127.0.0.1/")
+    monkeypatch.setenv("PG_URL", "postgresql://beat:hunter2@127.0.0.1/beat")
+    monkeypatch.setenv("PGBOUNCER_URL", "postgresql://beat:hunter2@127.0.0.1:6432/beat")
     text = repr(load_settings())
     assert "c2VjcmV0" not in text
     assert "hunter2" not in text

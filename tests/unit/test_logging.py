@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from loguru import logger
 
+from config import load_settings
 from utils.logging import configure
 
 TOKEN = "EAABsbCS1iHgBAsecretsecretsecret"
@@ -95,3 +96,16 @@ def test_records_of_libraries_arrive_under_their_name_and_below_the_level_nothin
         ("slow by 12 ms", "some.library"),
         ("between two levels", "some.library"),
     ]
+
+
+@pytest.mark.parametrize(("level", "shown"), [("SUCCESS", ["done", "broken"]), ("CRITICAL", ["broken"])])
+def test_levels_that_only_one_of_the_two_libraries_knows_hold_for_both(
+    level: str, shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", level)
+    stream = io.StringIO()
+    configure(load_settings().general.log_level, "json", stream)
+    logging.getLogger("some.library").info("chatter")
+    logger.success("done")
+    logging.getLogger("some.library").critical("broken")
+    assert [line["event"] for line in lines(stream)] == shown

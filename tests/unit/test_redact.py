@@ -67,6 +67,7 @@ def test_an_encoded_parameter_name_hides_nothing(secret: str, name: str) -> None
         '{{"client_secret": "quote \\" {}"}}',
         '{{"refresh_token": "cut {}',
         "postgresql://beat:{}@localhost/beat",
+        "postgresql://beat:@t{}@localhost/beat",
         "EAABsbCS1iHgBO{}abcdef01",
     ],
 )
