@@ -27,7 +27,9 @@ def main() -> int:
     stack = Stack(Layout(Path(sys.argv[1])))
     try:
         if arguments.command in ("env", "ctl", "status"):
-            return look(stack, arguments)
+            code = look(stack, arguments)
+            sys.stdout.flush()
+            return code
         if uses_foreign_servers():
             print(f"using the servers named by {', '.join(FOREIGN)}: nothing to do")
             return OK
@@ -36,6 +38,12 @@ def main() -> int:
     except StackError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # the reader has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return FAILED
 
 
 def parse() -> argparse.Namespace:
