@@ -200,7 +200,7 @@ def test_ports_of_a_block_are_distinct_and_fill_it() -> None:
 def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
     reader, writer = os.pipe()
     os.close(reader)  # it has left before the first word
-    command = [Path(__file__).parents[2] / "scripts" / "stack", "status"]
+    command = [str(Path(__file__).parents[2] / "scripts" / "stack"), "status"]
     ran = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert (ran.returncode, ran.stderr) == (1, "")
