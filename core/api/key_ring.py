@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
@@ -84,9 +83,8 @@ def digest_of(key: str) -> bytes:
 class KeyRing:
     """The keys of table ``api_key``, each remembered for a few seconds; what is unknown is looked up every time."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._clock = clock
         self._known: dict[bytes, tuple[float, Caller]] = {}
 
     async def caller(self, key: str) -> Caller | None:
@@ -95,13 +93,14 @@ class KeyRing:
         Raises:
             DBAPIError: the database cannot be asked.
         """
-        digest, now = digest_of(key), self._clock()
-        until, known = self._known.get(digest, (now, ANYBODY))
-        if now < until:
-            return known
+        digest, now = digest_of(key), time.monotonic()
+        known = self._known.get(digest)
+        if known is not None and now < known[0]:
+            return known[1]
         rows = await self._database.fetch(FIND, digest)
         if not rows:
             self._known.pop(digest, None)
             return None
-        self._known[digest] = now + REMEMBERED_S, Caller(**rows[0])
-        return self._known[digest][1]
+        caller = Caller(**rows[0])
+        self._known[digest] = now + REMEMBERED_S, caller
+        return caller

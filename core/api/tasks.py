@@ -6,11 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.api.deps import ResourcesDep
 from core.api.envelope import ApiError, done, envelopes
 from core.api.errors import refuse
 from core.api.json_body import JsonRoute
+from core.api.key_ring import Caller
 from core.api.keys import Reader, Writer
 from core.api.task_models import (
     AccountTask,
@@ -22,6 +24,7 @@ from core.api.task_models import (
     TaskUpdate,
     TaskUpdated,
 )
+from core.entities import ScrapeRequestLog
 from core.flows.registry import ASSET_FLOWS, Flow, Registry
 from core.flows.scraper import BadTask, built_flow
 from core.models.params import MAX_PARAMS_BYTES
@@ -77,8 +80,7 @@ async def update_task(resources: ResourcesDep, caller: Writer, scrape_id: TaskId
     """Queue a task again (PENDING) or end it; a running one loses its worker, which cancels it."""
     try:
         async with resources.begin() as session:
-            row = await tasks.get(session, scrape_id)
-            row = row if row is not None and caller.sees(row.account_id) else None
+            row = await _seen(session, caller, scrape_id)
             if row is not None:
                 _check_same(body, row.flow, row.platform)
                 row = await tasks.update(session, scrape_id, body.status, body.retry_count)
@@ -93,8 +95,8 @@ async def update_task(resources: ResourcesDep, caller: Writer, scrape_id: TaskId
 async def get_task(resources: ResourcesDep, caller: Reader, scrape_id: TaskId) -> TaskAnswer:
     """One task as it is now."""
     async with resources.begin() as session:
-        row = await tasks.get(session, scrape_id)
-    if row is None or not caller.sees(row.account_id):
+        row = await _seen(session, caller, scrape_id)
+    if row is None:
         raise ApiError(404, f"scrape log not found for scrape_id - {scrape_id}")
     return TaskAnswer(status=done("Scrape Log Data Retrieved"), post=Task.of(row))
 
@@ -108,6 +110,12 @@ async def list_tasks(
     async with resources.begin() as session:
         rows = await tasks.list_for_account(session, account_id, size)
     return TaskList(account_id=account_id, scrape_list=[AccountTask.of(row) for row in rows])
+
+
+async def _seen(session: AsyncSession, caller: Caller, scrape_id: int) -> ScrapeRequestLog | None:
+    """The task, if there is one and it is the caller's business."""
+    row = await tasks.get(session, scrape_id)
+    return row if row is not None and caller.sees(row.account_id) else None
 
 
 def _flow_of(registry: Registry, path_flow: str, body: ScrapeRequest) -> Flow:

@@ -3,53 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from credentials.vault import Vault, new_key
-from scripts.beatctl.__main__ import main
+from tests.support.beatctl import Ran, Run, runner
 from tests.support.sandbox import Sandbox
 
 TOKEN = "EAAplantedgraphtoken00000001"
 KEYS = json.dumps({"token": TOKEN, "user_id": "17841400000000001"})
 
 
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Awaitable[Ran]]
-
-
 @pytest.fixture
 def beatctl(program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `beatctl credentials ...` in a thread of its own, with a ring of one key."""
-    ring = new_key("first")
+    """`beatctl credentials ...`, with a ring of one key."""
+    ran = runner({**program_env, "BEAT_KEYS": new_key("first")}, monkeypatch, capsys, "credentials")
 
-    async def run(*arguments: str, stdin: str = "", **variables: str) -> Ran:
-        with monkeypatch.context() as patch:
-            for name, value in {**program_env, "BEAT_KEYS": ring, **variables}.items():
-                patch.setenv(name, value)
-            patch.setattr("sys.stdin", io.StringIO(stdin))
-            try:
-                code = await asyncio.to_thread(main, ["credentials", *arguments])
-            except SystemExit as left:
-                code = int(left.code or 0)
-        out, err = capsys.readouterr()
-        assert TOKEN not in out + err
-        return Ran(code, out, err)
+    async def run(*arguments: str, **more: str) -> Ran:
+        found = await ran(*arguments, **more)
+        assert TOKEN not in found.out + found.err
+        return found
 
     return run
 

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
-from collections.abc import Awaitable, Callable
-
 import asyncpg
 import pytest
 
 from core.api.key_ring import digest_of
-from scripts.beatctl.__main__ import main
-
-Run = Callable[..., Awaitable[tuple[int, str, str]]]
+from tests.support.beatctl import Run, runner
 
 
 @pytest.fixture
 def beatctl(program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `beatctl keys ...` in a thread of its own; gives exit code, output and errors."""
-
-    async def run(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
-        with monkeypatch.context() as patch:
-            for name, value in program_env.items():
-                patch.setenv(name, value)
-            patch.setattr("sys.stdin", io.StringIO(stdin))
-            try:
-                code = await asyncio.to_thread(main, ["keys", *arguments])
-            except SystemExit as left:
-                code = int(left.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return runner(program_env, monkeypatch, capsys, "keys")
 
 
 async def test_a_key_is_shown_once_and_its_hash_is_kept(beatctl: Run, pg: asyncpg.Connection) -> None:

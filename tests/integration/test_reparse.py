@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -12,14 +10,13 @@ import pytest
 
 from core.models.params import ProfileIdParams
 from instagram.flows.refresh_profile import refresh_profile_by_profile_id
-from scripts.beatctl.__main__ import main
 from tests.sandbox.expected import ARRAYBOBO, JOTUCKER
 from tests.sandbox.universe import Creator, Kind
+from tests.support.beatctl import Run, runner
 from tests.support.flow_runtime import flow_context
 from tests.support.s3 import S3Access
 from tests.support.sandbox import Sandbox
 
-Run = Callable[..., Awaitable[tuple[int, str, str]]]
 PROFILE = ("--source", JOTUCKER, "--function", "fetch_profile_by_id", "--since", "2024-01-01")
 POSTS = ("--source", JOTUCKER, "--function", "fetch_profile_posts_by_id", "--since", "2024-01-01")
 
@@ -48,20 +45,7 @@ async def who(
 
 @pytest.fixture
 def reparse(env: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `beatctl reparse ...`; gives exit status, standard output and error."""
-
-    async def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
-        with monkeypatch.context() as patch:
-            for name, value in {**env, **variables}.items():
-                patch.setenv(name, value)
-            try:
-                code = await asyncio.to_thread(main, ["reparse", *arguments])
-            except SystemExit as left:
-                code = int(left.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
+    return runner(env, monkeypatch, capsys, "reparse")
 
 
 async def state(pg: asyncpg.Connection) -> list[list[asyncpg.Record]]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,12 +13,11 @@ import pytest
 from core.enums import Platform
 from core.models.logs import ProfileLog
 from instagram.tasks.processing import upsert_profile
-from scripts.beatctl.__main__ import main
+from tests.support.beatctl import Run, runner
 from utils.db import Database, open_database
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-Run = Callable[..., Awaitable[tuple[int, str, str]]]
 
 
 @pytest.fixture
@@ -31,20 +29,7 @@ async def db(clean_db: str, pgbouncer_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def restore(program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `beatctl restore-profile ...`; gives exit status, standard output and error."""
-
-    async def run(*arguments: str) -> tuple[int, str, str]:
-        with monkeypatch.context() as patch:
-            for name, value in program_env.items():
-                patch.setenv(name, value)
-            try:
-                code = await asyncio.to_thread(main, ["restore-profile", *arguments])
-            except SystemExit as left:
-                code = int(left.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
+    return runner(program_env, monkeypatch, capsys, "restore-profile")
 
 
 async def say(db: Database, hours: int, followers: int, **dimensions: Any) -> None:
