@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import httpx2
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 from config import Settings
 from tests.support.api import running_api, with_settings
 
+NEWER = "schema is newer than the code"
 NOWHERE = "127.0.0.1:9"
 """The discard port: nothing listens there."""
 
@@ -69,15 +71,30 @@ async def test_without_a_database_nothing_is_ready_and_routes_say_so(settings: S
     }  # fmt: skip
 
 
-async def test_another_schema_version_is_not_ready(api: httpx2.AsyncClient, pg: asyncpg.Connection) -> None:
+async def test_a_newer_schema_is_ready_and_named_in_the_log_once(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, logged: list[dict[str, Any]]
+) -> None:
+    await pg.execute("insert into schema_migration values (9998, 'near', '-'), (9999, 'far', '-')")
+    try:
+        answers = [await api.get("/readyz") for _ in range(2)]
+    finally:
+        await pg.execute("delete from schema_migration where version > 9000")
+    for answer in answers:
+        assert (answer.status_code, answer.json()["state"]) == (200, "ready")
+        detail = answer.json()["checks"]["schema_version"]["detail"]
+        assert detail == "version 9999, newer than this code: 9998_near, 9999_far"
+    assert [line["migrations"] for line in logged if line["event"] == NEWER] == ["9998_near, 9999_far"]
+
+
+async def test_a_schema_that_lacks_something_is_not_ready(api: httpx2.AsyncClient, pg: asyncpg.Connection) -> None:
     newest = await pg.fetchval("select max(version) from schema_migration")
     said = []
     for change, undo in (
-        (
-            "insert into schema_migration values (9999, 'future', '-')",
-            "delete from schema_migration where version = 9999",
-        ),
         ("update schema_migration set version = -version", "update schema_migration set version = -version"),
+        (
+            f"update schema_migration set version = 9999 where version = {newest}",
+            f"update schema_migration set version = {newest} where version = 9999",
+        ),
         ("alter table schema_migration rename to elsewhere", "alter table elsewhere rename to schema_migration"),
     ):
         await pg.execute(change)
@@ -88,8 +105,8 @@ async def test_another_schema_version_is_not_ready(api: httpx2.AsyncClient, pg: 
         assert answer.status_code == 503
         said.append(answer.json()["checks"]["schema_version"]["detail"])
     assert said == [
-        f"version 9999, this code needs {newest}: deploy the code that belongs to it",
-        f"version -1, this code needs {newest}: run python -m scripts.migrate",
+        "migration 0001 is missing: run python -m scripts.migrate",
+        f"migration {newest:04d} is missing: run python -m scripts.migrate",
         "there is no schema yet: run python -m scripts.migrate",
     ]
 
