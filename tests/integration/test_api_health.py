@@ -30,6 +30,16 @@ async def test_the_heartbeat_is_off_until_it_is_put_on(api: httpx2.AsyncClient) 
         assert (answer.status_code, answer.content) == (status, b"")
 
 
+@pytest.mark.parametrize("path", ["/heartbeat", "/livez", "/readyz"])
+async def test_a_probe_with_head_is_told_what_get_is_told(settings: Settings, path: str) -> None:
+    without_redis = with_settings(settings, "providers", redis_url=SecretStr(f"redis://{NOWHERE}/0"))
+    for one in (settings, with_settings(settings, "api", heartbeat=True), without_redis):
+        async with running_api(one) as api:
+            asked, told = await api.head(path), await api.get(path)
+        assert (asked.status_code, asked.content) == (told.status_code, b"")
+        assert asked.headers.get("content-type") == told.headers.get("content-type")
+
+
 async def test_the_heartbeat_may_be_on_from_the_start(settings: Settings) -> None:
     async with running_api(with_settings(settings, "api", heartbeat=True)) as api:
         assert (await api.get("/heartbeat")).status_code == 200
