@@ -93,7 +93,7 @@ class Upkeep:
 
     async def add_worker(self, spec: ProcessSpec) -> int:
         """An id for a process about to start; its heartbeat begins now."""
-        (row,) = await self._session.fetch(sql.ADD_WORKER, self._host, spec.name, json.dumps(dict(spec.slots)))
+        (row,) = await self._session.fetch(sql.ADD_WORKER, self._host, spec.name, json.dumps(spec.stored_slots()))
         return int(row["id"])
 
     async def name_worker(self, worker: int, pid: int) -> None:
