@@ -94,7 +94,7 @@ create table beat_worker (
     pid     integer not null,
     flow    text,                                   -- name of the process
     beat_at timestamptz not null default now(),
-    slots   jsonb not null default '{}'             -- its slots per flow
+    slots   jsonb not null default '{}'             -- its slots per flow; "*": all it has, where its flows share them
 ) with (fillfactor = 50);                           -- heartbeats stay HOT
 
 -- An operator's word on a flow; null leaves it to the registry.

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import hypothesis
 import pytest
+from loguru import logger
 
 from config import Settings, load_settings
 from tests.support.loopback import close_outside_network
@@ -156,3 +157,12 @@ def settings(program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Se
     for name, value in program_env.items():
         monkeypatch.setenv(name, value)
     return load_settings()
+
+
+@pytest.fixture
+def logged() -> Iterator[list[dict[str, Any]]]:
+    """Fields of what was logged, with the message as ``event``."""
+    found: list[dict[str, Any]] = []
+    sink = logger.add(lambda message: found.append(message.record["extra"] | {"event": message.record["message"]}))
+    yield found
+    logger.remove(sink)

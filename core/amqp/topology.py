@@ -52,6 +52,7 @@ CONSUMED = tuple(listener.source for listener in LISTENERS)
 
 _NEIGHBOURS = tuple(Queue(f"{key}_q", BEAT_EXCHANGE, key) for key in PUBLISHED if key != "post_activity_log_bulk")
 _ELSEWHERE = (
+    # Read by the service that reads Beat's events, and so declared with those; Beat publishes nothing on this key.
     Queue("trace_log_q", IDENTITY_EXCHANGE, "trace_log"),
     *(
         Queue(f"{key}_q", COFFEE_EXCHANGE, key)
