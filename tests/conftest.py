@@ -146,9 +146,9 @@ def s3(stack_env: dict[str, str]) -> Iterator[S3Access]:
 
 @pytest.fixture
 def program_env(clean_db: str, pgbouncer_url: str, redis_url: str, rmq_url: str) -> dict[str, str]:
-    """Environment for a program under test, with this session's servers."""
+    """Environment for a program under test, with this session's servers; tests look into an outbox without traces."""
     urls = {"PG_URL": clean_db, "PGBOUNCER_URL": pgbouncer_url, "REDIS_URL": redis_url, "RMQ_URL": rmq_url}
-    return {**os.environ, "ENVIRONMENT": "test", "BEAT_KEYS": TEST_KEYS, **urls}
+    return {**os.environ, "ENVIRONMENT": "test", "BEAT_KEYS": TEST_KEYS, "TRACE_SHARE": "0", **urls}
 
 
 @pytest.fixture
