@@ -109,6 +109,8 @@ class Runtime:
         if self._kept is not None:
             await self._kept.aclose()
         await self.http.aclose()
+        if self.traces is not None:
+            await self.traces.aclose()
         await self.limiter.aclose()
         await self.database.dispose()
 

@@ -63,6 +63,11 @@ class TraceLog:
         except TimeoutError:
             logger.warning("traces of requests were not handed on in time")
 
+    async def aclose(self) -> None:
+        """Hand on what is left, and take no more."""
+        await self.settle()
+        self._share = 0.0
+
     def _begin(self) -> None:
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send())

@@ -21,6 +21,7 @@ from core.amqp.traces import TraceLog
 from core.runtime import Runtime
 from credentials.runtime import build_runtime
 from tests.support.consume import drain_queue
+from tests.support.http_client import client
 from tests.support.raw_server import RawServer, Seen, http, raw_server
 from tests.support.relay import running_relay, until, waiting
 from utils.db import open_database
@@ -155,18 +156,27 @@ async def test_a_part_of_them_or_none(settings: Settings, pg: asyncpg.Connection
     assert 300 < await waiting(pg) < 700
 
 
-async def test_a_request_does_not_need_the_database(
-    provider: RawServer, runtime: Runtime, logged: list[dict[str, Any]]
-) -> None:
+async def test_a_request_does_not_need_the_database(provider: RawServer, logged: list[dict[str, Any]]) -> None:
     with closed_port() as port:
         away = open_database(f"postgresql://beat@127.0.0.1:{port}/none")
-        runtime.traces = TraceLog(away, 1.0)
-        runtime.traces(SEEN)
-        await runtime.settle()
-    await away.dispose()
-    assert (await runtime.http.request("GET", provider.url)).status == 200
+        log = TraceLog(away, 1.0)
+        async with client(on_exchange=log) as http_client:
+            assert (await http_client.request("GET", provider.url)).status == 200
+        await log.aclose()
+        await away.dispose()
     (lost,) = [line for line in logged if line["event"] == "traces of requests were lost"]
     assert lost["traces"] == 1
+
+
+async def test_a_process_that_ends_takes_no_more(clean_db: str, pg: asyncpg.Connection) -> None:
+    database = open_database(clean_db)
+    log = TraceLog(database, 1.0)
+    log(SEEN)
+    await log.aclose()
+    log(SEEN)
+    await log.settle()
+    await database.dispose()
+    assert await waiting(pg) == 1
 
 
 async def test_what_a_slow_database_leaves_waiting_is_bounded(
