@@ -35,6 +35,7 @@ class Understood:
     asked: Asked
     credential: SandboxCredential | None
     asked_for: Call | Answer
+    era: int
 
     @property
     def label(self) -> str:
@@ -80,14 +81,15 @@ class Sandbox:
             return
         host = self.hosts.get(name)
         if host is None:
-            self.stats.count(Outcome("unknown", "unknown", "421", "", ""))
+            self.stats.count(Outcome("unknown", "unknown", "421", "", ""), self.stats.era)
             await wire.send_answer(send, self._misdirected(name))
             return
+        era = self.stats.era
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         body = await wire.body_of(receive) if scope["method"] != "GET" else b""
         asked = Asked(scope["path"], query, headers, scope["method"], body)
         credential = host.identify(asked)
-        what = Understood(host, asked, credential, host.route(asked, credential))
+        what = Understood(host, asked, credential, host.route(asked, credential), era)
         fault = None
         if self.faults.active:
             fault = self.faults.pick(Target(host.source, what.function, what.label, what.subject))
@@ -148,7 +150,7 @@ class Sandbox:
 
     def _count(self, what: Understood, status: str, fault: FaultIn | None) -> None:
         kind = fault.kind.value if fault else ""
-        self.stats.count(Outcome(what.host.source, what.function, status, what.label, kind))
+        self.stats.count(Outcome(what.host.source, what.function, status, what.label, kind), what.era)
 
     def _misdirected(self, name: str) -> Answer:
         told = f"X-Provider-Host {name!r} is no host of this sandbox" if name else "X-Provider-Host is missing"

@@ -38,18 +38,21 @@ class StatsOut(BaseModel):
 
 
 class Stats:
-    """A counter per outcome."""
+    """A counter per outcome. ``era`` is another one after each clearing."""
 
     def __init__(self) -> None:
         self._counts: Counter[Outcome] = Counter()
+        self.era = 0
 
-    def count(self, outcome: Outcome) -> None:
-        """Add one request."""
-        self._counts[outcome] += 1
+    def count(self, outcome: Outcome, era: int) -> None:
+        """Add one request that came in ``era``; one of an earlier era, which took its time, is nobody's any more."""
+        if era == self.era:
+            self._counts[outcome] += 1
 
     def clear(self) -> None:
         """Start anew."""
         self._counts.clear()
+        self.era += 1
 
     def report(self) -> StatsOut:
         """Rows in order of source, function and status."""

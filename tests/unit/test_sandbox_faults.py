@@ -156,6 +156,16 @@ async def test_slow_answers_late_and_in_full(sandbox: Sandbox) -> None:
     assert profile_id(J, talk(sandbox, J))
 
 
+async def test_a_request_of_before_is_not_counted_after_clearing(sandbox: Sandbox) -> None:
+    await sandbox.fault(J, "slow", seconds=0.4)
+    with pytest.raises(TimeoutError):
+        talk(sandbox, J, timeout_s=0.1)
+    await sandbox.clear()
+    await sandbox.fault(J, "slow", seconds=0.5)
+    assert talk(sandbox, J).status == 200
+    assert (await sandbox.stats())["total"] == 1
+
+
 async def test_html_and_empty_come_with_200(sandbox: Sandbox) -> None:
     await sandbox.fault(J, "html", times=1)
     await sandbox.fault(J, "empty")

@@ -57,11 +57,11 @@ class Cdn:
         return host.partition(":")[0].endswith((*SIGNED, *UNSIGNED))
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
-        wanted = _wanted(scope)
+        wanted, era = _wanted(scope), self._stats.era
         fault = self._faults.pick(Target(SOURCE, wanted.function, "", wanted.subject)) if self._faults.active else None
         kind = fault.kind if fault else None
         if kind in (FaultKind.RESET, FaultKind.HANG):
-            self._count(wanted, str(kind), fault)
+            self._count(wanted, str(kind), fault, era)
             if kind is FaultKind.HANG:
                 await wire.hang(receive, _seconds(fault, HANG_S))
             wire.reset(send)
@@ -69,7 +69,7 @@ class Cdn:
         if kind is FaultKind.SLOW:
             await asyncio.sleep(_seconds(fault, 1.0))
         answer = self._answer(wanted, fault)
-        self._count(wanted, str(answer.status), fault)
+        self._count(wanted, str(answer.status), fault, era)
         await self._send(answer, fault, receive, send)
 
     async def _send(self, answer: Answer, fault: FaultIn | None, receive: wire.Receive, send: wire.Send) -> None:
@@ -104,8 +104,8 @@ class Cdn:
             return Answer(304, b"", headers)
         return Answer(200, body, headers, CONTENT_TYPES[wanted.form].encode())
 
-    def _count(self, wanted: Wanted, status: str, fault: FaultIn | None) -> None:
-        self._stats.count(Outcome(SOURCE, wanted.function, status, "", fault.kind.value if fault else ""))
+    def _count(self, wanted: Wanted, status: str, fault: FaultIn | None, era: int) -> None:
+        self._stats.count(Outcome(SOURCE, wanted.function, status, "", fault.kind.value if fault else ""), era)
 
 
 def _wanted(scope: wire.Scope) -> Wanted:
