@@ -33,7 +33,10 @@ class ShownPost(BaseModel):
         None, description="GRAPHAPI or LAMA, on some routes", examples=["GRAPHAPI"]
     )
     shortcode: str = Field(description="Its name in URLs; of a story its number", examples=["CxYz123AbC"])
-    post_id: str | None = Field(description="Graph's id, or the number behind the shortcode", examples=["17895"])
+    post_id: str | None = Field(
+        description="Graph's media id; of a story its number until that is known; of a post null till Graph was asked",
+        examples=["17895000000000001"],
+    )
     post_type: str | None = Field(description="image, carousel, reels or story", examples=["reels"])
     content_type: str | None = Field(description="Of a story: image or video", examples=["image"])
     thumbnail: str | None = Field(description="Picture", examples=["https://cdn.example/t.jpg"])

@@ -48,7 +48,10 @@ class RecentPost(BaseModel):
     """A recent post of a profile."""
 
     shortcode: str = Field(description="Its name in URLs", examples=["CxYz123AbC"])
-    post_id: str | None = Field(description="The platform's id", examples=["3141592653589793238"])
+    post_id: str | None = Field(
+        description="Graph's media id; of a story its number until that is known; of a post null till Graph was asked",
+        examples=["17895000000000001"],
+    )
     post_type: str | None = Field(description="image, carousel, reels or story", examples=["reels"])
     post_url: str = Field(description="Where to see it", examples=["https://www.instagram.com/reel/CxYz123AbC"])
     publish_time: NaiveUtc | None = Field(description="When it was published, UTC")

@@ -16,11 +16,14 @@ from utils.times import utc_now
 
 
 def named(log: PostLog) -> PostLog:
-    """The log under the name of its row: a story's is its media pk, whatever code it has besides."""
+    """The log under the name of its row: a story's is its media pk, whatever code it has besides. The pk is also its
+    id until Graph's is known."""
     if log.dimensions.get(k.POST_TYPE) != PostType.STORY:
         return log
     code = log.shortcode or log.dimensions.get(k.SHORT_CODE)
-    return replace(log, shortcode=log.dimensions.get(k.MEDIA_PK) or (media_pk(code) if code else None))
+    pk = log.dimensions.get(k.MEDIA_PK) or (media_pk(code) if code else None)
+    dimensions = log.dimensions if pk is None else {k.POST_ID: pk, **log.dimensions}
+    return replace(log, shortcode=pk, dimensions=dimensions)
 
 
 def of_account(posts: Sequence[PostLog], account: ProfileLog | None, handle: str | None = None) -> list[PostLog]:

@@ -123,8 +123,10 @@ async def test_stories_of_anybody_are_stored_with_the_numbers_of_their_account_a
         row = rows[str(story.pk)]
         assert row["publish_time"].timestamp() == story.taken_at
         assert row["content_type"] == ("video" if story.is_video else "image")
+        assert row["post_id"] == str(story.pk)
     events = {event["shortcode"]: event for event in await announced(pg)}
     assert events.keys() == rows.keys()
+    assert all(event["dimensions"]["post_id"] == name for name, event in events.items())
     assert events[asked[1]]["source"] == ""
     assert events[str(stories[0].pk)]["metrics"]["profile_er"] == 1.5
 
@@ -144,6 +146,17 @@ async def test_a_stub_changes_nothing_of_a_story_that_is_known_better(
     assert (result["stories"], result["stubs"]) == (0, 1)
     after = (await stored_posts(pg))["7"]
     assert {key for key in before if before[key] != after[key]} == {"updated_at"}
+
+
+async def test_graphs_id_of_a_story_stays_when_another_source_shows_it(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection
+) -> None:
+    who = creator(sandbox, 3)
+    await refresh_story_posts_by_profile_id(params(who), ctx)
+    await pg.execute("update instagram_post set post_id = '1790000' || id")
+    before = {name: row["post_id"] for name, row in (await stored_posts(pg)).items()}
+    await refresh_story_posts_by_profile_id(params(who), ctx)
+    assert {name: row["post_id"] for name, row in (await stored_posts(pg)).items()} == before
 
 
 async def test_no_story_is_called_lost_while_no_source_answers(

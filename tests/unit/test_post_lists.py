@@ -110,6 +110,16 @@ def test_rows_of_stories_are_named_by_their_number() -> None:
     assert named(post("CODE", post_type="reels", media_pk=pk)).shortcode == "CODE"
 
 
+def test_the_number_of_a_story_is_its_id_until_graph_has_told_another() -> None:
+    pk = "3012345678901234567"
+    known = [
+        named(post("CODE", post_type="story", media_pk=pk, **said)) for said in ({}, {"post_id": "17900000000000001"})
+    ]
+    assert [log.dimensions["post_id"] for log in known] == [pk, "17900000000000001"]
+    assert "post_id" not in named(post("CODE", post_type="reels", media_pk=pk)).dimensions
+    assert "post_id" not in named(post(None, post_type="story")).dimensions
+
+
 def test_posts_of_an_account_that_is_not_stored_tell_whose_they_are() -> None:
     mine, others = post("A", "1", handle="Me"), post("B", "2", handle="friend")
     silent = post("C")
