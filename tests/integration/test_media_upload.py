@@ -219,11 +219,12 @@ async def test_a_key_can_be_deleted_and_deleted_again(client: MediaClient, s3: S
     await client.delete(found.key)
 
 
-async def test_redirects_are_followed_three_times(client: MediaClient, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_followed_three_times(client: MediaClient, sandbox: Sandbox, status: int) -> None:
     url = image_url(PK)
-    await sandbox.fault("cdn", "redirect", location=url, times=3)
+    await sandbox.fault("cdn", "redirect", location=url, times=3, status=status)
     assert (await client.upload(wanted(url))).content_type == "image/jpeg"
-    await sandbox.fault("cdn", "redirect", location=url, times=4, status=307)
+    await sandbox.fault("cdn", "redirect", location=url, times=4, status=status)
     with pytest.raises(MediaRefused, match="more than 3 redirects"):
         await client.upload(wanted(url))
 
