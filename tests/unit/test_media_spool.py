@@ -13,7 +13,7 @@ from PIL import Image
 from core.client import decode, sniff
 from core.client.decode import Decoder
 from core.client.errors import MediaRefused
-from core.client.nameless import PIECE
+from core.client.nameless import PIECE, NamelessFile
 from core.client.spool import SMALL, Body, DiskBudget
 from tests.sandbox.media.bodies import file_of
 
@@ -121,6 +121,15 @@ async def test_a_part_of_a_file_is_read_as_a_file_and_in_pieces(tmp_path: Path) 
     body.close()
     with pytest.raises(ValueError, match="closed"):
         part.read(1)
+
+
+def test_any_number_of_pieces_is_written(tmp_path: Path) -> None:
+    """The kernel takes 1024 at a time."""
+    file = NamelessFile(tmp_path)
+    pieces = [b"%d," % number for number in range(3000)]
+    file.append(pieces)
+    assert file.read(1 << 20, 0) == b"".join(pieces)
+    file.close()
 
 
 async def test_pictures_are_decoded(tmp_path: Path) -> None:
