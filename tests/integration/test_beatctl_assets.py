@@ -60,7 +60,9 @@ async def test_what_lacks_a_copy_is_queued_in_the_order_of_its_worth(beatctl: Ru
     await pg.execute(
         "insert into asset (platform, entity_type, entity_id, asset_type, asset_url)"
         " values ('INSTAGRAM', 'PROFILE', '2', 'IMAGE', 'assets/profiles/instagram/2.jpg'),"
-        " ('INSTAGRAM', 'POST', '1', 'IMAGE', 'assets/posts/instagram/1.jpg')"
+        " ('INSTAGRAM', 'POST', '1', 'IMAGE', 'assets/posts/instagram/1.jpg'),"
+        " ('YOUTUBE', 'PROFILE', '1', 'IMAGE', 'assets/profiles/youtube/1.jpg'),"
+        " ('INSTAGRAM', 'POST', 'POST1', 'IMAGE', '')"  # one whose object is gone
     )
     ran = await beatctl("assets", "backfill", "--platform", "instagram", "--missing")
     assert (ran.code, ran.err) == (0, "")
@@ -108,6 +110,8 @@ async def test_a_second_run_queues_only_what_is_new(beatctl: Run, pg: asyncpg.Co
     ran = await beatctl("assets", "backfill", "--platform", "INSTAGRAM", "--missing")
     assert "profile pictures: 1 queued, 1 queued earlier today" in ran.out
     assert [name for _, name in await queued(pg)] == ["1", "2", "2"]
+    of_a_day = r"select bool_and(idempotency_key ~ ':\d{4}-\d\d-\d\d$') from scrape_request_log"
+    assert await pg.fetchval(of_a_day)
 
 
 async def test_dead_urls_are_counted_and_left_out(beatctl: Run, pg: asyncpg.Connection) -> None:
