@@ -84,10 +84,10 @@ async def test_a_large_file_arrives_whole_with_its_headers(
     assert_nothing_is_left(s3, tmp_path, client)
 
 
-async def test_a_part_that_fails_once_is_sent_again(
+async def test_a_part_that_fails_twice_is_sent_again(
     client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail_on_part(monkeypatch, 2, [503])
+    fail_on_part(monkeypatch, 2, [503, 0])
     found = await client.upload(video("parts"))
     assert stored(s3, found.key) == PARTS
     assert_nothing_is_left(s3, tmp_path, client)
@@ -247,6 +247,23 @@ async def test_leftovers_are_looked_for_from_any_directory_again_and_again(
     cleaning.cancel()
     await asyncio.wait({cleaning})
     assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_a_process_that_cannot_be_started_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    async def start(*_: object, **__: object) -> None:
+        tried.append("in vain")
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("core.assets.leftovers.asyncio.create_subprocess_exec", start)
+    monkeypatch.setattr("core.assets.leftovers.EVERY_S", 0.01)
+    cleaning = asyncio.create_task(clean_up())
+    async with asyncio.timeout(5):
+        await until(lambda: len(tried) > 1 or cleaning.done())
+    assert not cleaning.done()
+    cleaning.cancel()
+    await asyncio.wait({cleaning})
 
 
 async def test_who_looks_for_leftovers_ends_with_its_pool(
