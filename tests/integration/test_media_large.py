@@ -150,14 +150,16 @@ async def test_an_upload_that_is_cancelled_is_aborted(
     assert_nothing_is_left(s3, tmp_path, client)
 
 
+EXPIRED = b"<Error><Code>ExpiredToken</Code><Message>no</Message></Error>"
+
+
 async def test_the_hosts_keys_are_fetched_anew_once_they_have_run_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
         is_old = "Credential=old/" in seen.headers["authorization"]
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "new")
-        error = b"<Error><Code>ExpiredToken</Code><Message>no</Message></Error>"
-        writer.write(http(400, error) if is_old else http(200, b"", ETag='"e"'))
+        writer.write(http(400, EXPIRED) if is_old else http(200, b"", ETag='"e"'))
         return True
 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "old")
@@ -176,6 +178,19 @@ async def test_the_hosts_keys_are_fetched_anew_once_they_have_run_out(
     body.close()
     assert len(server.seen) == 3
     assert server.seen[1].body == MIDDLE
+
+
+async def test_the_hosts_keys_that_are_refused_again_are_not_fetched_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "old")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    async with raw_server(always(http(400, EXPIRED))) as server:
+        store = ObjectStore(StoreAccess("b", server.url))
+        with pytest.raises(StoreRefused):
+            await LargeUploads(store, Marks(tmp_path, "b")).abort_leftovers()
+        await store.aclose()
+    assert len(server.seen) == 2
 
 
 KILLED = """
@@ -387,6 +402,26 @@ async def test_a_file_that_has_grown_while_it_waited_for_room_waits_for_more(s3:
         await until(lambda: bool(budget._waiting))
         budget.give(4 << 20)
         assert (await task).size_bytes == len(files[0])
+        assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_a_file_that_proves_unchanged_gives_its_room_back(s3: S3Access, tmp_path: Path) -> None:
+    """Another server of the CDN answers when it is asked again."""
+    answers = [http(200, MIDDLE), http(304, b"")]
+
+    async def handle(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(answers.pop(0))
+        return True
+
+    limits = {"ASSET_SPOOL_MB": "3", "ASSET_MAX_VIDEO_MB": "3", "ASSET_MAX_IMAGE_MB": "3"}
+    async with raw_server(handle) as server, media_client(s3, server.url, **limits) as client:
+        budget = client._fetcher._budget
+        assert budget.try_take(3 << 20)
+        known = {"etag": '"e"', "known_key": "assets/posts/instagram/middle.mp4"}
+        task = asyncio.create_task(client.upload(replace(video("middle"), **known)))
+        await until(lambda: bool(budget._waiting))
+        budget.give(3 << 20)
+        assert (await task).not_modified
         assert_nothing_is_left(s3, tmp_path, client)
 
 
