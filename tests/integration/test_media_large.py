@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 import sys
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
@@ -394,13 +395,13 @@ async def test_a_file_that_has_grown_while_it_waited_for_room_waits_for_more(s3:
         writer.write(http(200, files.pop(0) if len(files) > 1 else files[0]))
         return True
 
-    limits = {"ASSET_SPOOL_MB": "4", "ASSET_MAX_VIDEO_MB": "4", "ASSET_MAX_IMAGE_MB": "4"}
+    limits = {"ASSET_SPOOL_MB": "9", "ASSET_MAX_VIDEO_MB": "4", "ASSET_MAX_IMAGE_MB": "4"}
     async with raw_server(handle) as server, media_client(s3, server.url, **limits) as client:
         budget = client._fetcher._budget
-        assert budget.try_take(4 << 20)
+        assert budget.try_take(9 << 20)
         task = asyncio.create_task(client.upload(video("grown")))
         await until(lambda: bool(budget._waiting))
-        budget.give(4 << 20)
+        budget.give(9 << 20)
         assert (await task).size_bytes == len(files[0])
         assert_nothing_is_left(s3, tmp_path, client)
 
@@ -554,9 +555,11 @@ async def test_an_upload_that_would_outlast_its_task_is_put_off(
 
 
 async def test_a_spool_directory_that_was_tidied_up_is_made_again(client: MediaClient, tmp_path: Path) -> None:
-    for folder in tmp_path.iterdir():
-        folder.rmdir()
+    (folder,) = tmp_path.iterdir()
+    before = folder.stat().st_mode
+    folder.rmdir()
     assert (await client.upload(video("middle"))).size_bytes == len(MIDDLE)
+    assert before == folder.stat().st_mode == stat.S_IFDIR | 0o700
 
 
 async def test_a_cancelled_download_leaves_nothing(s3: S3Access, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import struct
 
 import pytest
 
+from core.assets.urls import cdn_url
 from core.client import errors, places, sniff
 from core.client.errors import MediaError, MediaRefused, MediaUnavailable, StoreUnavailable, UrlExpired
 from core.client.keys import asset_stem
@@ -119,6 +120,11 @@ def test_a_file_of_countless_boxes_is_given_up() -> None:
 )
 def test_ids_become_keys_that_no_other_id_has(entity_id: str, name: str) -> None:
     assert asset_stem("POST", "INSTAGRAM", entity_id) == f"assets/posts/instagram/{name}"
+
+
+def test_what_is_encoded_in_a_key_is_encoded_once_more_in_its_address() -> None:
+    key = asset_stem("POST", "INSTAGRAM", "a b%/~") + ".jpg"
+    assert cdn_url("cdn.example", key) == "https://cdn.example/assets/posts/instagram/a%2520b%2525%252F%257E.jpg"
 
 
 @pytest.mark.parametrize("part", ["", ".", ".."])
