@@ -179,6 +179,7 @@ async def test_the_hosts_keys_are_fetched_anew_once_they_have_run_out(
     body.close()
     assert len(server.seen) == 3
     assert server.seen[1].body == MIDDLE
+    assert not [name for name in server.seen[1].headers if "checksum" in name or "trailer" in name]  # few servers know
 
 
 async def test_the_hosts_keys_that_are_refused_again_are_not_fetched_without_end(
@@ -440,6 +441,16 @@ async def test_a_file_of_unknown_length_takes_the_room_of_the_largest(s3: S3Acce
     async with raw_server(handle) as server, media_client(s3, server.url, ASSET_MAX_IMAGE_MB="5", **limits) as client:
         await client.upload(video("middle"))
         assert taken == [5 << 20]
+        assert_nothing_is_left(s3, tmp_path, client)
+
+
+@pytest.mark.parametrize(("setting", "error"), [("ASSET_MAX_IMAGE_MB", None), ("ASSET_MAX_VIDEO_MB", "TOO_LARGE")])
+async def test_videos_have_a_limit_of_their_own(
+    s3: S3Access, cdn: RawServer, tmp_path: Path, setting: str, error: str | None
+) -> None:
+    async with media_client(s3, cdn.url, ASSET_SPOOL_DIR=str(tmp_path), **{setting: "1"}) as client:
+        with pytest.raises(MediaRefused, match=error) if error else nullcontext():
+            await client.upload(video("middle"))
         assert_nothing_is_left(s3, tmp_path, client)
 
 

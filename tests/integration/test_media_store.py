@@ -106,6 +106,12 @@ async def test_what_does_not_pass_is_put_off(status: int, code: str, named: str)
     assert bool(caught.value.retry_after_s) is (named == "STORE_SLOW")
 
 
+async def test_the_path_is_sent_as_it_is_signed() -> None:
+    async with fake(in_turn(OK)) as (store, server):
+        await store.put(KEY, b"body", ABOUT)
+    assert server.seen[0].target == store._place.path(KEY)
+
+
 @pytest.mark.parametrize(("status", "code"), REFUSED)
 async def test_what_waiting_does_not_mend_is_tried_once(status: int, code: str) -> None:
     async with fake(in_turn(error(status, code))) as (store, server):

@@ -127,6 +127,13 @@ def test_what_is_encoded_in_a_key_is_encoded_once_more_in_its_address() -> None:
     assert cdn_url("cdn.example", key) == "https://cdn.example/assets/posts/instagram/a%2520b%2525%252F%257E.jpg"
 
 
+def test_a_key_is_at_most_as_long_as_the_store_allows() -> None:
+    longest = "a" * (1024 - len("assets/posts/instagram/.heic"))
+    assert len(asset_stem("POST", "INSTAGRAM", longest) + ".heic") == 1024
+    with pytest.raises(MediaRefused, match="BAD_ENTITY"):
+        asset_stem("POST", "INSTAGRAM", longest + "a")
+
+
 @pytest.mark.parametrize("part", ["", ".", ".."])
 def test_no_part_of_a_key_is_empty_or_dots(part: str) -> None:
     for parts in ((part, "INSTAGRAM", "1"), ("POST", part, "1"), ("POST", "INSTAGRAM", part)):

@@ -39,6 +39,11 @@ async def test_room_is_given_in_turn() -> None:
     budget.give(6)
     await asyncio.gather(*tasks)
     assert (order, budget.taken) == ([7, 2], 9)
+    last = asyncio.create_task(budget.take(10))
+    await settled()
+    budget.give(9)
+    await asyncio.wait_for(last, 5)
+    assert budget.taken == 10
 
 
 async def test_who_is_cancelled_while_waiting_takes_nothing() -> None:
@@ -153,6 +158,10 @@ async def test_a_picture_of_too_many_pixels_is_not_decoded(monkeypatch: pytest.M
     with pytest.raises(MediaRefused, match="NOT_DECODABLE"):
         await decoder.check(lambda: bomb, sniff.PNG)
     monkeypatch.setattr(decode, "MAX_PIXELS", 99)
+    cut = picture((10, 10)).getvalue()[:-20]
     with pytest.raises(MediaRefused, match="more than 99 pixels"):
-        await decoder.check(partial(picture, (10, 10)), sniff.PNG)
+        await decoder.check(partial(io.BytesIO, cut), sniff.PNG)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 100)
+    with pytest.raises(MediaRefused, match="cannot be decoded"):
+        await decoder.check(partial(io.BytesIO, cut), sniff.PNG)
     decoder.close()
