@@ -190,6 +190,7 @@ def test_a_server_with_lifecycles_has_every_rule_afterwards_and_keeps_those_of_o
         assert dict(apply_rules(access_of(moto), our_rules())) == {rule["ID"]: APPLIED for rule in our_rules()}
     rules = client.get_bucket_lifecycle_configuration(Bucket=moto.bucket)["Rules"]
     assert {rule["ID"]: rule for rule in rules} == {rule["ID"]: rule for rule in [others, *our_rules()]}
+    assert len(rules) == 1 + len(our_rules())
 
 
 def test_a_rule_that_a_server_refuses_does_not_keep_the_others_out(moto: S3Access) -> None:

@@ -190,6 +190,7 @@ async def test_what_nobody_asked_for_is_not_the_answer_to_the_next_request(s3: S
         (b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n\xff\xd8\xff", MediaUnavailable, "TRUNCATED"),
         (b"HTTP/1.1 200 X\r\nTransfer-Encoding: unchunked\r\n\r\n" + PICTURE[:200], MediaUnavailable, "TRUNCATED"),
         (b"HTTP/1.0 200 X\r\n\r\n" + PICTURE[:200], MediaUnavailable, "TRUNCATED"),
+        (http(403, b"nobody may see oh=secret"), UrlExpired, "URL_EXPIRED"),
         (b"HTTP/1.1 403 X\r\nContent-Length: 99\r\n\r\nURL signature", UrlExpired, "URL_EXPIRED"),
         (b"HTTP/1.1 410 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nUR", UrlExpired, "URL_EXPIRED"),
         (b"not http at all\r\n\r\n", MediaUnavailable, "BAD_ANSWER"),
