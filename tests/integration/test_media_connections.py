@@ -232,6 +232,30 @@ async def test_a_file_may_be_as_large_as_the_limit(s3: S3Access, head: bytes, mo
             assert found.size_bytes == MIB
 
 
+@pytest.mark.parametrize("codings", ["Chunked", "identity, chunked", "identity\r\nTransfer-Encoding: chunked"])
+async def test_a_file_that_says_where_it_ends_needs_no_end_of_its_own(s3: S3Access, codings: str) -> None:
+    body = PICTURE[:200]
+    answer = f"HTTP/1.1 200 X\r\nTransfer-Encoding: {codings}\r\n\r\n".encode()
+    answer += b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    async with raw_server(always(answer, keep=False)) as cdn, media_client(s3, cdn.url) as client:
+        assert (await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))).size_bytes == len(body)
+
+
+async def test_the_first_bytes_may_come_one_by_one(s3: S3Access) -> None:
+    answer = http(200, PICTURE)
+
+    async def handle(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        start = len(answer) - len(PICTURE) + 1
+        for piece in (answer[:start], answer[start : start + 1], answer[start + 1 :]):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        return True
+
+    async with raw_server(handle) as cdn, media_client(s3, cdn.url) as client:
+        assert (await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))).size_bytes == len(PICTURE)
+
+
 async def test_a_page_is_refused_before_the_rest_of_it_comes(s3: S3Access) -> None:
     async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
         writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 99999\r\n\r\n<!DOCTYPE html>" + b" " * 99)

@@ -19,7 +19,7 @@ import pytest
 from core.client import store as small_store
 from core.client.errors import StoreRefused, StoreUnavailable
 from core.client.sigv4 import Keys
-from core.client.store import ATTEMPTS, RULE, Store
+from core.client.store import ATTEMPTS, RULE, Pace, Store
 from core.client.store_answers import Verdict, code_of, judge
 from core.crawler.circuit import CircuitRule
 from tests.support.raw_server import Handler, RawServer, Seen, http, raw_server
@@ -213,6 +213,14 @@ async def test_throttling_slows_down_the_whole_process_and_passes(monkeypatch: p
         for _ in range(10):
             await store.put("k", b"body", ABOUT)
         assert store._pace.pause_s == 0.0
+
+
+def test_requests_that_are_throttled_together_lengthen_the_pause_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small_store, "_FIRST_PAUSE_S", 2.0)
+    pace = Pace()
+    for _ in range(10):
+        pace.throttled()
+    assert pace.pause_s == 4.0
 
 
 async def test_a_host_whose_keys_ran_out_fetches_new_ones_once(monkeypatch: pytest.MonkeyPatch) -> None:
