@@ -110,6 +110,9 @@ class ProviderSettings(_Group):
     drift_sample: float = Field(
         0.01, ge=0, le=1, description="Part of all answers whose shape is noted as a whole; 0 turns that off."
     )
+    trace_share: float = Field(
+        1.0, ge=0, le=1, description="Part of all requests to providers that is announced as `trace_log`."
+    )
     page_pause_factor: float = Field(1.0, ge=0, description="Multiplies the pauses between pages; 0 in tests.")
 
     @field_validator("redis_url")

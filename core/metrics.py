@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 FLUSH_S = 5.0
@@ -116,6 +117,26 @@ class Counts:
             samples.append((f"{metric.name}_sum", json.dumps(labels), total))
         self._values, self._durations = {}, {}
         return samples
+
+    @contextmanager
+    def taken(self) -> Iterator[list[Sample]]:
+        """Everything counted; it is put back when what is done with it fails."""
+        samples = self.take()
+        try:
+            yield samples
+        except BaseException:
+            self._put(samples)
+            raise
+
+    def add_taken(self, message: str) -> None:
+        """Add one of ``messages``, of this process or another one, as if it had been counted here."""
+        self._put(json.loads(message))
+
+    def _put(self, samples: Iterable[Sample]) -> None:
+        for name, labels, value in samples:
+            key = (name, tuple(json.loads(labels)))
+            self._note()
+            self._values[key] = self._values.get(key, 0) + value
 
     def _note(self) -> None:
         if self._on_first is not None and not self._values and not self._durations:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from config import Settings
+from core.amqp.traces import TraceLog
 from core.bucket import store_access
 from core.crawler.call import PayloadSink
 from core.crawler.crawler import Crawler, SourceTable
@@ -42,6 +43,7 @@ class Runtime:
     http: HttpClient
     limiter: RateLimiter
     credentials: CredentialSource
+    traces: TraceLog | None = None
     _crawlers: dict[str, Crawler] = field(default_factory=dict)
     _kept: RawPayloads | None = None
     _uploader: Uploader | None = None
@@ -73,9 +75,11 @@ class Runtime:
         return self._uploader
 
     async def settle(self) -> None:
-        """Write down what was noticed of the answers so far, for a process that is about to end."""
+        """Write down what was noticed of requests and answers so far, for a process that is about to end."""
         if self._watch is not None:
             await self._watch.settle()
+        if self.traces is not None:
+            await self.traces.settle()
 
     def _sink(self) -> PayloadSink:
         """Who is shown each answer: the watch over their shapes, and where they are kept."""
@@ -105,6 +109,8 @@ class Runtime:
         if self._kept is not None:
             await self._kept.aclose()
         await self.http.aclose()
+        if self.traces is not None:
+            await self.traces.aclose()
         await self.limiter.aclose()
         await self.database.dispose()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from config import Settings
+from core.amqp.traces import TraceLog
 from core.runtime import Runtime
 from credentials.manager import CredentialManager
 from credentials.vault import Vault
@@ -11,8 +12,8 @@ from utils.rate_limit import RateLimiter, redis_client
 from utils.request import HttpClient, HttpOptions, Timeouts
 
 
-def http_options(settings: Settings) -> HttpOptions:
-    """The options of the outbound client as the settings say."""
+def http_options(settings: Settings, traces: TraceLog | None = None) -> HttpOptions:
+    """The options of the outbound client as the settings say; ``traces`` hears of each exchange."""
     providers = settings.providers
     return HttpOptions(
         timeouts=Timeouts(
@@ -22,6 +23,7 @@ def http_options(settings: Settings) -> HttpOptions:
         ),
         max_body_bytes=providers.http_max_body_mb * 2**20,
         sandbox_url=providers.provider_sandbox_url,
+        on_exchange=traces,
     )
 
 
@@ -29,11 +31,12 @@ def build_runtime(settings: Settings, *, pool_size: int = 2, limit_prefix: str =
     """Clients of one process; call it inside the running loop, after any fork. No connection is opened yet."""
     database = open_database(settings.database.pooled_url, pool_size=pool_size, echo=settings.database.debug_sql)
     providers = settings.providers
+    traces = TraceLog(database, providers.trace_share) if providers.trace_share else None
     vault = Vault.from_ring(settings.secrets.beat_keys.get_secret_value())
     return Runtime(
         settings=settings,
         database=database,
-        http=HttpClient(http_options(settings)),
+        http=HttpClient(http_options(settings, traces)),
         limiter=RateLimiter(
             redis_client(providers.redis_url.get_secret_value()),
             prefix=limit_prefix,
@@ -41,4 +44,5 @@ def build_runtime(settings: Settings, *, pool_size: int = 2, limit_prefix: str =
             expected_processes=providers.expected_processes,
         ),
         credentials=CredentialManager(database.sessions, vault),
+        traces=traces,
     )

@@ -1,7 +1,7 @@
 """Bring a database to the current schema: ``python -m scripts.migrate [--url URL] [--check]``.
 
 Applies scripts/migrations/NNNN_name.sql in order, each in its own transaction, and records them in schema_migration.
-Running it again, or twice at once, changes nothing.
+Running it again, or twice at once, changes nothing; nor does it where newer code has brought the schema further.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ async def migrate(pg_url: str, folder: Path = MIGRATIONS) -> list[str]:
     """Apply what is missing and return the names applied.
 
     Raises:
-        MigrationError: an applied file was changed, the database is newer, or a statement failed (rolled back).
+        MigrationError: an applied file was changed, one is missing though newer code's are there, or a statement failed
+            (rolled back).
     """
     connection = await connect(pg_url, name="beat migrate", command_timeout_s=None)
     try:
@@ -107,7 +108,10 @@ async def pending(pg_url: str, folder: Path = MIGRATIONS) -> list[str]:
 
 
 async def _missing(connection: asyncpg.Connection, known: list[Migration]) -> list[Migration]:
-    """The known migrations that the database lacks, after its record was held against the files."""
+    """The known migrations that the database lacks, after its record was held against the files.
+
+    Those of newer code are left alone: they keep this code running. One of ours below them could undo what they did.
+    """
     if await connection.fetchval("select to_regclass('schema_migration') is null"):
         return known
     applied = {row["version"]: row for row in await connection.fetch("select * from schema_migration order by version")}
@@ -115,14 +119,20 @@ async def _missing(connection: asyncpg.Connection, known: list[Migration]) -> li
         raise MigrationError(
             "no migration is recorded but the tables are there (schema.sql loaded?): use an empty database"
         )
-    by_version = {migration.version: migration for migration in known}
-    for version, row in applied.items():
-        migration = by_version.get(version)
-        if migration is None:
-            raise MigrationError(f"the database is newer than this code: it has {version:04d}_{row['name']}")
-        if migration.checksum != row["checksum"]:
+    missing = []
+    for migration in known:
+        row = applied.pop(migration.version, None)
+        if row is None:
+            missing.append(migration)
+        elif migration.checksum != row["checksum"]:
             raise MigrationError(f"{migration} was changed after it was applied: restore it and add a new migration")
-    return [migration for migration in known if migration.version not in applied]
+    if not applied:
+        return missing
+    newer = ", ".join(f"{version:04d}_{row['name']}" for version, row in applied.items())
+    if missing:
+        raise MigrationError(f"{missing[0]} is missing below {newer} of newer code: migrate with that code")
+    print(f"migrate: warning: the schema is newer than this code, which it keeps running: {newer}", file=sys.stderr)
+    return []
 
 
 async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
@@ -156,10 +166,10 @@ async def _run(url: str, *, check: bool) -> int:
         raise MigrationError(f"the URL {advice(problem)}")
     if not check:
         applied = await migrate(url)
-        print("\n".join(f"applied {name}" for name in applied) or "the schema is current")
+        print("\n".join(f"applied {name}" for name in applied) or "nothing is missing")
         return 0
     missing = await pending(url)
-    print("\n".join(f"missing {name}" for name in missing) or "the schema is current")
+    print("\n".join(f"missing {name}" for name in missing) or "nothing is missing")
     return 1 if missing else 0
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import hypothesis
 import pytest
+from loguru import logger
 
 from config import Settings, load_settings
 from tests.support.loopback import close_outside_network
@@ -145,9 +146,9 @@ def s3(stack_env: dict[str, str]) -> Iterator[S3Access]:
 
 @pytest.fixture
 def program_env(clean_db: str, pgbouncer_url: str, redis_url: str, rmq_url: str) -> dict[str, str]:
-    """Environment for a program under test, with this session's servers."""
+    """Environment for a program under test, with this session's servers; tests look into an outbox without traces."""
     urls = {"PG_URL": clean_db, "PGBOUNCER_URL": pgbouncer_url, "REDIS_URL": redis_url, "RMQ_URL": rmq_url}
-    return {**os.environ, "ENVIRONMENT": "test", "BEAT_KEYS": TEST_KEYS, **urls}
+    return {**os.environ, "ENVIRONMENT": "test", "BEAT_KEYS": TEST_KEYS, "TRACE_SHARE": "0", **urls}
 
 
 @pytest.fixture
@@ -156,3 +157,12 @@ def settings(program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Se
     for name, value in program_env.items():
         monkeypatch.setenv(name, value)
     return load_settings()
+
+
+@pytest.fixture
+def logged() -> Iterator[list[dict[str, Any]]]:
+    """Fields of what was logged, with the message as ``event``."""
+    found: list[dict[str, Any]] = []
+    sink = logger.add(lambda message: found.append(message.record["extra"] | {"event": message.record["message"]}))
+    yield found
+    logger.remove(sink)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from utils.content import OversizedError, UndecodableError, UnreadableError, decode_body, read_json
 from utils.pool import Origin, Pool, PoolOptions
-from utils.redact import redact_url
+from utils.redact import redact_headers, redact_url
 from utils.redirects import follow
 from utils.request_errors import (
     BadRedirect,
@@ -84,7 +84,8 @@ class Response:
 class Exchange:
     """One request on the wire (each redirect is one), for metrics and traces; ``status`` is None when it failed.
 
-    ``error`` is the class of the failure, or Cancelled: by the caller or by the total timeout.
+    ``error`` is the class of the failure, or Cancelled: by the caller or by the total timeout. ``headers`` are those of
+    the request; their secrets and those of ``url`` are masked.
     """
 
     method: str
@@ -93,6 +94,7 @@ class Exchange:
     elapsed_s: float
     size_bytes: int
     error: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,8 @@ class HttpClient:
         finally:
             if self._options.on_exchange is not None:
                 elapsed_s = time.monotonic() - started
-                seen = Exchange(request.method, redact_url(request.url), status, elapsed_s, size_bytes, error)
+                url, headers = redact_url(request.url), redact_headers(request.headers)
+                seen = Exchange(request.method, url, status, elapsed_s, size_bytes, error, headers)
                 self._options.on_exchange(seen)
 
     def _route(self, request: Outgoing) -> tuple[Origin, Outgoing]:

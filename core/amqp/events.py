@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from core.amqp.payloads import (
@@ -16,15 +17,21 @@ from core.amqp.payloads import (
     ProfileLogEvent,
     ProfileRelationshipEvent,
     SentimentEvent,
+    TraceEvent,
 )
 from core.enums import Platform
 from utils.json_safe import json_safe, json_text, plain_text
 from utils.times import event_time, from_epoch, utc_now
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from core.models.logs import ActivityLog, PostLog, ProfileLog, RelationshipLog, SentimentLog
+    from utils.request import Exchange
 
 BEAT_EXCHANGE = "beat.dx"
+IDENTITY_EXCHANGE = "identity.dx"
+TRACE_KEY = "trace_log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +163,28 @@ def post_activity_bulk_event(logs: Sequence[ActivityLog]) -> Event:
         post_activity_logs=[_bulk_activity(log) for log in logs],
     )
     return _event("post_activity_log_bulk", logs[0].shortcode, payload)
+
+
+def trace_event(exchange: Exchange, ended_at: datetime, host: str) -> Event:
+    """A request to a data provider was answered, or was not."""
+    number = str(uuid4())
+    payload = TraceEvent(
+        id=number,
+        hostName=host,
+        hostname=host,
+        serviceName="beat",
+        timestamp=ended_at.isoformat(timespec="milliseconds"),
+        timeTaken=round(exchange.elapsed_s * 1000),
+        method=exchange.method,
+        uri=exchange.url,
+        headers=dict(exchange.headers),
+        responseStatus=exchange.status or 0,
+        remoteAddress=urlsplit(exchange.url).hostname or "",
+        onlyRequest=False,
+        requestBody="",
+        responseBody="",
+    )
+    return replace(_event(TRACE_KEY, number, payload), exchange=IDENTITY_EXCHANGE)
 
 
 def _bulk_activity(log: ActivityLog) -> BulkActivity:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from core.amqp.events import BEAT_EXCHANGE
+from core.amqp.events import BEAT_EXCHANGE, IDENTITY_EXCHANGE
 from core.amqp.models import AmqpListener
 
-IDENTITY_EXCHANGE = "identity.dx"
 CREDENTIALS = "credentials.listener"
 
 LISTENERS: tuple[AmqpListener, ...] = (

@@ -178,6 +178,30 @@ class YoutubeRelationshipEvent(TypedDict):
     event_timestamp: EventTime
 
 
+class TraceEvent(TypedDict):
+    """A request to a data provider and what came of it; goes to ``identity.dx``.
+
+    ``timeTaken`` is in milliseconds, ``timestamp`` (of its end) ISO 8601; ``responseStatus`` is 0 when no answer came,
+    ``remoteAddress`` the provider's host. Secrets in ``uri`` and ``headers`` are masked, bodies stay out. Readers want
+    ``hostName``, and were sent ``hostname``.
+    """
+
+    id: str
+    hostName: str
+    hostname: str
+    serviceName: str
+    timestamp: str
+    timeTaken: int
+    method: str
+    uri: str
+    headers: dict[str, str]
+    responseStatus: int
+    remoteAddress: str
+    onlyRequest: bool
+    requestBody: str
+    responseBody: str
+
+
 PUBLISHED: dict[str, type] = {
     "post_log_events": PostLogEvent,
     "profile_log_events": ProfileLogEvent,

@@ -42,7 +42,7 @@ def create_app(
 ) -> FastAPI:
     """The application; its clients are made when it starts and closed when it stops.
 
-    ``schema_version`` is what /readyz expects of the database; None accepts any.
+    ``schema_version`` is the least that /readyz expects of the database; None accepts any.
     """
 
     @asynccontextmanager

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from core.api.deps import Resources
+from core.schema import RECORDED, Lacking, newer_migrations, warn_of_newer
 
 Look = Callable[[Resources], Awaitable[str]]
 
@@ -69,14 +70,20 @@ async def _database(resources: Resources) -> str:
 async def _schema(resources: Resources) -> str:
     try:
         async with resources.begin() as session:
-            found = (await session.execute(text("select max(version) from schema_migration"))).scalar() or 0
+            recorded = {row.version: row.name for row in await session.execute(text(RECORDED))}
     except ProgrammingError:
         raise Broken("there is no schema yet: run python -m scripts.migrate") from None
-    needed = resources.schema_version
-    if needed is not None and found != needed:
-        advice = "deploy the code that belongs to it" if found > needed else "run python -m scripts.migrate"
-        raise Broken(f"version {found}, this code needs {needed}: {advice}")
-    return f"version {found}"
+    version, needed = f"version {max(recorded, default=0)}", resources.schema_version
+    if needed is None:
+        return version
+    try:
+        newer = newer_migrations(recorded, needed)
+    except Lacking as error:
+        raise Broken(str(error)) from None
+    if newer != resources.newer_migrations:  # said once, not at every probe
+        resources.newer_migrations = newer
+        warn_of_newer(newer)
+    return f"{version}, newer than this code: {', '.join(newer)}" if newer else version
 
 
 async def _redis(resources: Resources) -> str:

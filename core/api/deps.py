@@ -45,7 +45,10 @@ class TokenStore(Protocol):
 
 @dataclass(slots=True)
 class Resources:
-    """Clients and state of the API process; ``limiter`` counts callers, the runtime's counts calls to sources."""
+    """Clients and state of the API process; ``limiter`` counts callers, the runtime's counts calls to sources.
+
+    ``newer_migrations`` are those that the log has named.
+    """
 
     settings: Settings
     runtime: Runtime
@@ -55,6 +58,7 @@ class Resources:
     tokens: TokenStore
     keys: KeyRing
     schema_version: int | None
+    newer_migrations: tuple[str, ...] = ()
     heartbeat: bool = False
     flights: SingleFlight[Any] = field(default_factory=SingleFlight)
 

@@ -1,4 +1,7 @@
-"""Whether the process lives, whether it can work, and whether the load balancer should send it requests."""
+"""Whether the process lives, whether it can work, and whether the load balancer should send it requests.
+
+Whoever probes may ask with HEAD too: the answer of GET, of which the server sends no body.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -31,6 +34,7 @@ class NotReady(ErrorAnswer):
     checks: dict[str, Check]
 
 
+@router.head("/heartbeat", include_in_schema=False)
 @router.get("/heartbeat", response_class=Response, responses=_BEATS)
 async def heartbeat(resources: ResourcesDep) -> Response:
     """For the load balancer: 200 while the server is to get requests, else 410; no body."""
@@ -46,12 +50,14 @@ async def set_heartbeat(
     return _beat(on=beat)
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez")
 async def livez() -> Answer:
     """The process answers; nothing else is looked at."""
     return Answer(status=done("Alive"))
 
 
+@router.head("/readyz", include_in_schema=False, response_model=None)
 @router.get(
     "/readyz", response_model=Ready, responses={503: {"model": NotReady, "description": "A required check failed"}}
 )

@@ -55,13 +55,9 @@ GAUGES = {
 
 @dataclass(slots=True)
 class Exposition:
-    """The last answer, kept for some seconds so that many scrapers cost no more than one.
-
-    ``counts`` are this process's that the database has not taken yet.
-    """
+    """The last answer, kept for some seconds so that many scrapers cost no more than one."""
 
     body: bytes = b""
-    counts: list[Sample] = field(default_factory=list)
     made_at: float = -CACHE_S
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -72,10 +68,9 @@ async def metrics(request: Request, resources: ResourcesDep) -> Response:
     kept: Exposition = request.app.state.metrics
     async with kept.lock:
         if time.monotonic() - kept.made_at >= CACHE_S:
-            kept.counts += COUNTS.take()
-            async with resources.begin() as session:
-                kept.body = await expose(session, kept.counts)
-            kept.counts = []
+            with COUNTS.taken() as counts:
+                async with resources.begin() as session:
+                    kept.body = await expose(session, counts)
             kept.made_at = time.monotonic()
     return Response(kept.body, media_type=CONTENT_TYPE_LATEST)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
 from loguru import logger
 
 from core.assets import statements as sql
-from core.assets.rows import AssetKey, NewAsset, StoredAsset
+from core.assets.rows import AssetKey, NewAsset, Recorded, StoredAsset
+from core.client.errors import StoreUnavailable
 from core.crawler.errors import Unavailable
 from core.flows.registry import Registry
 from core.queue.bulk import RowResult, insert_many
@@ -47,17 +49,25 @@ class AssetStore:
         self._turn = asyncio.Lock()
         how: dict[str, Any] = {"apart_s": APART_S, "shared": (Unavailable,)}
         self._finds: Batches[AssetKey, StoredAsset | None] = Batches(self._find, **how)
-        self._records: Batches[NewAsset, str | None] = Batches(self._record, **how)
+        self._records: Batches[NewAsset, Recorded] = Batches(self._record, **how)
         self._stories: Batches[str, tuple[str, str] | None] = Batches(self._story, **how)
         self._tasks: Batches[dict[str, Any], RowResult] = Batches(self._queue, **how)
 
     async def find(self, key: AssetKey) -> StoredAsset | None:
-        """The copy made earlier; None when there is none."""
+        """The copy made earlier, or what is left of its row; None when there is none."""
         return await self._finds.add(key)
 
     async def record(self, asset: NewAsset) -> str | None:
-        """Record a finished copy; the name of the object that it replaces, if that is another one."""
-        return await self._records.add(asset)
+        """Record a finished copy; the name of the object that it replaces, if that is another one.
+
+        Raises:
+            StoreUnavailable: OVERTAKEN: another one with other bytes was recorded since the look-up. Which of the two
+                the object holds is not known, and the row no longer says that it is.
+        """
+        done = await self._records.add(asset)
+        if done.crossed:
+            raise StoreUnavailable("OVERTAKEN", "another task has copied the asset meanwhile")
+        return done.before
 
     async def void(self, key: AssetKey, asset_url: str) -> None:
         """Forget a copy whose object is gone, if the row still names it: the next task makes it anew."""
@@ -81,29 +91,28 @@ class AssetStore:
         columns = [list(column) for column in zip(*keys, strict=True)]
         rows = await self._with_connection(lambda conn: conn.fetch(sql.CALLS[sql.FIND], *columns))
         found: list[StoredAsset | None] = [None] * len(keys)
-        for row in rows:
-            known = None if row["hash"] is None else int(row["hash"])
-            found[row["number"] - 1] = StoredAsset(
-                row["asset_url"], row["original_url"], known, row["etag"], row["last_modified"]
-            )
+        for number, asset_url, original_url, known, *rest in rows:
+            found[number - 1] = StoredAsset(asset_url, original_url, None if known is None else int(known), *rest)
         return found
 
-    async def _record(self, assets: list[NewAsset]) -> list[str | None]:
-        before: list[str | None] = [None] * len(assets)
+    async def _record(self, assets: list[NewAsset]) -> list[Recorded]:
+        done = [Recorded()] * len(assets)
         left = list(range(len(assets)))
         while left:  # a statement can write a row once: copies of one asset follow one another
             now = list({assets[place].key: place for place in reversed(left)}.values())
-            for place, old in zip(now, await self._record_once([assets[place] for place in now]), strict=True):
-                before[place] = old
+            for place, one in zip(now, await self._record_once([assets[place] for place in now]), strict=True):
+                done[place] = one
             left = [place for place in left if place not in now]
-        return before
+        return done
 
-    async def _record_once(self, assets: list[NewAsset]) -> list[str | None]:
+    async def _record_once(self, assets: list[NewAsset]) -> list[Recorded]:
         columns = [list(column) for column in zip(*map(_columns, assets), strict=True)]
-        before: list[str | None] = [None] * len(assets)
+        done = [Recorded()] * len(assets)
         for row in await self._with_connection(lambda conn: conn.fetch(sql.CALLS[sql.RECORD], *columns)):
-            before[row["number"] - 1] = row["before"]
-        return before
+            done[row["number"] - 1] = Recorded(row["before"], row["crossed"])
+        for key in [asset.key for asset, one in zip(assets, done, strict=True) if one.crossed]:
+            await self._with_connection(partial(_doubt, key))
+        return done
 
     async def _story(self, shortcodes: list[str]) -> list[tuple[str, str] | None]:
         found: list[tuple[str, str] | None] = [None] * len(shortcodes)
@@ -135,5 +144,9 @@ class AssetStore:
 def _columns(asset: NewAsset) -> Sequence[object]:
     return (
         *asset.key, asset.asset_url, asset.original_url, str(asset.hash), asset.etag, asset.last_modified,
-        asset.content_type, asset.size_bytes,
+        asset.content_type, asset.size_bytes, asset.sha256, asset.seen,
     )  # fmt: skip
+
+
+async def _doubt(key: AssetKey, conn: asyncpg.Connection) -> None:
+    await conn.execute(sql.DOUBT, *key)

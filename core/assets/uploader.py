@@ -39,7 +39,8 @@ class Uploader:
 
         Raises:
             UrlExpired: the URL is dead; the refresh of its owner is queued, unless it is a story of the past.
-            MediaError: it could not be copied; the class says whether to try again.
+            MediaError: it could not be copied, or another task has copied the asset at the same time; the class says
+                whether to try again.
             Unavailable: the database is away.
         """
         key = AssetKey(params.entity_id, params.entity_type, params.asset_type, params.platform.upper())
@@ -51,7 +52,7 @@ class Uploader:
         except UrlExpired:
             await self._refresh(key.platform, params, story=story)
             raise
-        replaced = await self.store.record(_row(key, params, done)) or (stored.asset_url if stored else None)
+        replaced = await self.store.record(_row(key, params, done, stored)) or (stored.asset_url if stored else None)
         if replaced and replaced != done.key:  # a row without an object has an empty name
             await self._replace(key, replaced)
 
@@ -86,7 +87,7 @@ class Uploader:
         if now is None or now.asset_url != replaced:
             await self._forget(replaced)
             now = await self.store.find(key)
-        if now is not None and await self.media.is_missing(now.asset_url):
+        if now is not None and now.asset_url and await self.media.is_missing(now.asset_url):
             await self.store.void(key, now.asset_url)
             raise StoreUnavailable("OVERTAKEN", "another task has deleted the object")
 
@@ -129,11 +130,11 @@ def _request(key: AssetKey, params: AssetParams, stored: StoredAsset | None) -> 
         asset_type=key.asset_type,
         etag=same.etag if same else None,
         last_modified=same.last_modified if same else None,
-        known_key=stored.asset_url if stored else None,
+        known_key=stored.asset_url or None if stored else None,
     )
 
 
-def _row(key: AssetKey, params: AssetParams, done: Uploaded) -> NewAsset:
+def _row(key: AssetKey, params: AssetParams, done: Uploaded, stored: StoredAsset | None) -> NewAsset:
     return NewAsset(
         key=key,
         asset_url=done.key,
@@ -143,6 +144,8 @@ def _row(key: AssetKey, params: AssetParams, done: Uploaded) -> NewAsset:
         last_modified=done.last_modified,
         content_type=None if done.not_modified else done.content_type,
         size_bytes=None if done.not_modified else done.size_bytes,
+        sha256=stored.sha256 if done.not_modified and stored else done.sha256,
+        seen=stored.version if stored else "",
     )
 
 

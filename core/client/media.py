@@ -49,9 +49,10 @@ class MediaRequest:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """What is stored, as the bytes say. ``etag`` and ``last_modified`` are the CDN's.
+    """What is stored, as the bytes say. ``etag`` and ``last_modified`` are the CDN's, ``sha256`` is in hex.
 
-    ``not_modified``: the CDN said that nothing changed; nothing was put, ``key`` is the known one, ``size_bytes`` is 0.
+    ``not_modified``: the CDN said that nothing changed; nothing was put, ``key`` is the known one, ``size_bytes`` is 0,
+    ``sha256`` None.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Uploaded:
     size_bytes: int
     etag: str | None
     last_modified: str | None
+    sha256: str | None
     not_modified: bool
 
 
@@ -119,8 +121,10 @@ class MediaClient:
             if self._decoder is not None:
                 await self._decoder.check(body.open, kind)
             key = f"{stem}.{kind.extension}"
-            await self._put(key, body, kind, until)
-            return Uploaded(key, kind.content_type, body.size, fetched.etag, fetched.last_modified, not_modified=False)
+            sha256 = await self._put(key, body, kind, until)
+            return Uploaded(
+                key, kind.content_type, body.size, fetched.etag, fetched.last_modified, sha256, not_modified=False
+            )
 
     async def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error.
@@ -164,24 +168,24 @@ class MediaClient:
         etag, modified = (request.etag, request.last_modified) if known else (None, None)
         return Ask(request.url, request.asset_type, limit, etag, modified)
 
-    async def _put(self, key: str, body: Body, kind: Kind, until: float) -> None:
+    async def _put(self, key: str, body: Body, kind: Kind, until: float) -> str:
         about = {"ContentType": kind.content_type, "ContentDisposition": "inline", "CacheControl": self._cache_control}
         if body.memory is None:
             await self._large.put(key, body, about, until)
-            return
+            return body.sha256
         headers = {
             "content-type": kind.content_type,
             "content-disposition": "inline",
             "cache-control": self._cache_control,
         }
-        await self._store.put(key, body.memory, headers)
+        return await self._store.put(key, body.memory, headers)
 
 
 def _unchanged(request: MediaRequest, fetched: Fetched) -> Uploaded:
     key = request.known_key or ""
     extension = key.rpartition(".")[2]
     content_type = next((kind.content_type for kind in KINDS if kind.extension == extension), "")
-    return Uploaded(key, content_type, 0, fetched.etag, fetched.last_modified, not_modified=True)
+    return Uploaded(key, content_type, 0, fetched.etag, fetched.last_modified, None, not_modified=True)
 
 
 def _store_session(media: MediaSettings) -> aiohttp.ClientSession:

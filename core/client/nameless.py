@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import os
 import tempfile
@@ -27,6 +28,12 @@ class NamelessFile:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by the body
         self._lock = threading.Lock()
+        self._digest = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """Of what was appended, in hex."""
+        return self._digest.hexdigest()
 
     def append(self, parts: list[bytes]) -> None:
         """Write at the end.
@@ -38,6 +45,8 @@ class NamelessFile:
         with self._lock:
             while left:
                 _skip(left, os.writev(self._file.fileno(), list(islice(left, _MOST_PARTS))))
+        for part in parts:
+            self._digest.update(part)
 
     def read(self, size: int, at: int) -> bytes:
         """Up to ``size`` bytes from this position on."""

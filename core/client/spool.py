@@ -81,6 +81,12 @@ class Body:
         """Bytes on the disk that are taken for it."""
         return self._room
 
+    @property
+    def sha256(self) -> str:
+        """Of a file, in hex: computed while it was written. Bodies in memory have it from being signed."""
+        assert self._file is not None
+        return self._file.sha256
+
     def hold(self, budget: DiskBudget, size: int) -> None:
         """Room was taken for it: it is given back when the body is closed."""
         self._budget, self._room = budget, size

@@ -86,13 +86,15 @@ class Store:
         except CircuitOpen as shut:
             raise _away(shut) from None
 
-    async def put(self, key: str, body: Bytes, headers: dict[str, str]) -> None:
-        """Store an object, over one of the same key. ``headers``: lower-case names.
+    async def put(self, key: str, body: Bytes, headers: dict[str, str]) -> str:
+        """Store an object, over one of the same key; its SHA-256 in hex. ``headers``: lower-case names.
 
         Raises:
             StoreRefused, StoreUnavailable: it is not known to be stored.
         """
-        await self._request("PUT", key, body, headers, hashlib.sha256(body).hexdigest())
+        sha256 = hashlib.sha256(body).hexdigest()
+        await self._request("PUT", key, body, headers, sha256)
+        return sha256
 
     async def delete(self, key: str) -> None:
         """Remove an object, if it is there.

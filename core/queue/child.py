@@ -39,6 +39,9 @@ WEDGED = 70
 ORPHAN_S = 30.0
 """Longest life of a child without its supervisor."""
 
+LAST_TRIES = 50
+"""How often a child that ends tries to hand on its last counts, within a second."""
+
 COLLECT = (10_000, 20, 50)
 """Garbage is looked for every so many new objects rather than every 700: a process with a hundred tasks under way has
 more than that alive at any time, and finds little."""
@@ -103,11 +106,11 @@ async def _work(order: Order, end: socket.socket) -> None:
     worker = Worker(order.spec, queue, registry, run_flow, link.tell)
     worker.limit(settings.workers.task_time_limit_s)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain, settings.workers.worker_grace_s)
-    COUNTS.watch(lambda: asyncio.get_running_loop().call_later(FLUSH_S, _hand_on, link))
+    COUNTS.watch(lambda: asyncio.get_running_loop().call_later(FLUSH_S, hand_on, link))
     link.tell("ready")
     wedged = await worker.run()
     await clients.settle()  # what it finds is counted
-    _hand_on(link)
+    await hand_on_last(link)
     await queue.aclose()
     link.close()
     if wedged:
@@ -138,9 +141,21 @@ class _Clients:
             await self._opened.aclose()
 
 
-def _hand_on(link: Link) -> None:
-    for message in messages(COUNTS.take(), MAX_MESSAGE // 2):
-        link.tell("counts", message)
+def hand_on(link: Link) -> bool:
+    """Tell the supervisor what was counted; True when it was. What its socket has no room for goes with what is counted
+    next, or by itself after the same time."""
+    refused = [text for text in messages(COUNTS.take(), MAX_MESSAGE // 2) if not link.tell("counts", text)]
+    for text in refused:
+        COUNTS.add_taken(text)
+    return not refused
+
+
+async def hand_on_last(link: Link) -> None:
+    """The same when there is no next time."""
+    for _ in range(LAST_TRIES):
+        if hand_on(link) or link.closed:
+            break
+        await asyncio.sleep(0.02)
 
 
 async def _listen(order: Order, end: socket.socket) -> None:
@@ -168,11 +183,11 @@ async def _listen(order: Order, end: socket.socket) -> None:
 
     link = Link(end, hear, orphaned)
     loop.add_signal_handler(signal.SIGTERM, drain, order.settings.workers.worker_grace_s)
-    COUNTS.watch(lambda: loop.call_later(FLUSH_S, _hand_on, link))
+    COUNTS.watch(lambda: loop.call_later(FLUSH_S, hand_on, link))
     link.tell("ready")
     with contextlib.suppress(asyncio.CancelledError):
         await reading
-    _hand_on(link)
+    await hand_on_last(link)
     link.close()
     await runtime.aclose()
 

@@ -16,6 +16,7 @@ from loguru import logger
 
 from config import ConfigError
 from core.queue.queue import LOST
+from core.schema import RECORDED, Lacking, newer_migrations, warn_of_newer
 from utils.db import connect
 
 HEAR_S = 2.0
@@ -25,7 +26,6 @@ LONGEST_PAUSE_S = 5.0
 REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 """At start a mistake in the URL; later a server that is being replaced, see LOST."""
 
-UNRECORDED = 2**31 - 1
 T = TypeVar("T")
 _ADVICE = (
     "there LISTEN and advisory locks do not work, so supervisors and the relay would miss their work. "
@@ -41,10 +41,15 @@ async def require_database(url: str, schema_version: int) -> None:
         ConfigError: it is not, or refuses the connection for good; the text says what to mend.
     """
     await require_direct(url)
-    found = await _answered(lambda: _schema_version(url))
-    if found < schema_version:
-        has = f"version {found} of the schema" if found else "no schema"
-        raise ConfigError(f"PG_URL: it has {has}, this code needs {schema_version}: run python -m scripts.migrate")
+    recorded = await _answered(lambda: _recorded(url))
+    if recorded is None:
+        raise ConfigError("PG_URL: it has no schema: run python -m scripts.migrate")
+    if not recorded:  # made from schema.sql, and taken for current
+        return
+    try:
+        warn_of_newer(newer_migrations(recorded, schema_version))
+    except Lacking as error:
+        raise ConfigError(f"PG_URL: {error}") from None
 
 
 async def require_direct(url: str) -> None:
@@ -75,14 +80,13 @@ async def _answered(ask: Callable[[], Awaitable[T]]) -> T:
             raise ConfigError(f"PG_URL: the server refuses it: {error}") from None
 
 
-async def _schema_version(url: str) -> int:
-    """The newest migration that is recorded, 0 without tables. A database that was made from schema.sql has no record
-    and is taken for current."""
+async def _recorded(url: str) -> dict[int, str] | None:
+    """The names of the migrations that are recorded, by version; None without tables."""
     conn = await connect(url, name="beat schema check")
     try:
         if await conn.fetchval("select to_regclass('schema_migration') is null"):
-            return 0
-        return int(await conn.fetchval(f"select coalesce(max(version), {UNRECORDED}) from schema_migration"))
+            return None
+        return {row["version"]: row["name"] for row in await conn.fetch(RECORDED)}
     finally:
         conn.terminate()
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.flows.registry import ASSET_POOL, Registry
 from core.flows.scraper import BadTask, built_flow
+from core.queue.status import SERVED
 from utils.db import within_dates
 from utils.redact import redact_text
 from utils.times import event_time
@@ -26,18 +27,15 @@ from scrape_request_log t left join beat_worker w on w.id = t.worker left join b
 where t.id = :id"""
 
 CAPACITY = f"""
-with alive as (
-    select * from beat_worker w
-    where jsonb_exists(w.slots, :flow) and w.beat_at > now() - cast(:lease_s as float8) * interval '1 second'),
-pool as (select exists (select from alive where flow = '{ASSET_POOL}' and pid > 0) as there),
-serving as (select a.* from alive a, pool where not pool.there or a.flow = '{ASSET_POOL}')
-select count(*) as workers, coalesce(sum((w.slots->>cast(:flow as text))::int), 0) as slots,
-    (select count(*) from scrape_request_log t where t.status = 'PROCESSING' and t.flow = :flow) as running,
-    (select count(*) from scrape_request_log t where t.status = 'PROCESSING'
-        and t.worker in (select id from serving where flow = '{ASSET_POOL}')) as pooled
-from serving w"""
-"""Slots and running tasks of the flow. While an asset pool is alive all others leave its flows to it, and these share
-its slots (``pooled`` tasks run in them)."""
+with alive as ({SERVED.format(lease_s=":lease_s")} and e.key = :flow),
+pool as (select exists (select from alive where process = '{ASSET_POOL}' and pid > 0) as there),
+serving as (select a.* from alive a, pool where not pool.there or a.process = '{ASSET_POOL}'),
+total as (select count(*) as workers, sum(slots) as slots, sum(running) as running, sum(shared) as shared,
+    sum(used) as used, sum(free) as free from serving)
+select workers, coalesce(slots, 0), coalesce(running, 0), coalesce(shared, 0), coalesce(used, 0), coalesce(free, 0),
+    (select count(*) from scrape_request_log t where t.status = 'PROCESSING' and t.flow = :flow)
+from total"""
+"""Slots of the flow and what they are taken by. While an asset pool is alive all others leave its flows to it."""
 
 BEFORE = """
 select count(*) from (
@@ -62,10 +60,15 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class _Capacity:
+    """Of the workers that serve the flow, see SERVED; ``everywhere`` are its running tasks on any worker."""
+
     workers: int
     slots: int
     running: int
-    pooled: int
+    shared: int
+    used: int
+    free: int
+    everywhere: int
 
 
 async def explain(session: AsyncSession, registry: Registry, task_id: int, *, lease_s: float) -> Explanation | None:
@@ -142,18 +145,19 @@ def _waiting(task: Any, capacity: _Capacity, before: int) -> tuple[str, str]:
     flow = task["flow"]
     if not capacity.workers:
         return "no_worker", f"no worker of {flow} is alive: start main.py on a host, or see WORKER_FLOWS"
-    slots = capacity.slots if task["cap"] is None else min(capacity.slots, task["cap"])
-    capped = (
-        "" if task["cap"] is None or task["cap"] >= capacity.slots else f" (capped; its workers have {capacity.slots})"
-    )
+    slots, running, capped = capacity.slots, capacity.running, ""
+    if task["cap"] is not None and task["cap"] < slots:
+        slots, running, capped = task["cap"], capacity.everywhere, f" (capped; its workers have {slots})"
     ahead = f"{before} waiting tasks of the flow are older or have a higher priority"
-    if 0 < capacity.slots <= capacity.pooled:
-        return "busy", f"all {capacity.slots} slots of the asset pool are busy with {capacity.pooled} tasks; {ahead}"
-    if capacity.running >= slots:
-        return "busy", f"all {slots} slots of {flow}{capped} are busy with {capacity.running} tasks; {ahead}"
+    if running >= slots:
+        return "busy", f"all {slots} slots of {flow}{capped} are busy with {running} tasks; {ahead}"
+    busy = f"{running} of {slots} slots{capped} are busy"
+    if not capacity.free:
+        other = f"its processes run {capacity.used} tasks in the {capacity.shared} slots that they have in all"
+        return "busy", f"all slots are busy: {other}; {busy}; {ahead}"
     if before:
-        return "behind", f"{ahead}; {capacity.running} of {slots} slots{capped} are busy"
-    return "next", f"nothing: it is the next one of {flow}, {capacity.running} of {slots} slots{capped} are busy"
+        return "behind", f"{ahead}; {busy}"
+    return "next", f"nothing: it is the next one of {flow}, {busy}"
 
 
 def _at(moment: Any) -> str:

@@ -15,7 +15,7 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
 
 
 class Link:
-    """One end, read by callbacks of the running loop. Sending never blocks; the words are hints that may be dropped."""
+    """One end, read by callbacks of the running loop. Sending never blocks: what may not get lost, its sender keeps."""
 
     def __init__(self, end: socket.socket, on_words: Callable[[list[str]], None], on_end: Callable[[], None]) -> None:
         self._end = end
@@ -33,9 +33,14 @@ class Link:
             return False
         return True
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more can be sent."""
+        return self._end.fileno() == -1
+
     def close(self) -> None:
         """Stop reading and close this end; a second call does nothing."""
-        if self._end.fileno() != -1:
+        if not self.closed:
             self._loop.remove_reader(self._end.fileno())
             self._end.close()
 

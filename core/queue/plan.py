@@ -11,6 +11,8 @@ from core.amqp.models import AmqpListener
 from core.flows.registry import ASSET_FLOWS, ASSET_POOL, Flow, Registry
 
 RELAY = "event relay"
+SHARED = "*"
+"""Beside the flows in beat_worker.slots: all slots of a process whose flows share them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,11 @@ class ProcessSpec:
     def flows(self) -> tuple[str, ...]:
         """The names of the flows it serves."""
         return tuple(flow for flow, _ in self.slots)
+
+    def stored_slots(self) -> dict[str, int]:
+        """What others can know of its slots, as beat_worker holds it."""
+        slots = dict(self.slots)
+        return slots | {SHARED: self.total_slots} if self.total_slots < sum(slots.values()) else slots
 
 
 def plan(registry: Registry, settings: WorkerSettings, *, bucket: bool = True) -> list[ProcessSpec]:

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from core.queue.holders import HOLDERS, described
+from core.queue.plan import SHARED
 from utils.db import within_dates
 
 DEPTH = f"""
@@ -17,11 +18,25 @@ select d.flow, d.depth, extract(epoch from now() - {within_dates("t.created_at")
     where status = 'PENDING' and run_after is null group by flow) d join scrape_request_log t on t.id = d.first"""
 """Tasks that could run now; counted in srl_fifo."""
 
-HOSTS = """
+SERVED = f"""
+select w.id, w.flow as process, w.pid, e.key as flow, e.value::int as slots, h.running,
+    coalesce(w.shared, e.value::int) as shared, h.used,
+    greatest(0, least(e.value::int - h.running, w.shared - h.used)) as free
+from (select *, (slots->>'{SHARED}')::int as shared from beat_worker) w
+    cross join jsonb_each_text(w.slots - '{SHARED}') e
+    cross join lateral (
+        select count(*) filter (where t.flow = e.key)::int as running, count(*)::int as used
+        from scrape_request_log t where t.worker = w.id and t.status = 'PROCESSING') h
+where w.beat_at > now() - cast({{lease_s}} as float8) * interval '1 second'"""
+"""The living workers of each flow: ``running`` of its ``slots`` and ``used`` of all those that the flows of the process
+share are taken; ``free`` is what is left of both."""
+
+HOSTS = f"""
 select w.host, count(*) as processes,
-    coalesce(sum((select sum(e.value::int) from jsonb_each_text(w.slots) e)), 0)::int as slots,
-    coalesce((select array_agg(distinct e.key order by e.key) from beat_worker o cross join jsonb_each_text(o.slots) e
-        where o.host = w.host), '{}') as flows,
+    coalesce(sum(coalesce((w.slots->>'{SHARED}')::int,
+        (select sum(e.value::int) from jsonb_each_text(w.slots) e))), 0)::int as slots,
+    coalesce((select array_agg(distinct e.key order by e.key)
+        from beat_worker o cross join jsonb_each_text(o.slots - '{SHARED}') e where o.host = w.host), '{{}}') as flows,
     extract(epoch from now() - min(w.beat_at))::float8 as beat_s,
     bool_or(w.beat_at > now() - $1::float8 * interval '1 second') as alive,
     count(*) filter (where w.beat_at <= now() - $1::float8 * interval '1 second') as lost
@@ -34,12 +49,11 @@ later as (
     where status = 'PENDING' and run_after is not null group by flow),
 busy as (select flow, count(*) as running from scrape_request_log where status = 'PROCESSING' group by flow),
 served as (
-    select e.key as flow, count(*) as workers, sum(e.value::int) as slots
-    from beat_worker w cross join jsonb_each_text(w.slots) e
-    where w.beat_at > now() - $1::float8 * interval '1 second' group by e.key)
+    select s.flow, count(*) as workers, sum(s.slots) as slots, sum(s.free) as free
+    from ({SERVED.format(lease_s="$1")}) s group by s.flow)
 select flow, coalesce(depth, 0) as ready, age_s as oldest_s, coalesce(delayed, 0) as delayed,
     coalesce(running, 0) as running, coalesce(workers, 0) as workers, coalesce(served.slots, 0) as slots,
-    b.slots as cap, coalesce(b.paused, false) as paused
+    coalesce(free, 0) as free, b.slots as cap, coalesce(b.paused, false) as paused
 from ready full join later using (flow) full join busy using (flow) full join served using (flow)
     full join beat_flow b using (flow)
 order by flow"""
@@ -74,7 +88,8 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class FlowState:
-    """One flow on all hosts. ``oldest_s``: age of the oldest task that could run; ``cap``: an operator's limit."""
+    """One flow on all hosts. ``oldest_s``: age of the oldest task that could run; ``free``: slots that neither it nor
+    flows that share them have taken; ``cap``: an operator's limit."""
 
     flow: str
     ready: int
@@ -83,6 +98,7 @@ class FlowState:
     running: int
     workers: int
     slots: int
+    free: int
     cap: int | None
     paused: bool
 
@@ -95,8 +111,8 @@ class FlowState:
             return "no worker"
         if self.cap is not None and self.cap <= 0:
             return "no slots"
-        slots = self.slots if self.cap is None else min(self.cap, self.slots)
-        return "busy" if self.ready and self.running >= slots else "open" if self.workers else ""
+        full = self.free <= 0 or (self.cap is not None and self.running >= self.cap)
+        return "busy" if self.ready and full else "open" if self.workers else ""
 
 
 @dataclass(frozen=True, slots=True)

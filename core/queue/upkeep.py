@@ -12,7 +12,7 @@ from loguru import logger
 
 from config import Settings
 from core.flows.registry import ASSET_FLOWS, Registry
-from core.metrics import COUNTS, FLUSH_S, RESCUED, STORE, Sample, columns
+from core.metrics import COUNTS, FLUSH_S, RESCUED, STORE, columns
 from core.queue import statements as sql
 from core.queue.holders import HolderWatch
 from core.queue.plan import ProcessSpec
@@ -86,7 +86,6 @@ class Upkeep:
         self._beaten_at = 0.0
         self._rare_at = 0.0
         self._partitions_due = 0.0
-        self._counts: list[Sample] = []
         self._counts_at = 0.0
         self._retention = Retention(self._session.run, settings.workers.log_retention_months)
         self._holders = HolderWatch(self._session.run)
@@ -94,7 +93,7 @@ class Upkeep:
 
     async def add_worker(self, spec: ProcessSpec) -> int:
         """An id for a process about to start; its heartbeat begins now."""
-        (row,) = await self._session.fetch(sql.ADD_WORKER, self._host, spec.name, json.dumps(dict(spec.slots)))
+        (row,) = await self._session.fetch(sql.ADD_WORKER, self._host, spec.name, json.dumps(spec.stored_slots()))
         return int(row["id"])
 
     async def name_worker(self, worker: int, pid: int) -> None:
@@ -170,15 +169,14 @@ class Upkeep:
 
     def count(self, message: str) -> None:
         """What a child has counted."""
-        self._counts += ((name, labels, value) for name, labels, value in json.loads(message))
+        COUNTS.add_taken(message)
 
     async def store_counts(self) -> None:
         """Add what children and this process have counted to the sums of all hosts."""
-        counts = [*self._counts, *COUNTS.take()]
-        self._counts, self._counts_at = counts, time.monotonic()
-        if counts:
-            await self._session.fetch(STORE, *columns(counts))
-            del self._counts[: len(counts)]
+        self._counts_at = time.monotonic()
+        with COUNTS.taken() as counts:
+            if counts:
+                await self._session.fetch(STORE, *columns(counts))
 
     async def fail_unknown(self) -> None:
         """Fail tasks of flows that nobody knows or that are not built yet."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,19 @@ WRONG_USE = 2
 
 class CommandFailed(Exception):
     """The command could not do what was asked; the message is for the operator."""
+
+
+def moment(given: str) -> datetime:
+    """A time as operators write it, in UTC; for arguments.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        said = datetime.fromisoformat(given)
+        return said.astimezone(UTC) if said.tzinfo else said.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{given!r} is no time: write it as 2024-05-01T12:00Z") from None
 
 
 @asynccontextmanager

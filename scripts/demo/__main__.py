@@ -17,6 +17,7 @@ import asyncpg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from core.amqp.traces import HAND_ON_S
 from scripts.demo.check import Verdict, compare, compare_broker, queue_depths
 from scripts.demo.load import FLOW, queue_through_rest, queue_through_sql, register_credentials
 from scripts.demo.parts import PARTS
@@ -27,10 +28,14 @@ from scripts.demo.world import LOGS, DemoError, World, running_world
 from utils.db import connect
 
 PATIENCE_S = 600.0
+STILL_S = 2 * HAND_ON_S
+"""For so long there must be no new event: those about requests come a second after them."""
+
 LEAST = 2
 KEYS = (
     "post_log_events", "profile_log_events", "scrape_request_log_events", "profile_relationship_log_events",
     "post_activity_log_events", "post_activity_log_bulk", "sentiment_log_events",
+    "trace_log",
 )  # fmt: skip
 
 
@@ -101,6 +106,7 @@ async def follow(pg: asyncpg.Connection, total: int, console: Console) -> None:
         DemoError: that takes too long.
     """
     deadline = time.monotonic() + PATIENCE_S
+    still = (-1, time.monotonic())
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         ended = progress.add_task("tasks ended", total=total)
@@ -113,7 +119,9 @@ async def follow(pg: asyncpg.Connection, total: int, console: Console) -> None:
             ) or (0, 0, 0)
             progress.update(ended, completed=done)
             progress.update(sent, completed=confirmed, total=confirmed + waiting)
-            if done == total and not waiting:
+            if waiting or confirmed != still[0]:
+                still = (confirmed, time.monotonic())
+            if done == total and time.monotonic() - still[1] > STILL_S:
                 return
             if time.monotonic() > deadline:
                 raise DemoError(f"{total - done} tasks and {waiting} events are not through: see {LOGS}/demo-main.log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import httpx2
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 from config import Settings
 from tests.support.api import running_api, with_settings
 
+NEWER = "schema is newer than the code"
 NOWHERE = "127.0.0.1:9"
 """The discard port: nothing listens there."""
 
@@ -26,6 +28,16 @@ async def test_the_heartbeat_is_off_until_it_is_put_on(api: httpx2.AsyncClient) 
     for asked, status in (("GET", 410), ("true", 200), ("GET", 200), ("false", 410), ("GET", 410)):
         answer = await (api.get("/heartbeat") if asked == "GET" else api.put("/heartbeat", params={"beat": asked}))
         assert (answer.status_code, answer.content) == (status, b"")
+
+
+@pytest.mark.parametrize("path", ["/heartbeat", "/livez", "/readyz"])
+async def test_a_probe_with_head_is_told_what_get_is_told(settings: Settings, path: str) -> None:
+    without_redis = with_settings(settings, "providers", redis_url=SecretStr(f"redis://{NOWHERE}/0"))
+    for one in (settings, with_settings(settings, "api", heartbeat=True), without_redis):
+        async with running_api(one) as api:
+            asked, told = await api.head(path), await api.get(path)
+        assert (asked.status_code, asked.content) == (told.status_code, b"")
+        assert asked.headers.get("content-type") == told.headers.get("content-type")
 
 
 async def test_the_heartbeat_may_be_on_from_the_start(settings: Settings) -> None:
@@ -69,15 +81,30 @@ async def test_without_a_database_nothing_is_ready_and_routes_say_so(settings: S
     }  # fmt: skip
 
 
-async def test_another_schema_version_is_not_ready(api: httpx2.AsyncClient, pg: asyncpg.Connection) -> None:
+async def test_a_newer_schema_is_ready_and_named_in_the_log_once(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, logged: list[dict[str, Any]]
+) -> None:
+    await pg.execute("insert into schema_migration values (9998, 'near', '-'), (9999, 'far', '-')")
+    try:
+        answers = [await api.get("/readyz") for _ in range(2)]
+    finally:
+        await pg.execute("delete from schema_migration where version > 9000")
+    for answer in answers:
+        assert (answer.status_code, answer.json()["state"]) == (200, "ready")
+        detail = answer.json()["checks"]["schema_version"]["detail"]
+        assert detail == "version 9999, newer than this code: 9998_near, 9999_far"
+    assert [line["migrations"] for line in logged if line["event"] == NEWER] == ["9998_near, 9999_far"]
+
+
+async def test_a_schema_that_lacks_something_is_not_ready(api: httpx2.AsyncClient, pg: asyncpg.Connection) -> None:
     newest = await pg.fetchval("select max(version) from schema_migration")
     said = []
     for change, undo in (
-        (
-            "insert into schema_migration values (9999, 'future', '-')",
-            "delete from schema_migration where version = 9999",
-        ),
         ("update schema_migration set version = -version", "update schema_migration set version = -version"),
+        (
+            f"update schema_migration set version = 9999 where version = {newest}",
+            f"update schema_migration set version = {newest} where version = 9999",
+        ),
         ("alter table schema_migration rename to elsewhere", "alter table elsewhere rename to schema_migration"),
     ):
         await pg.execute(change)
@@ -88,8 +115,8 @@ async def test_another_schema_version_is_not_ready(api: httpx2.AsyncClient, pg: 
         assert answer.status_code == 503
         said.append(answer.json()["checks"]["schema_version"]["detail"])
     assert said == [
-        f"version 9999, this code needs {newest}: deploy the code that belongs to it",
-        f"version -1, this code needs {newest}: run python -m scripts.migrate",
+        "migration 0001 is missing: run python -m scripts.migrate",
+        f"migration {newest:04d} is missing: run python -m scripts.migrate",
         "there is no schema yet: run python -m scripts.migrate",
     ]
 

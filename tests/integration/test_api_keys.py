@@ -22,7 +22,7 @@ BULK = "/scrape_request_log/bulk"
 BODY: dict[str, Any] = {"flow": FLOW, "platform": "INSTAGRAM", "params": {"handle": "natgeo"}}
 ADD = "insert into api_key (name, digest, scope, account_id, expires_at) values ($1, $2, $3, $4, now() + $5::interval)"
 OPEN = {"/heartbeat", "/livez", "/readyz"}
-"""Paths that a load balancer asks with GET, and without a key."""
+"""Paths that a load balancer asks with GET or HEAD, and without a key."""
 
 
 @pytest.fixture
@@ -67,7 +67,8 @@ async def test_who_shows_no_good_key_is_sent_away(
 
 
 async def test_load_balancers_need_no_key(api: httpx2.AsyncClient) -> None:
-    assert [(await api.get(path)).status_code for path in sorted(OPEN)] == [410, 200, 200]
+    for ask in (api.get, api.head):
+        assert [(await ask(path)).status_code for path in sorted(OPEN)] == [410, 200, 200]
 
 
 @pytest.mark.parametrize(

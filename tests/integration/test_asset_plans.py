@@ -66,7 +66,7 @@ async def test_a_look_up_reads_the_copies_it_asks_for(backlog: asyncpg.Connectio
 async def test_a_record_reads_and_writes_the_copies_it_is_of(backlog: asyncpg.Connection) -> None:
     names = [str(number) for number in range(COPIES - 50, COPIES + 50)]  # half of them new
     some = [None] * 100
-    args = (names, ["POST"] * 100, ["IMAGE"] * 100, ["INSTAGRAM"] * 100, names, names, ["1"] * 100, *[some] * 4)
+    args = (names, ["POST"] * 100, ["IMAGE"] * 100, ["INSTAGRAM"] * 100, names, names, ["1"] * 100, *[some] * 6)
     scans = (await explain(backlog, assets.RECORD, *args)).of("asset")
     assert {scan.get("Index Name") for scan in scans} <= BY_ENTITY | {"asset_pkey"}
     assert sum(map(rows_of, scans)) <= 200

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ import pytest
 
 from core.assets.rows import AssetKey, NewAsset, StoredAsset
 from core.assets.store import AssetStore
+from core.client.upload_assets import StoreUnavailable
 from core.crawler.errors import Unavailable
 from core.flows.registry import build_registry
 from utils.db import POOLED_NAME
@@ -26,7 +27,10 @@ PICTURE = NewAsset(
     last_modified="Mon, 01 Jun 2026 10:00:00 GMT",
     content_type="image/jpeg",
     size_bytes=50_123,
+    sha256="5f" * 32,
+    seen=None,
 )
+OTHER = replace(PICTURE, hash=3, etag='"other"', sha256="07" * 32)
 
 
 @pytest.fixture
@@ -39,8 +43,10 @@ async def store(pg: asyncpg.Connection, pgbouncer_url: str) -> AsyncIterator[Ass
 async def test_a_recorded_copy_is_found_again_with_its_hash_exact(store: AssetStore) -> None:
     assert await store.find(PICTURE.key) is None
     assert await store.record(PICTURE) is None
-    assert await store.find(PICTURE.key) == StoredAsset(
-        PICTURE.asset_url, PICTURE.original_url, BIGGEST, PICTURE.etag, PICTURE.last_modified
+    found = await store.find(PICTURE.key)
+    assert found is not None
+    assert replace(found, version="") == StoredAsset(
+        PICTURE.asset_url, PICTURE.original_url, BIGGEST, PICTURE.etag, PICTURE.last_modified, PICTURE.sha256, ""
     )
 
 
@@ -171,8 +177,109 @@ async def test_a_database_that_is_away_is_asked_once_for_all_who_wait(monkeypatc
 async def test_a_copy_whose_object_is_gone_is_forgotten_if_the_row_still_names_it(store: AssetStore) -> None:
     await store.record(PICTURE)
     await store.void(PICTURE.key, "assets/profiles/instagram/787132.webp")
-    assert await store.find(PICTURE.key) is not None
+    assert (await known(store)).asset_url == PICTURE.asset_url
     await store.void(PICTURE.key, PICTURE.asset_url)
-    assert await store.find(PICTURE.key) is None
-    await store.record(PICTURE)
-    assert await store.find(PICTURE.key) is not None
+    gone = await known(store)
+    assert (gone.asset_url, gone.hash, gone.etag, gone.sha256) == ("", None, None, None)
+    await store.record(replace(PICTURE, seen=gone.version))
+    assert (await known(store)).asset_url == PICTURE.asset_url
+
+
+# -- two tasks for one asset -------------------------------------------------------------------------------------------
+
+
+async def known(store: AssetStore) -> StoredAsset:
+    found = await store.find(PICTURE.key)
+    assert found is not None
+    return found
+
+
+async def refused(recording: Awaitable[str | None]) -> None:
+    with pytest.raises(StoreUnavailable, match="OVERTAKEN"):
+        await recording
+
+
+async def test_a_copy_is_recorded_over_the_row_that_was_looked_up(store: AssetStore) -> None:
+    await store.record(replace(PICTURE, seen=""))
+    first = await known(store)
+    await store.record(replace(OTHER, seen=first.version))
+    second = await known(store)
+    assert (second.sha256, second.version != first.version) == (OTHER.sha256, True)
+
+
+@pytest.mark.parametrize("present", [False, True])
+async def test_a_copy_is_not_recorded_over_a_row_written_since(
+    store: AssetStore, pg: asyncpg.Connection, present: bool
+) -> None:
+    if present:
+        await store.record(PICTURE)
+    seen = (await known(store)).version if present else ""
+    webp = replace(OTHER, asset_url="assets/profiles/instagram/787132.webp", original_url="https://i.ytimg.com/b")
+    await store.record(replace(webp, seen=seen))
+    other = replace(PICTURE, sha256="11" * 32, seen=seen)
+    await refused(store.record(other))
+    row = dict(await pg.fetchrow("select * from asset") or {})
+    assert (row["asset_url"], row["original_url"]) == (webp.asset_url, webp.original_url)
+    assert {row[name] for name in ("hash", "etag", "last_modified", "bytes", "sha256")} == {None}
+    await store.record(replace(other, seen=(await known(store)).version))
+    assert (await known(store)).sha256 == other.sha256
+
+
+async def test_only_those_of_a_batch_that_crossed_are_refused(store: AssetStore) -> None:
+    some = [replace(PICTURE, key=PICTURE.key._replace(entity_id=str(number)), seen="") for number in range(6)]
+    await asyncio.gather(*map(store.record, some[::2]))
+    again = (store.record(replace(one, sha256="11" * 32)) for one in some)
+    ended = await asyncio.gather(*again, return_exceptions=True)
+    assert [type(one) for one in ended] == [StoreUnavailable, type(None)] * 3
+
+
+async def test_of_two_that_saw_the_same_in_one_batch_the_second_is_refused(store: AssetStore) -> None:
+    ended = await asyncio.gather(
+        *(store.record(replace(one, seen="")) for one in (PICTURE, OTHER, OTHER)), return_exceptions=True
+    )
+    assert [type(one) for one in ended] == [type(None), StoreUnavailable, StoreUnavailable]
+
+
+@pytest.mark.parametrize("present", [False, True])
+@pytest.mark.parametrize("same", [False, True])
+async def test_a_row_that_is_being_written_is_waited_for_and_looked_at_then(
+    store: AssetStore, pg: asyncpg.Connection, present: bool, same: bool
+) -> None:
+    """The statement's snapshot still shows the row of before, or none."""
+    if present:
+        await store.record(PICTURE)
+    seen = (await known(store)).version if present else ""
+    async with pg.transaction():
+        if present:
+            await pg.execute("update asset set sha256 = $1, etag = 'x'", OTHER.sha256)
+        else:
+            insert = "insert into asset (entity_id, entity_type, asset_type, platform, asset_url, sha256) values"
+            await pg.execute(f"{insert} ($1, $2, $3, $4, $5, $6)", *PICTURE.key, PICTURE.asset_url, OTHER.sha256)
+        sha256 = OTHER.sha256 if same else "11" * 32
+        recording = asyncio.create_task(store.record(replace(PICTURE, sha256=sha256, seen=seen)))
+        while not await pg.fetchval("select count(*) from pg_locks where not granted"):
+            await asyncio.sleep(0.01)
+    if same:
+        assert await recording is None
+    else:
+        await refused(recording)
+    assert (await known(store)).hash == (PICTURE.hash if same else None)
+
+
+async def test_the_functions_of_before_serve_uploaders_that_still_run(
+    store: AssetStore, pg: asyncpg.Connection
+) -> None:
+    """They do not know digests: that of the file they replace must not stay."""
+    record = f"select * from asset_record({', '.join(f'${number}' for number in range(1, 12))})"
+    find = "select * from asset_find($1, $2, $3, $4)"
+    one, url = [[part] for part in PICTURE.key], "https://i.ytimg.com/b"
+    rest = ([url], ["5"], ['"e"'], [None], ["image/png"], [9])
+    assert await pg.fetch(record, *one, ["a.png"], *rest) == []
+    seen = (await known(store)).version
+    await store.record(replace(PICTURE, seen=seen))
+    assert [tuple(row) for row in await pg.fetch(record, *one, ["a.png"], *rest)] == [(1, PICTURE.asset_url)]
+    assert [tuple(row) for row in await pg.fetch(find, *one)] == [(1, "a.png", url, "5", '"e"', None)]
+    assert (await known(store)).sha256 is None
+    await refused(store.record(replace(PICTURE, seen=seen)))
+    await store.void(PICTURE.key, "a.png")
+    assert await pg.fetch(find, *one) == []

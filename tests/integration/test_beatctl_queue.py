@@ -269,7 +269,7 @@ async def test_explain_counts_the_slots_of_the_asset_pool_while_it_is_alive(
         await pg.execute(change)
         return (await beatctl("tasks", "explain", str(task))).out
 
-    both = json.dumps({"asset_upload_flow": 2, "asset_upload_flow_stories": 2})
+    both = json.dumps({"asset_upload_flow": 2, "asset_upload_flow_stories": 2, "*": 2})
     await pg.execute(WORKER, json.dumps({"asset_upload_flow": 75}))
     task = await pg.fetchval(INSERT, "asset_upload_flow")
     assert "next: nothing: it is the next one of asset_upload_flow, 0 of 75 slots are busy" in await said()
@@ -279,10 +279,41 @@ async def test_explain_counts_the_slots_of_the_asset_pool_while_it_is_alive(
         other = await pg.fetchval(INSERT, flow)
         running = f"status = 'PROCESSING', worker = {worker}, picked_at = now()"
         await pg.execute(f"update scrape_request_log set {running} where id = {other}")
-    assert "busy: all 2 slots of the asset pool are busy with 2 tasks" in await said()
+    shared = "its processes run 2 tasks in the 2 slots that they have in all; 1 of 2 slots are busy"
+    assert f"busy: all slots are busy: {shared}; 0 waiting" in await said()
     assert "no_slots: flow asset_upload_flow is capped at -3 slots" in await said(
         "insert into beat_flow (flow, slots) values ('asset_upload_flow', -3)"
     )
+
+
+async def test_explain_knows_the_slots_that_the_flows_of_a_process_share(
+    beatctl: Run, pg: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    single = {"SINGLE_WORKER": "1", "WORKER_GRACE_S": "0.1", "SCRAPE_LOG_MAX_CONCURRENCY_PER_LOOP": "2"}
+    async with running_pool(program_env, WORKER_FLOWS="test_nap,test_mark", **single) as pool:
+        await pool.wait_for_line("pool is ready")
+        await queue_tasks(pg, "test_nap", 2, low_ms=60_000, high_ms=60_000)
+        await wait_for_statuses(pg, {"PROCESSING": 2})
+        (task,) = await queue_tasks(pg, "test_mark", 1)
+        said = (await beatctl("tasks", "explain", str(task))).out
+        found = json.loads((await beatctl("pool", "status", "--json")).out)
+        assert await pool.stop() == 0
+    shared = "its processes run 2 tasks in the 2 slots that they have in all"
+    assert f"busy: all slots are busy: {shared}; 0 of " in said
+    assert {one["flow"]: one["state"] for one in found["flows"]} == {"test_nap": "open", "test_mark": "busy"}
+    assert (found["hosts"][0]["slots"], found["hosts"][0]["flows"]) == (2, ["test_mark", "test_nap"])
+
+
+async def test_explain_looks_for_a_free_slot_in_each_process(beatctl: Run, pg: asyncpg.Connection) -> None:
+    full, other = [await pg.fetchval(WORKER, json.dumps({FLOW: 2, "test_nap": 2, "*": 3})) for _ in range(2)]
+    running = "update scrape_request_log set status = 'PROCESSING', worker = $1, picked_at = now() where id = $2"
+    for worker, flow in ((full, FLOW), (full, FLOW), (other, "test_nap"), (other, "test_nap")):
+        await pg.execute(running, worker, await pg.fetchval(INSERT, flow))
+    task = await pg.fetchval(INSERT, FLOW)
+    assert "next: nothing: it is the next one" in (await beatctl("tasks", "explain", str(task))).out
+    await pg.execute(running, other, await pg.fetchval(INSERT, "test_nap"))
+    said = (await beatctl("tasks", "explain", str(task))).out
+    assert "its processes run 5 tasks in the 6 slots that they have in all; 2 of 4 slots are busy" in said
 
 
 async def test_a_pause_and_a_cap_are_followed_within_seconds(

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -118,19 +119,21 @@ async def test_a_refusal_is_said_and_a_server_that_is_away_is_waited_for(databas
 
 
 async def test_a_schema_that_is_missing_or_too_old_is_refused_and_a_newer_one_is_let_through(
-    stack_env: dict[str, str],
+    stack_env: dict[str, str], logged: list[dict[str, Any]]
 ) -> None:
     async with scratch_database(stack_env["PG_URL"]) as url:
-        with pytest.raises(ConfigError, match=r"no schema, this code needs 2: run python -m scripts\.migrate"):
+        with pytest.raises(ConfigError, match=r"no schema: run python -m scripts\.migrate"):
             await require_database(url, 2)
         conn = await connect(url, name="test")
-        await conn.execute("create table schema_migration (version integer)")
+        await conn.execute("create table schema_migration (version integer, name text)")
         await require_database(url, 2)  # made from schema.sql
-        await conn.execute("insert into schema_migration values (1)")
-        with pytest.raises(ConfigError, match="version 1 of the schema, this code needs 2"):
+        await conn.execute("insert into schema_migration values (1, 'a'), (3, 'c')")
+        with pytest.raises(ConfigError, match=r"migration 0002 is missing: run python -m scripts\.migrate"):
             await require_database(url, 2)
-        await conn.execute("insert into schema_migration values (2), (3)")
+        await conn.execute("insert into schema_migration values (2, 'b'), (4, 'd')")
+        assert logged == []
         await require_database(url, 2)
+        assert logged == [{"migrations": "0003_c, 0004_d", "event": "schema is newer than the code"}]
         await conn.close()
 
 

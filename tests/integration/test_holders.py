@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
 import asyncpg
 import pytest
-from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config import Settings
@@ -20,15 +19,6 @@ from core.queue.holders import HOLDERS, HolderWatch, without_values
 from core.queue.queue import QueueUnavailable
 from core.queue.upkeep import Upkeep
 from utils.db import connect, open_database
-
-
-@pytest.fixture
-def said() -> Iterator[list[dict[str, Any]]]:
-    """Fields of what was logged, with the message as ``event``."""
-    found: list[dict[str, Any]] = []
-    sink = logger.add(lambda message: found.append(message.record["extra"] | {"event": message.record["message"]}))
-    yield found
-    logger.remove(sink)
 
 
 @pytest.fixture
@@ -53,12 +43,12 @@ def watch(pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch) -> HolderWatc
     return HolderWatch(run)
 
 
-def about(said: list[dict[str, Any]], application: str) -> list[dict[str, Any]]:
-    return [line for line in said if line.get("application") == application]
+def about(logged: list[dict[str, Any]], application: str) -> list[dict[str, Any]]:
+    return [line for line in logged if line.get("application") == application]
 
 
 async def test_who_locks_the_queue_is_named_although_upkeep_waits_for_it(
-    settings: Settings, clean_db: str, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    settings: Settings, clean_db: str, logged: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(holders, "LONG_TRANSACTION_S", 0.0)
     monkeypatch.setattr(session, "connect", partial(connect, command_timeout_s=1.0))
@@ -70,27 +60,27 @@ async def test_who_locks_the_queue_is_named_although_upkeep_waits_for_it(
     look = await upkeep.look([])
     with pytest.raises(QueueUnavailable):
         await upkeep.work(look)
-    assert [line["event"] for line in about(said, "somebody's repair")] == ["an old transaction holds back vacuum"]
+    assert [line["event"] for line in about(logged, "somebody's repair")] == ["an old transaction holds back vacuum"]
     operator.terminate()
     await upkeep.aclose()
 
 
 async def test_an_old_transaction_is_named_once_and_again_when_it_has_ended(
-    holder: asyncpg.Connection, watch: HolderWatch, said: list[dict[str, Any]]
+    holder: asyncpg.Connection, watch: HolderWatch, logged: list[dict[str, Any]]
 ) -> None:
     for _ in range(3):
         await watch.look()
-    (line,) = about(said, "somebody's export")
+    (line,) = about(logged, "somebody's export")
     assert line["event"] == "an old transaction holds back vacuum"
     assert (line["pid"], line["state"]) == (holder.get_server_pid(), "idle in transaction")
     assert line["query"] == "select ? as it, ? from beat_flow"
     await holder.execute("rollback")
     await watch.look()
-    assert [one["event"] for one in about(said, "somebody's export")][1:] == ["an old transaction has ended"]
+    assert [one["event"] for one in about(logged, "somebody's export")][1:] == ["an old transaction has ended"]
     await holder.execute("begin isolation level repeatable read")
     await holder.fetch("select 1 from beat_flow")
     await watch.look()
-    assert len(about(said, "somebody's export")) == 3, "the next one is another offender"
+    assert len(about(logged, "somebody's export")) == 3, "the next one is another offender"
 
 
 async def test_looks_are_a_minute_apart(holder: asyncpg.Connection, pg: asyncpg.Connection) -> None:

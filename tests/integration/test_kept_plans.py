@@ -59,7 +59,7 @@ STATEMENTS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
     "look": (QUEUE, sql.TICK, ([FLOW], 15.0)),
     "search for unknown flows": (QUEUE, sql.FAIL_UNKNOWN, ([FLOW], [])),
     "finding copies": (ASSET, assets.FIND, KEYS),
-    "recording copies": (ASSET, assets.RECORD, (*KEYS, TEXTS, TEXTS, ["1"] * FEW, NULLS, NULLS, NULLS, NULLS)),
+    "recording copies": (ASSET, assets.RECORD, (*KEYS, TEXTS, TEXTS, ["1"] * FEW, *[NULLS] * 6)),
 }
 FUNCTIONS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
     "step": (QUEUE, queue.STEP, ([FLOW], [FEW], 1, *REPORT, False)),

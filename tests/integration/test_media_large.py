@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ async def test_a_large_file_arrives_whole_with_its_headers(
     found = await client.upload(video(name))
     body = MIDDLE if name == "middle" else PARTS
     assert (found.key, found.size_bytes) == (f"assets/posts/instagram/{name}.mp4", len(body))
+    assert found.sha256 == sha256(body).hexdigest()
     assert stored(s3, found.key) == body
     head = s3.client().head_object(Bucket=s3.bucket, Key=found.key)
     assert (head["ContentType"], head["ContentDisposition"]) == ("video/mp4", "inline")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -48,6 +49,7 @@ async def test_a_picture_is_stored_under_its_key_with_its_headers(client: MediaC
     body, about = stored(s3, found.key)
     assert body == file_of(str(PK), "jpg")
     assert (found.size_bytes, found.content_type, found.not_modified) == (len(body), "image/jpeg", False)
+    assert found.sha256 == sha256(body).hexdigest()
     assert about["ContentType"] == "image/jpeg"
     assert about["ContentDisposition"] == "inline"
     assert about["CacheControl"] == "public, max-age=86400"
@@ -89,7 +91,7 @@ async def test_an_unchanged_picture_is_not_put_again(client: MediaClient, s3: S3
     known = wanted(again.url, entity_id="same", etag=first.etag, last_modified=first.last_modified, known_key=first.key)
     second = await client.upload(known)
     assert (second.not_modified, second.key, second.size_bytes) == (True, first.key, 0)
-    assert (second.etag, second.content_type) == (first.etag, "image/jpeg")
+    assert (second.etag, second.content_type, second.sha256) == (first.etag, "image/jpeg", None)
     assert first.key not in keys(s3)
     assert not (await client.upload(again)).not_modified  # without a stored key the tag is not sent
     assert first.key in keys(s3)

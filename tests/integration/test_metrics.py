@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -11,10 +14,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from config import Settings
-from core.metrics import COUNTS, DURATION, PICKUP, PROVIDER_REQUESTS, TASKS, Counts, columns, messages
+from core.flows.registry import build_registry
+from core.metrics import COUNTS, DURATION, PICKUP, PROVIDER_REQUESTS, TASKS, Counts, Sample, columns, messages
+from core.queue import child
+from core.queue.link import MAX_MESSAGE, Link, socket_pair
+from core.queue.upkeep import Upkeep
 from tests.support.api import running_api
 from tests.support.flows import MARKS
 from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
+from utils.db import connect
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -104,15 +112,97 @@ async def test_gauges_are_those_of_the_database_and_kept_for_some_seconds(
     assert await scrape(api) == seen
 
 
-async def test_counts_outlive_a_database_that_fails(
-    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_counts_outlive_a_database_that_fails(api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     COUNTS.add(PROVIDER_REQUESTS, "graphapi", "ok", by=2)
     with monkeypatch.context() as broken:
         broken.setattr("core.api.metrics.NOW", "select 1 / 0")
         assert (await api.get("/metrics")).status_code == 500
     COUNTS.add(PROVIDER_REQUESTS, "graphapi", "ok")
     assert value(await scrape(api), "beat_provider_requests_total", source="graphapi", outcome="ok") == 3
+
+
+async def test_counts_that_come_in_while_others_are_stored_are_kept(
+    pg: asyncpg.Connection, settings: Settings, api: httpx2.AsyncClient
+) -> None:
+    def told(count: int) -> str:
+        return json.dumps([["beat_tasks_total", '["a flow", "complete"]', count]])
+
+    upkeep = Upkeep(settings, build_registry(), "here")
+    upkeep.count(told(1))
+    blocked = await connect(settings.database.pg_url, name="test")
+    transaction = blocked.transaction()
+    await transaction.start()
+    await blocked.execute("lock table beat_metric")
+    storing = asyncio.create_task(upkeep.store_counts())
+    while not await pg.fetchval(
+        "select exists (select from pg_locks where not granted and relation = $1::regclass)", "beat_metric"
+    ):
+        await asyncio.sleep(0.01)
+    upkeep.count(told(2))
+    await transaction.rollback()
+    await storing
+    upkeep.count(told(4))
+    await upkeep.store_counts()
+    await upkeep.aclose()
+    await blocked.close()
+    assert value(await scrape(api), "beat_tasks_total", flow="a flow", outcome="complete") == 7
+
+
+async def test_counts_outlive_a_socket_that_is_full() -> None:
+    COUNTS.take()
+    ours, theirs = socket_pair()
+    link = Link(theirs, lambda _: None, lambda: None)
+    COUNTS.watch(lambda: asyncio.get_running_loop().call_later(0.05, child.hand_on, link))
+    try:
+        while link.tell("full", "x" * 10_000):
+            pass
+        for _ in range(3):
+            COUNTS.add(TASKS, "a flow", "complete")
+            COUNTS.observe(DURATION, [0.2, 70], "a flow", "done")
+            await asyncio.sleep(0.1)  # handed on, and refused
+        counted = await read_all(ours)
+    finally:
+        COUNTS.watch(lambda: None)
+        COUNTS.take()
+        link.close()
+        ours.close()
+    names, labels, values = columns(counted)
+    found = dict(zip(zip(names, labels, strict=True), values, strict=True))
+    assert found["beat_tasks_total", '["a flow", "complete"]'] == 3
+    assert found["beat_task_duration_seconds_bucket", '["a flow", "done", "1"]'] == 3
+    assert found["beat_task_duration_seconds_sum", '["a flow", "done"]'] == pytest.approx(3 * 70.2)
+    assert len(counted) == 4, "what was refused again and again is one sum"
+
+
+async def read_all(end: socket.socket) -> list[Sample]:
+    """The counts that come within half a second after the backlog."""
+    counted: list[Sample] = []
+    for _ in range(50):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                word, text = end.recv(MAX_MESSAGE, socket.MSG_DONTWAIT).decode().split(" ")
+                if word == "counts":
+                    counted += [(name, labels, count) for name, labels, count in json.loads(text)]
+        await asyncio.sleep(0.01)
+    return counted
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_the_last_counts_wait_a_moment_for_room(monkeypatch: pytest.MonkeyPatch, *, reads: bool) -> None:
+    monkeypatch.setattr(child, "LAST_TRIES", 15)
+    COUNTS.take()
+    ours, theirs = socket_pair()
+    link = Link(theirs, lambda _: None, lambda: None)
+    while link.tell("full", "x" * 10_000):
+        pass
+    COUNTS.add(TASKS, "a flow", "complete")
+    ending = asyncio.create_task(child.hand_on_last(link))
+    await asyncio.sleep(0.1)
+    counted = await read_all(ours) if reads else []
+    await asyncio.wait_for(ending, 2)
+    assert (len(counted), len(COUNTS.take())) == ((1, 0) if reads else (0, 1))
+    link.close()
+    ours.close()
 
 
 def test_counts_are_handed_on_once_and_add_up() -> None:

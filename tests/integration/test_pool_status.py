@@ -90,7 +90,9 @@ async def test_a_pool_that_runs_is_seen_with_its_relay(
     [
         ({}, "open"),
         ({"ready": 1}, "open"),
-        ({"ready": 1, "running": 4}, "busy"),
+        ({"ready": 1, "running": 4, "free": 0}, "busy"),
+        ({"ready": 1, "running": 1, "free": 0}, "busy"),
+        ({"running": 4, "free": 0}, "open"),
         ({"ready": 1, "running": 2, "cap": 2}, "busy"),
         ({"ready": 1, "cap": 0}, "no slots"),
         ({"ready": 1, "workers": 0}, "no worker"),
@@ -99,5 +101,5 @@ async def test_a_pool_that_runs_is_seen_with_its_relay(
     ],
 )
 def test_the_state_of_a_flow_is_what_keeps_it(changes: dict[str, int], state: str) -> None:
-    rest = {"flow": "f", "ready": 0, "oldest_s": None, "delayed": 0, "running": 0, "workers": 2, "slots": 4}
+    rest = {"flow": "f", "ready": 0, "oldest_s": None, "delayed": 0, "running": 0, "workers": 2, "slots": 4, "free": 4}
     assert FlowState(**{**rest, "cap": None, "paused": False, **changes}).state == state  # type: ignore[arg-type]

@@ -114,6 +114,7 @@ async def test_a_dry_run_shows_and_changes_nothing(db: Database, pg: asyncpg.Con
         (("INSTAGRAM", "1", "--at", "2024-05-01T11:59Z"), 1, "begins at 2024-05-01T12:00:00+00:00"),
         (("INSTAGRAM", "2", "--at", "2024-05-01T12:00Z"), 1, "has nothing about 2"),
         (("INSTAGRAM", "1", "--at", "yesterday"), 2, "'yesterday' is no time"),
+        (("INSTAGRAM", "1", "--at", "0001-01-01T00:00+14:00"), 2, "'0001-01-01T00:00+14:00' is no time"),
         (("INSTAGRAM", "1"), 2, "--at"),
         (("SHOPIFY", "1", "--at", "2024-05-01"), 2, "invalid choice"),
     ],

@@ -64,6 +64,9 @@ async def test_it_serves_until_terminated_and_its_log_holds_no_query(
         async with aiohttp.ClientSession(f"http://127.0.0.1:{server_env['API_PORT']}") as client:
             await answering(client)
             assert (await client.get("/readyz")).status == 200
+            for path, status in (("/heartbeat", 410), ("/livez", 200), ("/readyz", 200)):
+                probe = await client.head(path)
+                assert (probe.status, await probe.read()) == (status, b"")
             await client.get("/nowhere", params={"access_token": TOKEN})
             created = await client.post(
                 "/scrape_request_log/flow/refresh_profile_basic", data=TASK, skip_auto_headers=BARE

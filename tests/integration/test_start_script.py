@@ -199,6 +199,18 @@ async def test_what_is_wrong_is_said_before_anything_is_stopped(deployment: Depl
     assert await deployment.heartbeat() == 200
 
 
+async def test_older_code_goes_back_onto_a_schema_of_newer_code(deployment: Deployment, pg: asyncpg.Connection) -> None:
+    newer = len(load_migrations()) + 1
+    await pg.execute("insert into schema_migration values ($1, 'of_tomorrow', '-')", newer)
+    try:
+        said = await deployment.deploy()
+    finally:
+        await pg.execute("delete from schema_migration where version = $1", newer)
+    assert said.count("warning: the schema is newer than this code") == said.count(f"{newer:04d}_of_tomorrow") == 1
+    assert await deployment.heartbeat() == 200
+    assert deployment.logs().count(f"{newer:04d}_of_tomorrow") == 2, "the server's and the workers'"
+
+
 @pytest.mark.parametrize("arguments", [(), ("8000",), ("8000", "production"), ("http", "stage"), ("70000", "stage")])
 async def test_an_unknown_environment_or_port_is_refused(deployment: Deployment, arguments: tuple[str, ...]) -> None:
     code, said = await deployment.start(*arguments)

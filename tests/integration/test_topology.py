@@ -60,6 +60,19 @@ async def test_every_queue_beat_reads_is_bound_to_its_exchange(connection: Abstr
         assert len(await take(channel, queue.name, 1)) == 1
 
 
+async def test_queues_that_neighbours_read_elsewhere_are_bound_there(connection: AbstractConnection) -> None:
+    await declare_topology(connection)
+    channel = await connection.channel(on_return_raises=True)
+    for exchange, routing_key, queue in (
+        ("identity.dx", "trace_log", "trace_log_q"),
+        ("coffee.dx", "keyword_collection_report_completion", "keyword_collection_report_completion_q"),
+        ("coffee.dx", "sentiment_collection_report_out_rk", "sentiment_collection_report_out_rk_q"),
+    ):
+        await (await channel.get_exchange(exchange)).publish(aio_pika.Message(b"{}"), routing_key)
+        assert len(await take(channel, queue, 1)) == 1
+        assert await declared_again(connection, queue)
+
+
 async def test_queues_of_neighbours_are_durable_without_arguments(connection: AbstractConnection) -> None:
     await declare_topology(connection)
     assert await declared_again(connection, "post_log_events_q")

@@ -48,6 +48,7 @@ def test_a_flow_that_cannot_run_is_refused_by_name(name: str) -> None:
 def test_a_single_worker_serves_every_flow_with_its_own_slots_and_a_total() -> None:
     (spec,) = plan(REGISTRY, WorkerSettings(single_worker=True, scrape_log_max_concurrency_per_loop=8))
     assert (dict(spec.slots), spec.total_slots) == ({"one": 5, "two": 15}, 8)
+    assert spec.stored_slots() == {"one": 5, "two": 15, "*": 8}
 
 
 def test_the_registrys_pool_holds_the_asset_flows_when_there_is_a_bucket_to_copy_to() -> None:

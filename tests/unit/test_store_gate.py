@@ -115,8 +115,8 @@ def uploader_of(*ends: Uploaded | MediaError) -> Uploader:
 @pytest.mark.parametrize(
     ("end", "opens"),
     [
-        (Uploaded("k", "image/jpeg", 9, None, None, not_modified=False), True),
-        (Uploaded("k", "image/jpeg", 0, None, None, not_modified=True), False),
+        (Uploaded("k", "image/jpeg", 9, None, None, "0" * 64, not_modified=False), True),
+        (Uploaded("k", "image/jpeg", 0, None, None, None, not_modified=True), False),
         (MediaRefused("TOO_LARGE", "more"), False),
     ],
 )

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import fields
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -23,7 +22,7 @@ from core.crawler.raw import unpack
 from core.runtime import object_store
 from instagram.functions.retriever.crawler import instagram_sources
 from instagram.tasks.reparse import Difference, reading, reparse
-from scripts.beatctl.cli import FAILED, OK, CommandFailed, database
+from scripts.beatctl.cli import FAILED, OK, CommandFailed, database, moment
 from utils.object_store import ObjectStore, ObjectStoreFailed
 
 HELP = "read kept answers again, and mend what the parsers of then got wrong"
@@ -41,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--function", required=True, metavar="F", help="such as fetch_profile_by_id: profiles and posts"
     )
-    parser.add_argument("--since", required=True, type=_moment, metavar="T", help="fetched at or after: ISO 8601, UTC")
+    parser.add_argument("--since", required=True, type=moment, metavar="T", help="fetched at or after: ISO 8601, UTC")
     parser.add_argument("--apply", action="store_true", help="write audit rows, rows and events; else only show")
     parser.set_defaults(run=run)
 
@@ -96,14 +95,6 @@ def _provider(settings: Settings, source: str, function: str) -> type[Provider]:
     if function not in providers[source].parsers:
         raise CommandFailed(f"{source} has no {function}: {', '.join(sorted(providers[source].parsers))}")
     return providers[source]
-
-
-def _moment(given: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(given)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{given!r} is no time: write it as 2024-05-01T12:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _show(row: Any, differences: Sequence[Difference]) -> None:

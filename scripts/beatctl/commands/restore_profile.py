@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
 
 from core.enums import Platform
 from instagram.tasks.restore import Change, NothingKnown, restore_profile
-from scripts.beatctl.cli import OK, CommandFailed, database
+from scripts.beatctl.cli import OK, CommandFailed, database, moment
 
 HELP = "rebuild an account's row from its audit trail"
 
@@ -22,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("platform", type=str.upper, choices=[Platform.INSTAGRAM.value], help="only INSTAGRAM as yet")
     parser.add_argument("id", metavar="ID", help="the platform's own id of the account (profile_id)")
     parser.add_argument(
-        "--at", type=_moment, required=True, metavar="TIME", help="ISO 8601, such as 2024-05-01T12:00Z; UTC when unsaid"
+        "--at", type=moment, required=True, metavar="TIME", help="ISO 8601, such as 2024-05-01T12:00Z; UTC when unsaid"
     )
     parser.add_argument("--dry-run", action="store_true", help="only show what would change")
     parser.set_defaults(run=run)
@@ -40,14 +39,6 @@ async def run(arguments: argparse.Namespace) -> int:
     unchanged = f"{arguments.id} is already as it was at {arguments.at.isoformat()}"
     print(f"{arguments.id} {done} restored to {arguments.at.isoformat()}" if changes else unchanged)
     return OK
-
-
-def _moment(given: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(given)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{given!r} is no time: write it as 2024-05-01T12:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _show(changes: Iterable[Change]) -> None:
