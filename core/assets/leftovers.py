@@ -37,17 +37,25 @@ async def cleaned_up(flows: Iterable[str]) -> AsyncIterator[None]:
 
 async def clean_up() -> None:
     """Run this module as a program again and again, until cancelled."""
-    found_here = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # also from another directory
     while True:
-        cleaner = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, stdin=asyncio.subprocess.DEVNULL, env=found_here
-        )
         try:
-            await cleaner.wait()
-        finally:
-            with suppress(ProcessLookupError):
-                cleaner.kill()
+            await _run()
+        except OSError as error:  # this host has no room for a process just now
+            logger.bind(reason=str(error)).warning("unfinished uploads could not be looked for")
         await asyncio.sleep(EVERY_S)
+
+
+async def _run() -> None:
+    found_here = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # also from another directory
+    cleaner = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", __name__, stdin=asyncio.subprocess.DEVNULL, env=found_here
+    )
+    try:
+        await cleaner.wait()
+    finally:
+        with suppress(ProcessLookupError):
+            cleaner.kill()
+            await cleaner.wait()
 
 
 async def abort_leftovers(settings: Settings) -> int:

@@ -152,6 +152,7 @@ class Fetcher:
     async def _answer(self, response: aiohttp.ClientResponse, ask: Ask, body: Body) -> Fetched:
         etag, modified = _word(response.headers, "ETag"), _word(response.headers, "Last-Modified")
         if response.status == 304 and ask.conditional:
+            body.close()  # it may have waited for room that nobody needs now
             return Fetched(None, None, etag or ask.etag, modified or ask.last_modified)
         if response.status != 200:
             raise await _refusal(response)

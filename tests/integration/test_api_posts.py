@@ -249,12 +249,13 @@ async def test_without_the_account_or_its_posts_there_is_an_error(
 
 async def test_copied_pictures_take_the_place_of_those_that_expire(settings: Settings, pg: asyncpg.Connection) -> None:
     await put_account(pg, "7", "somebody")
-    for code in ("A", "B", "C"):
+    for code in ("A", "B", "C", "D"):
         await put_post(pg, code, 1)
     for entity, kind, asset, url in (
         ("A", "POST", "IMAGE", "assets/posts/instagram/A.jpg"),
         ("B", "POST", "VIDEO", "assets/posts/instagram/B.mp4"),
         ("C", "PROFILE", "IMAGE", "assets/profiles/instagram/C.jpg"),
+        ("D", "POST", "IMAGE", ""),  # its object is gone
     ):
         await pg.execute(
             "insert into asset (entity_id, entity_type, asset_type, platform, asset_url)"
@@ -267,4 +268,5 @@ async def test_copied_pictures_take_the_place_of_those_that_expire(settings: Set
         "A": "https://cdn.beat.example/assets/posts/instagram/A.jpg",
         "B": "https://cdn.example/B.jpg",
         "C": "https://cdn.example/C.jpg",
+        "D": "https://cdn.example/D.jpg",
     }

@@ -22,6 +22,7 @@ from core.client.upload_assets import (
     MediaClient,
     MediaRefused,
     MediaRequest,
+    StoreRefused,
     StoreUnavailable,
     Uploaded,
     UrlExpired,
@@ -33,6 +34,7 @@ from credentials.runtime import build_runtime
 from tests.sandbox.dialects.urls import avatar_url, image_url, video_url
 from tests.sandbox.media.bodies import file_of
 from tests.support.media import environment
+from tests.support.raw_server import always, http, raw_server
 from tests.support.s3 import S3Access
 from tests.support.sandbox import Sandbox
 from tests.support.uploads import asset, asset_env, objects
@@ -107,10 +109,11 @@ async def test_a_video_of_the_same_post_is_an_asset_of_its_own(
 async def test_a_hash_that_was_copied_before_is_neither_fetched_nor_put_again(
     ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access, sandbox: Sandbox
 ) -> None:
-    await asset_upload_flow(asset("Cx1", image_url(PK), 7), ctx)
+    params = asset("Cx1", image_url(PK), 2**63 + 1)
+    await asset_upload_flow(params, ctx)
     before, requests = await row_of(pg), await asked(sandbox)
     s3.client().delete_object(Bucket=s3.bucket, Key=KEY)
-    await asset_upload_flow(asset("Cx1", image_url(PK), 7), ctx)
+    await asset_upload_flow(params, ctx)
     assert await asked(sandbox) == requests
     assert (await row_of(pg), objects(s3)) == (before, {})
 
@@ -129,6 +132,22 @@ async def test_a_new_signature_of_the_same_file_is_asked_for_with_what_is_known_
     assert now.pop("updated_at") > before["updated_at"]
     assert now["sha256"] == digest(file_of(str(PK), "jpg"))
     assert now.items() <= before.items()
+
+
+async def test_a_cdn_is_told_the_tag_and_the_date_that_it_gave(
+    ctx: FlowContext, pg: asyncpg.Connection, program_env: dict[str, str], s3: S3Access
+) -> None:
+    given = {"ETag": '"e"', "Last_Modified": "Thu, 09 May 2024 10:00:00 GMT"}
+    answer = http(200, file_of("a", "jpg"), **given)
+    async with raw_server(always(answer)) as cdn:
+        with environment(asset_env(program_env, s3, cdn.url)) as settings:
+            runtime = build_runtime(settings)
+            for number in range(2):
+                params = asset("Cx1", f"https://scontent.cdninstagram.com/a.jpg?oh={number}", number)
+                await asset_upload_flow(params, FlowContext(runtime, None, datetime.now(UTC)))
+            await runtime.aclose()
+    told = [[seen.headers.get(name) for name in ("if-none-match", "if-modified-since")] for seen in cdn.seen]
+    assert told == [[None, None], list(given.values())]
 
 
 async def test_what_is_known_of_one_file_is_not_said_of_another(
@@ -190,6 +209,19 @@ async def test_an_object_is_deleted_although_the_answer_that_named_it_was_lost(
     monkeypatch.setattr(AssetStore, "record", twice)
     await asset_upload_flow(asset("Cx1", image_url(PK, form="webp"), 8), ctx)
     assert set(objects(s3)) == {"assets/posts/instagram/Cx1.webp"}
+
+
+async def test_an_object_that_cannot_be_deleted_costs_no_task(
+    ctx: FlowContext, pg: asyncpg.Connection, s3: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_client: MediaClient, key: str) -> None:
+        raise StoreRefused("STORE_REFUSED", f"DELETE: 403 {key}")
+
+    await asset_upload_flow(asset("Cx1", image_url(PK), 7), ctx)
+    monkeypatch.setattr(MediaClient, "delete", refuse)
+    await asset_upload_flow(asset("Cx1", image_url(PK, form="webp"), 8), ctx)
+    webp = "assets/posts/instagram/Cx1.webp"
+    assert ((await row_of(pg))["asset_url"], set(objects(s3))) == (webp, {KEY, webp})
 
 
 async def test_a_row_without_an_object_has_none_deleted(
@@ -307,6 +339,8 @@ async def test_the_owner_of_dead_urls_is_refreshed_once_a_day(ctx: FlowContext, 
         ("refresh_profile_by_profile_id", "INSTAGRAM", '{"profile_id": "787132"}'),
         ("refresh_post_by_shortcode", "INSTAGRAM", '{"shortcode": "Cx1"}'),
     ]
+    within = "select bool_and(expires_at between now() + interval '23 hours' and now() + interval '24 hours')"
+    assert await pg.fetchval(f"{within} from scrape_request_log")
     await pg.execute("update scrape_request_log set idempotency_key = idempotency_key || 'of yesterday'")
     await expire(ctx, picture)
     assert len(await refreshes(pg)) == 3
@@ -337,17 +371,24 @@ async def test_an_owner_whose_flow_is_not_built_leaves_the_task_failed_and_queue
 
 
 @pytest.mark.parametrize(
-    ("age", "owner", "count"),
-    [("23 hours", "787132", 1), ("25 hours", "787132", 0), ("1 hour", None, 0), (None, "1", 0)],
+    ("age", "owner", "handle", "count"),
+    [
+        ("23 hours", "787132", "natgeo", 1),
+        ("25 hours", "787132", "natgeo", 0),
+        ("1 hour", None, "natgeo", 0),
+        ("1 hour", "787132", "", 0),
+        (None, "1", None, 0),
+    ],
 )
 async def test_stories_are_refreshed_while_they_can_be_seen(
-    ctx: FlowContext, pg: asyncpg.Connection, age: str | None, owner: str | None, count: int
+    ctx: FlowContext, pg: asyncpg.Connection, age: str | None, owner: str | None, handle: str | None, count: int
 ) -> None:
     if age is not None:
         await pg.execute(
             "insert into instagram_post (shortcode, post_type, profile_id, handle, publish_time)"
-            " values ('335', 'story', $1, 'natgeo', now() - $2::text::interval)",
+            " values ('335', 'story', $1, $2, now() - $3::text::interval)",
             owner,
+            handle,
             age,
         )
     await expire(ctx, asset("335", dead(PK), 1), story=True)

@@ -13,6 +13,7 @@ import pytest
 from core.assets.rows import AssetKey, NewAsset, StoredAsset
 from core.assets.store import AssetStore
 from core.client.upload_assets import StoreUnavailable
+from core.crawler.errors import Unavailable
 from core.flows.registry import build_registry
 from utils.db import POOLED_NAME
 
@@ -154,6 +155,23 @@ async def test_a_lost_connection_costs_nothing(store: AssetStore, pg: asyncpg.Co
     )
     assert lost > 0
     assert await store.find(PICTURE.key) is not None
+
+
+async def test_a_database_that_is_away_is_asked_once_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.assets.store.PATIENCE_S", -1.0)
+
+    connections: list[int] = []
+
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(1)
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        store = AssetStore(f"postgresql://beat@127.0.0.1:{port}/beat?sslmode=disable", build_registry())
+        ends = await asyncio.gather(*(store.find(PICTURE.key) for _ in range(5)), return_exceptions=True)
+    assert [type(end) for end in ends] == [Unavailable] * 5
+    assert len(connections) == 1
 
 
 async def test_a_copy_whose_object_is_gone_is_forgotten_if_the_row_still_names_it(store: AssetStore) -> None:

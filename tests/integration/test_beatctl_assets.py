@@ -60,7 +60,9 @@ async def test_what_lacks_a_copy_is_queued_in_the_order_of_its_worth(beatctl: Ru
     await pg.execute(
         "insert into asset (platform, entity_type, entity_id, asset_type, asset_url)"
         " values ('INSTAGRAM', 'PROFILE', '2', 'IMAGE', 'assets/profiles/instagram/2.jpg'),"
-        " ('INSTAGRAM', 'POST', '1', 'IMAGE', 'assets/posts/instagram/1.jpg')"
+        " ('INSTAGRAM', 'POST', '1', 'IMAGE', 'assets/posts/instagram/1.jpg'),"
+        " ('YOUTUBE', 'PROFILE', '1', 'IMAGE', 'assets/profiles/youtube/1.jpg'),"
+        " ('INSTAGRAM', 'POST', 'POST1', 'IMAGE', '')"  # one whose object is gone
     )
     ran = await beatctl("assets", "backfill", "--platform", "instagram", "--missing")
     assert (ran.code, ran.err) == (0, "")
@@ -108,6 +110,8 @@ async def test_a_second_run_queues_only_what_is_new(beatctl: Run, pg: asyncpg.Co
     ran = await beatctl("assets", "backfill", "--platform", "INSTAGRAM", "--missing")
     assert "profile pictures: 1 queued, 1 queued earlier today" in ran.out
     assert [name for _, name in await queued(pg)] == ["1", "2", "2"]
+    of_a_day = r"select bool_and(idempotency_key ~ ':\d{4}-\d\d-\d\d$') from scrape_request_log"
+    assert await pg.fetchval(of_a_day)
 
 
 async def test_dead_urls_are_counted_and_left_out(beatctl: Run, pg: asyncpg.Connection) -> None:
@@ -186,6 +190,7 @@ def test_a_server_with_lifecycles_has_every_rule_afterwards_and_keeps_those_of_o
         assert dict(apply_rules(access_of(moto), our_rules())) == {rule["ID"]: APPLIED for rule in our_rules()}
     rules = client.get_bucket_lifecycle_configuration(Bucket=moto.bucket)["Rules"]
     assert {rule["ID"]: rule for rule in rules} == {rule["ID"]: rule for rule in [others, *our_rules()]}
+    assert len(rules) == 1 + len(our_rules())
 
 
 def test_a_rule_that_a_server_refuses_does_not_keep_the_others_out(moto: S3Access) -> None:

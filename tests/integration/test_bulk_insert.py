@@ -117,6 +117,14 @@ async def test_a_bad_row_is_refused_by_field_and_the_others_go_in(
     assert await pg.fetchval("select count(*) from scrape_request_log") == 2
 
 
+async def test_copies_are_of_any_platform(db: Database, pg: asyncpg.Connection) -> None:
+    stories = PICTURE | {"flow": "asset_upload_flow_stories"}
+    results = await insert(db, [PICTURE, PICTURE | {"platform": "YOUTUBE"}, stories | {"platform": "SHOPIFY"}])
+    assert [r.outcome for r in results] == ["created"] * 3
+    rows = await pg.fetch("select platform from scrape_request_log order by id")
+    assert [row["platform"] for row in rows] == ["INSTAGRAM", "YOUTUBE", "SHOPIFY"]
+
+
 async def test_a_start_after_the_expiry_that_rows_get_is_refused_where_they_get_one(db: Database) -> None:
     late = row(run_after="2099-01-01")
     (refused, created) = await insert(db, [late, late | {"expires_at": "2099-01-02"}], expires_in=timedelta(hours=1))

@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import aiohttp
@@ -17,7 +18,8 @@ import pytest
 from core.client.connector import Reach
 from core.client.door import SIMULATED, Door
 from core.client.reasons import cdn_failure
-from core.client.upload_assets import MediaError, MediaRefused, MediaUnavailable, UrlExpired
+from core.client.store import RULE
+from core.client.upload_assets import MediaError, MediaRefused, MediaUnavailable, StoreUnavailable, UrlExpired
 from core.crawler.errors import Retry
 from tests.integration.test_request_connections import make_certificates
 from tests.sandbox.dialects.urls import HOST, image_url
@@ -70,6 +72,20 @@ async def test_a_request_says_nothing_about_who_asks(s3: S3Access, cdn: RawServe
     assert (plain["accept"], plain["accept-encoding"]) == ("image/*", "identity")
     assert plain["user-agent"].startswith("Mozilla/5.0")
     assert set(conditional) - set(plain) == {"if-none-match", "if-modified-since"}
+
+
+async def test_a_video_is_asked_for_as_one(s3: S3Access) -> None:
+    async with raw_server(always(http(200, file_of("a", "mp4")))) as cdn, media_client(s3, cdn.url) as client:
+        await client.upload(wanted("https://video.fbcdn.net/a.mp4", asset_type="VIDEO"))
+    assert cdn.seen[0].headers["accept"] == "video/*"
+
+
+async def test_what_is_known_of_a_file_stays_known_when_the_cdn_says_only_that_nothing_changed(s3: S3Access) -> None:
+    known = {"etag": '"e"', "last_modified": "Thu, 09 May 2024 10:00:00 GMT"}
+    request = wanted("https://scontent.cdninstagram.com/a.jpg", known_key="assets/a.jpg", **known)
+    async with raw_server(always(http(304, b""))) as cdn, media_client(s3, cdn.url) as client:
+        found = await client.upload(request)
+    assert {"etag": found.etag, "last_modified": found.last_modified} == known
 
 
 @pytest.mark.parametrize(("leads_to", "says_it"), [("/a.jpg?oh=2", True), ("/stands-in.jpg", False)])
@@ -165,6 +181,7 @@ async def test_what_nobody_asked_for_is_not_the_answer_to_the_next_request(s3: S
         (http(401, b""), MediaRefused, "BAD_STATUS"),
         (http(451, b""), MediaRefused, "BAD_STATUS"),
         (http(408, b""), MediaUnavailable, "THROTTLED"),
+        (http(425, b""), MediaUnavailable, "THROTTLED"),
         (http(200, b"URL signature expired"), UrlExpired, "URL_EXPIRED"),
         (http(200, b"\x1f\x8b\x08" + bytes(99), Content_Encoding="gzip"), MediaRefused, "BAD_TYPE"),
         (http(200, b"<svg xmlns='http://www.w3.org/2000/svg'/>"), MediaRefused, "NOT_MEDIA"),
@@ -173,6 +190,7 @@ async def test_what_nobody_asked_for_is_not_the_answer_to_the_next_request(s3: S
         (b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n\xff\xd8\xff", MediaUnavailable, "TRUNCATED"),
         (b"HTTP/1.1 200 X\r\nTransfer-Encoding: unchunked\r\n\r\n" + PICTURE[:200], MediaUnavailable, "TRUNCATED"),
         (b"HTTP/1.0 200 X\r\n\r\n" + PICTURE[:200], MediaUnavailable, "TRUNCATED"),
+        (http(403, b"nobody may see oh=secret"), UrlExpired, "URL_EXPIRED"),
         (b"HTTP/1.1 403 X\r\nContent-Length: 99\r\n\r\nURL signature", UrlExpired, "URL_EXPIRED"),
         (b"HTTP/1.1 410 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nUR", UrlExpired, "URL_EXPIRED"),
         (b"not http at all\r\n\r\n", MediaUnavailable, "BAD_ANSWER"),
@@ -187,6 +205,117 @@ async def test_odd_answers(s3: S3Access, answer: bytes, kind: type[MediaError], 
     assert (type(caught.value), caught.value.code) == (kind, code)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(("status", "code"), [(429, "THROTTLED"), (500, "SERVER_ERROR"), (503, "SERVER_ERROR")])
+@pytest.mark.parametrize(("said", "wait_s", "retry"), [("90", 90.0, Retry.LATER), ("1", 1.0, Retry.BACKOFF)])
+async def test_a_cdn_that_says_how_long_to_wait_is_believed(
+    s3: S3Access, status: int, code: str, said: str, wait_s: float, retry: Retry
+) -> None:
+    async with raw_server(always(http(status, b"", Retry_After=said))) as cdn, media_client(s3, cdn.url) as client:
+        with pytest.raises(MediaUnavailable) as caught:
+            await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))
+    assert (caught.value.code, caught.value.retry_after_s, caught.value.retry) == (code, wait_s, retry)
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 1048576\r\n", b"Transfer-Encoding: chunked\r\n", b""])
+@pytest.mark.parametrize(("more", "code"), [(0, None), (1, "TOO_LARGE")])
+async def test_a_file_may_be_as_large_as_the_limit(s3: S3Access, head: bytes, more: int, code: str | None) -> None:
+    body = b"\xff\xd8\xff" + bytes(MIB - 5 + more) + b"\xff\xd9"
+    if head.startswith(b"Transfer"):
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    answer = b"HTTP/1.1 200 X\r\n" + head.replace(b"1048576", b"%d" % len(body)) + b"\r\n" + body
+    limit = {"ASSET_MAX_IMAGE_MB": "1"}
+    async with raw_server(always(answer, keep=False)) as cdn, media_client(s3, cdn.url, **limit) as client:
+        with pytest.raises(MediaRefused, match=code) if code else nullcontext():
+            found = await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))
+            assert found.size_bytes == MIB
+
+
+@pytest.mark.parametrize("codings", ["Chunked", "identity, chunked", "identity\r\nTransfer-Encoding: chunked"])
+async def test_a_file_that_says_where_it_ends_needs_no_end_of_its_own(s3: S3Access, codings: str) -> None:
+    body = PICTURE[:200]
+    answer = f"HTTP/1.1 200 X\r\nTransfer-Encoding: {codings}\r\n\r\n".encode()
+    answer += b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    async with raw_server(always(answer, keep=False)) as cdn, media_client(s3, cdn.url) as client:
+        assert (await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))).size_bytes == len(body)
+
+
+async def test_the_first_bytes_may_come_one_by_one(s3: S3Access) -> None:
+    answer = http(200, PICTURE)
+
+    async def handle(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        start = len(answer) - len(PICTURE) + 1
+        for piece in (answer[:start], answer[start : start + 1], answer[start + 1 :]):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        return True
+
+    async with raw_server(handle) as cdn, media_client(s3, cdn.url) as client:
+        assert (await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))).size_bytes == len(PICTURE)
+
+
+async def test_a_page_is_refused_before_the_rest_of_it_comes(s3: S3Access) -> None:
+    async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 99999\r\n\r\n<!DOCTYPE html>" + b" " * 99)
+        return await stall(seen)
+
+    async with raw_server(handle) as cdn, media_client(s3, cdn.url) as client:
+        with pytest.raises(MediaRefused, match="NOT_MEDIA"):
+            await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))
+
+
+async def test_a_file_that_comes_in_drops_is_given_up(s3: S3Access) -> None:
+    async def handle(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(http(200, PICTURE)[:-500])
+        while not writer.is_closing():
+            writer.write(b".")
+            await asyncio.sleep(0.05)
+        return False
+
+    env = {"ASSET_TOTAL_TIMEOUT_S": "0.3", "ASSET_READ_TIMEOUT_S": "5"}
+    async with raw_server(handle) as cdn, media_client(s3, cdn.url, **env) as client:
+        with pytest.raises(MediaUnavailable, match="TIMEOUT"):
+            await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))
+
+
+async def test_a_cdn_that_takes_no_connection_is_given_up(s3: S3Access) -> None:
+    with socket.socket() as full, socket.socket() as only:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        only.connect(full.getsockname())  # there is room for no other
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        async with media_client(s3, url, ASSET_CONNECT_TIMEOUT_S="0.2") as client:
+            with pytest.raises(MediaUnavailable, match="TIMEOUT"):
+                await asyncio.wait_for(client.upload(wanted("https://scontent.cdninstagram.com/a.jpg")), 5)
+
+
+@pytest.mark.parametrize("connects", [True, False])
+async def test_a_store_that_does_not_answer_does_not_hold_its_task(
+    s3: S3Access, cdn: RawServer, monkeypatch: pytest.MonkeyPatch, *, connects: bool
+) -> None:
+    monkeypatch.setattr("core.client.store._FIRST_PAUSE_S", 0.001)
+    with socket.socket() as full, socket.socket() as only:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        if not connects:
+            only.connect(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        env = {"ASSET_CONNECT_TIMEOUT_S": "0.2", "ASSET_READ_TIMEOUT_S": "0.2", "S3_ENDPOINT_URL": url}
+        async with media_client(s3, cdn.url, **env) as client:
+            with pytest.raises(StoreUnavailable, match="STORE_DOWN: PUT: too slow"):
+                await asyncio.wait_for(client.upload(wanted("https://scontent.cdninstagram.com/a.jpg")), 10)
+
+
+async def test_nothing_is_downloaded_while_the_store_is_known_to_be_away(s3: S3Access, cdn: RawServer) -> None:
+    async with media_client(s3, cdn.url, S3_ENDPOINT_URL="http://127.0.0.1:1") as client:
+        with client._store.circuit.enter() as turn:
+            for _ in range(RULE.threshold):
+                turn.failed()
+        with pytest.raises(StoreUnavailable, match=r"STORE_DOWN: .*lately"):
+            await client.upload(wanted("https://scontent.cdninstagram.com/a.jpg"))
+    assert cdn.seen == []
 
 
 async def test_a_dead_url_is_dead_although_its_text_does_not_come(
@@ -235,7 +364,10 @@ async def test_a_certificate_that_is_not_trusted_is_named(tmp_path: Path) -> Non
         (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "DNS", Retry.LATER),
         (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "DNS", Retry.BACKOFF),
         (OSError(errno.ENETUNREACH, "Network is unreachable"), "CONNECTION", Retry.LATER),
-        (OSError(errno.EMFILE, "Too many open files"), "CONNECTION", Retry.LATER),
+        *(
+            (OSError(number, os.strerror(number)), "CONNECTION", Retry.LATER)
+            for number in (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENETDOWN, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+        ),
         (OSError(errno.ECONNREFUSED, "Connection refused"), "CONNECTION", Retry.BACKOFF),
     ],
     ids=str,

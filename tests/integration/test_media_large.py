@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 import sys
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +23,7 @@ from core.client.spool import Body
 from core.client.upload_assets import MediaClient, MediaError, MediaRefused, StoreRefused, StoreUnavailable
 from tests.sandbox.media.bodies import file_of
 from tests.support.media import bucket_env, media_client, wanted
-from tests.support.raw_server import RawServer, Seen, always, http, raw_server, until
+from tests.support.raw_server import RawServer, Seen, always, http, raw_server, stall, until
 from tests.support.s3 import S3Access
 from utils.object_store import ObjectStore, ObjectStoreFailed, StoreAccess
 
@@ -85,10 +87,10 @@ async def test_a_large_file_arrives_whole_with_its_headers(
     assert_nothing_is_left(s3, tmp_path, client)
 
 
-async def test_a_part_that_fails_once_is_sent_again(
+async def test_a_part_that_fails_twice_is_sent_again(
     client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail_on_part(monkeypatch, 2, [503])
+    fail_on_part(monkeypatch, 2, [503, 0])
     found = await client.upload(video("parts"))
     assert stored(s3, found.key) == PARTS
     assert_nothing_is_left(s3, tmp_path, client)
@@ -107,17 +109,25 @@ def fail_on_part(monkeypatch: pytest.MonkeyPatch, number: int, statuses: list[in
     monkeypatch.setattr(ObjectStore, "call", call)
 
 
-@pytest.mark.parametrize(("statuses", "kind"), [([403], StoreRefused), ([500, 0, 503], StoreUnavailable)])
+@pytest.mark.parametrize(
+    ("statuses", "error"),
+    [
+        ([403], StoreRefused("STORE_REFUSED", "upload_part: no")),
+        ([500, 0, 503], StoreUnavailable("STORE_DOWN", "upload_part: no")),
+        ([500, 503, 429], StoreUnavailable("STORE_SLOW", "upload_part: no")),
+    ],
+    ids=str,
+)
 async def test_an_upload_that_fails_is_aborted(
     client: MediaClient,
     s3: S3Access,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     statuses: list[int],
-    kind: type[MediaError],
+    error: MediaError,
 ) -> None:
     fail_on_part(monkeypatch, 2, list(statuses))
-    with pytest.raises(kind):
+    with pytest.raises(type(error), match=str(error)):
         await client.upload(video("parts"))
     assert_nothing_is_left(s3, tmp_path, client)
 
@@ -143,14 +153,16 @@ async def test_an_upload_that_is_cancelled_is_aborted(
     assert_nothing_is_left(s3, tmp_path, client)
 
 
+EXPIRED = b"<Error><Code>ExpiredToken</Code><Message>no</Message></Error>"
+
+
 async def test_the_hosts_keys_are_fetched_anew_once_they_have_run_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
         is_old = "Credential=old/" in seen.headers["authorization"]
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "new")
-        error = b"<Error><Code>ExpiredToken</Code><Message>no</Message></Error>"
-        writer.write(http(400, error) if is_old else http(200, b"", ETag='"e"'))
+        writer.write(http(400, EXPIRED) if is_old else http(200, b"", ETag='"e"'))
         return True
 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "old")
@@ -169,6 +181,20 @@ async def test_the_hosts_keys_are_fetched_anew_once_they_have_run_out(
     body.close()
     assert len(server.seen) == 3
     assert server.seen[1].body == MIDDLE
+    assert not [name for name in server.seen[1].headers if "checksum" in name or "trailer" in name]  # few servers know
+
+
+async def test_the_hosts_keys_that_are_refused_again_are_not_fetched_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "old")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    async with raw_server(always(http(400, EXPIRED))) as server:
+        store = ObjectStore(StoreAccess("b", server.url))
+        with pytest.raises(StoreRefused):
+            await LargeUploads(store, Marks(tmp_path, "b")).abort_leftovers()
+        await store.aclose()
+    assert len(server.seen) == 2
 
 
 KILLED = """
@@ -221,23 +247,57 @@ async def test_what_was_completed_before_its_process_was_killed_holds_nothing_up
     assert_nothing_is_left(s3, tmp_path, client)
 
 
-async def test_leftovers_are_looked_for_from_any_directory(
+async def test_leftovers_are_looked_for_from_any_directory_again_and_again(
     client: MediaClient, s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = "assets/posts/x/left.mp4"
-    upload = s3.client().create_multipart_upload(Bucket=s3.bucket, Key=key)["UploadId"]
-    client._large._marks.make(key, upload).leave()
     for name, value in {**bucket_env(s3), "ASSET_SPOOL_DIR": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setattr("core.assets.leftovers.EVERY_S", 0.1)
     cleaning = asyncio.create_task(clean_up())
-    async with asyncio.timeout(20):
-        while unfinished(s3):
-            await asyncio.sleep(0.2)
+    for number in range(2):
+        key = f"assets/posts/x/left{number}.mp4"
+        upload = s3.client().create_multipart_upload(Bucket=s3.bucket, Key=key)["UploadId"]
+        client._large._marks.make(key, upload).leave()
+        async with asyncio.timeout(30):
+            while unfinished(s3) or notes(tmp_path):
+                await asyncio.sleep(0.2)
     cleaning.cancel()
     await asyncio.wait({cleaning})
     assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_a_process_that_cannot_be_started_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    async def start(*_: object, **__: object) -> None:
+        tried.append("in vain")
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("core.assets.leftovers.asyncio.create_subprocess_exec", start)
+    monkeypatch.setattr("core.assets.leftovers.EVERY_S", 0.01)
+    cleaning = asyncio.create_task(clean_up())
+    async with asyncio.timeout(5):
+        await until(lambda: len(tried) > 1 or cleaning.done())
+    assert not cleaning.done()
+    cleaning.cancel()
+    await asyncio.wait({cleaning})
+
+
+async def test_who_looks_for_leftovers_ends_with_its_pool(
+    s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with raw_server(lambda seen, _: stall(seen)) as store:
+        env = {**bucket_env(s3), "ASSET_SPOOL_DIR": str(tmp_path), "S3_ENDPOINT_URL": store.url}
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        cleaning = asyncio.create_task(clean_up())
+        await until(lambda: store.open_now > 0)
+        cleaning.cancel()
+        await asyncio.wait({cleaning})
+        async with asyncio.timeout(20):
+            await until(lambda: store.open_now == 0)
 
 
 async def test_uploads_without_a_note_are_aborted_once_they_are_old(
@@ -294,6 +354,20 @@ async def test_an_abort_that_fails_leaves_its_note_to_the_next(
     assert_nothing_is_left(s3, tmp_path, client)
 
 
+async def test_a_leftover_that_cannot_be_aborted_is_tried_again(
+    client: MediaClient, s3: S3Access, tmp_path: Path
+) -> None:
+    key = "assets/posts/x/left.mp4"
+    upload = s3.client().create_multipart_upload(Bucket=s3.bucket, Key=key)["UploadId"]
+    client._large._marks.make(key, upload).leave()
+    async with media_client(replace(s3, secret_key="wrong"), ASSET_SPOOL_DIR=str(tmp_path)) as refused:
+        with pytest.raises(StoreRefused):
+            await refused.abort_leftovers()
+    assert len(notes(tmp_path)) == 1
+    assert await client.abort_leftovers() == 1
+    assert_nothing_is_left(s3, tmp_path, client)
+
+
 async def test_large_files_wait_for_room_on_the_disk_and_all_arrive(s3: S3Access, cdn: RawServer) -> None:
     limits = {"ASSET_SPOOL_MB": "3", "ASSET_MAX_VIDEO_MB": "3", "ASSET_MAX_IMAGE_MB": "3"}
     async with media_client(s3, cdn.url, **limits) as client:
@@ -315,6 +389,71 @@ async def test_a_file_that_finds_no_room_for_long_is_put_off(
     budget.give(1024 << 20)
     assert_nothing_is_left(s3, tmp_path, client)
     await client.upload(video("middle"))
+
+
+async def test_a_file_that_has_grown_while_it_waited_for_room_waits_for_more(s3: S3Access, tmp_path: Path) -> None:
+    files = [file_of("a", "mp4", video_bytes=size << 20) for size in (2, 3)]
+
+    async def handle(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(http(200, files.pop(0) if len(files) > 1 else files[0]))
+        return True
+
+    limits = {"ASSET_SPOOL_MB": "9", "ASSET_MAX_VIDEO_MB": "4", "ASSET_MAX_IMAGE_MB": "4"}
+    async with raw_server(handle) as server, media_client(s3, server.url, **limits) as client:
+        budget = client._fetcher._budget
+        assert budget.try_take(9 << 20)
+        task = asyncio.create_task(client.upload(video("grown")))
+        await until(lambda: bool(budget._waiting))
+        budget.give(9 << 20)
+        assert (await task).size_bytes == len(files[0])
+        assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_a_file_that_proves_unchanged_gives_its_room_back(s3: S3Access, tmp_path: Path) -> None:
+    """Another server of the CDN answers when it is asked again."""
+    answers = [http(200, MIDDLE), http(304, b"")]
+
+    async def handle(_seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(answers.pop(0))
+        return True
+
+    limits = {"ASSET_SPOOL_MB": "3", "ASSET_MAX_VIDEO_MB": "3", "ASSET_MAX_IMAGE_MB": "3"}
+    async with raw_server(handle) as server, media_client(s3, server.url, **limits) as client:
+        budget = client._fetcher._budget
+        assert budget.try_take(3 << 20)
+        known = {"etag": '"e"', "known_key": "assets/posts/instagram/middle.mp4"}
+        task = asyncio.create_task(client.upload(replace(video("middle"), **known)))
+        await until(lambda: bool(budget._waiting))
+        budget.give(3 << 20)
+        assert (await task).not_modified
+        assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_a_file_of_unknown_length_takes_the_room_of_the_largest(s3: S3Access, tmp_path: Path) -> None:
+    async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n" + MIDDLE[:-1])
+        await writer.drain()
+        await until(lambda: client._fetcher._budget.taken > 0)
+        taken.append(client._fetcher._budget.taken)
+        writer.write(MIDDLE[-1:])
+        return False
+
+    taken: list[int] = []
+    limits = {"ASSET_SPOOL_MB": "9", "ASSET_MAX_VIDEO_MB": "5", "ASSET_SPOOL_DIR": str(tmp_path)}
+    async with raw_server(handle) as server, media_client(s3, server.url, ASSET_MAX_IMAGE_MB="5", **limits) as client:
+        await client.upload(video("middle"))
+        assert taken == [5 << 20]
+        assert_nothing_is_left(s3, tmp_path, client)
+
+
+@pytest.mark.parametrize(("setting", "error"), [("ASSET_MAX_IMAGE_MB", None), ("ASSET_MAX_VIDEO_MB", "TOO_LARGE")])
+async def test_videos_have_a_limit_of_their_own(
+    s3: S3Access, cdn: RawServer, tmp_path: Path, setting: str, error: str | None
+) -> None:
+    async with media_client(s3, cdn.url, ASSET_SPOOL_DIR=str(tmp_path), **{setting: "1"}) as client:
+        with pytest.raises(MediaRefused, match=error) if error else nullcontext():
+            await client.upload(video("middle"))
+        assert_nothing_is_left(s3, tmp_path, client)
 
 
 async def test_a_file_of_unknown_length_is_cut_at_the_limit(s3: S3Access, tmp_path: Path) -> None:
@@ -356,6 +495,17 @@ def test_a_note_that_cannot_be_written_leaves_nothing_open(tmp_path: Path, monke
     with pytest.raises(OSError, match="No space left"):
         Marks(tmp_path, "b").make("assets/k", "u")
     assert (notes(tmp_path), sorted(Path("/proc/self/fd").iterdir())) == ([], before)
+
+
+def test_notes_that_are_not_for_the_taking_leave_nothing_open(tmp_path: Path) -> None:
+    Marks(tmp_path, "another bucket").make("assets/k", "u").leave()
+    marks = Marks(tmp_path, "b")
+    held = marks.make("assets/k", "u")
+    (tmp_path / "broken.upload").write_text("{")
+    before = sorted(Path("/proc/self/fd").iterdir())
+    assert list(marks.orphans()) == []
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    held.drop()
 
 
 async def test_an_upload_that_is_gone_is_no_fault_of_the_task(
@@ -418,9 +568,11 @@ async def test_an_upload_that_would_outlast_its_task_is_put_off(
 
 
 async def test_a_spool_directory_that_was_tidied_up_is_made_again(client: MediaClient, tmp_path: Path) -> None:
-    for folder in tmp_path.iterdir():
-        folder.rmdir()
+    (folder,) = tmp_path.iterdir()
+    before = folder.stat().st_mode
+    folder.rmdir()
     assert (await client.upload(video("middle"))).size_bytes == len(MIDDLE)
+    assert before == folder.stat().st_mode == stat.S_IFDIR | 0o700
 
 
 async def test_a_cancelled_download_leaves_nothing(s3: S3Access, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 from core.client import store as small_store
 from core.client.errors import StoreRefused, StoreUnavailable
 from core.client.sigv4 import Keys
-from core.client.store import ATTEMPTS, RULE, Store
+from core.client.store import ATTEMPTS, RULE, Pace, Store
 from core.client.store_answers import Verdict, code_of, judge
 from core.crawler.circuit import CircuitRule
 from tests.support.raw_server import Handler, RawServer, Seen, http, raw_server
@@ -71,9 +71,15 @@ OK = http(200, b"")
 AGAIN = [
     (500, "InternalError"), (500, ""), (502, ""), (503, ""), (503, "ServiceUnavailable"), (504, ""),
     (400, "RequestTimeout"), (400, "BadDigest"), (400, "IncompleteBody"), (409, "OperationAborted"), (408, ""),
-    (507, ""), (520, ""), (529, ""), (307, "TemporaryRedirect"),
+    (507, ""), (520, ""), (529, ""), (307, "TemporaryRedirect"), (400, "RequestTimeoutException"),
+    (400, "PriorRequestNotComplete"), (400, "XAmzContentSHA256Mismatch"), (400, "InternalError"),
+    (400, "ServiceUnavailable"),
 ]  # fmt: skip
-THROTTLED = [(503, "SlowDown"), (400, "Throttling"), (400, "RequestLimitExceeded"), (429, "")]
+THROTTLED = [
+    (503, "SlowDown"), (400, "Throttling"), (400, "RequestLimitExceeded"), (429, ""), (503, "BandwidthLimitExceeded"),
+    (400, "ThrottlingException"), (400, "ThrottledException"), (400, "RequestThrottled"),
+    (400, "RequestThrottledException"), (400, "TooManyRequests"), (400, "TooManyRequestsException"),
+]  # fmt: skip
 REFUSED = [
     (403, "AccessDenied"), (404, "NoSuchBucket"), (400, "InvalidRequest"), (403, "SignatureDoesNotMatch"),
     (403, "RequestTimeTooSkewed"), (301, "PermanentRedirect"), (403, ""), (400, ""), (403, "ExpiredToken"),
@@ -97,6 +103,13 @@ async def test_what_does_not_pass_is_put_off(status: int, code: str, named: str)
         with pytest.raises(StoreUnavailable) as caught:
             await store.put("k", b"body", ABOUT)
     assert (caught.value.code, len(server.seen)) == (named, ATTEMPTS)
+    assert bool(caught.value.retry_after_s) is (named == "STORE_SLOW")
+
+
+async def test_the_path_is_sent_as_it_is_signed() -> None:
+    async with fake(in_turn(OK)) as (store, server):
+        await store.put(KEY, b"body", ABOUT)
+    assert server.seen[0].target == store._place.path(KEY)
 
 
 @pytest.mark.parametrize(("status", "code"), REFUSED)
@@ -106,6 +119,23 @@ async def test_what_waiting_does_not_mend_is_tried_once(status: int, code: str) 
             await store.put("k", b"body", ABOUT)
     assert len(server.seen) == 1
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_store_that_points_elsewhere_is_not_followed(status: int) -> None:
+    """What is signed for one server is not for another one's eyes."""
+    async with fake(in_turn(error(status, "PermanentRedirect", Location="/another/k"))) as (store, server):
+        with pytest.raises(StoreRefused):
+            await store.put("k", b"body", ABOUT)
+    assert [seen.target for seen in server.seen] == ["/b/k"]
+
+
+async def test_a_store_that_knows_no_such_object_has_deleted_it() -> None:
+    async with fake(in_turn(error(404, "NoSuchKey"))) as (store, server):
+        await store.delete("k")
+        with pytest.raises(StoreRefused):
+            await store.put("k", b"body", ABOUT)
+    assert [seen.method for seen in server.seen] == ["DELETE", "PUT"]
 
 
 async def test_a_cut_answer_is_tried_again() -> None:
@@ -185,6 +215,14 @@ async def test_throttling_slows_down_the_whole_process_and_passes(monkeypatch: p
         assert store._pace.pause_s == 0.0
 
 
+def test_requests_that_are_throttled_together_lengthen_the_pause_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small_store, "_FIRST_PAUSE_S", 2.0)
+    pace = Pace()
+    for _ in range(10):
+        pace.throttled()
+    assert pace.pause_s == 4.0
+
+
 async def test_a_host_whose_keys_ran_out_fetches_new_ones_once(monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[int] = []
 
@@ -200,11 +238,13 @@ async def test_a_host_whose_keys_ran_out_fetches_new_ones_once(monkeypatch: pyte
         return Host()
 
     monkeypatch.setattr("core.client.keys_of_host._host_credentials", host_credentials)
-    answers = in_turn(error(400, "ExpiredToken"), OK)
-    async with raw_server(answers) as server, opened(StoreAccess("b", server.url)) as store:
-        await store.put("k", b"body", ABOUT)
-        await store.put("k", b"body", ABOUT)
-    assert len(fetched) == 2
+    for code in ("ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"):
+        fetched.clear()
+        answers = in_turn(error(400, code), OK)
+        async with raw_server(answers) as server, opened(StoreAccess("b", server.url)) as store:
+            await store.put("k", b"body", ABOUT)
+            await store.put("k", b"body", ABOUT)
+        assert len(fetched) == 2
     assert server.seen[0].headers["x-amz-security-token"] == "a-token"
     async with raw_server(in_turn(error(400, "ExpiredToken"))) as server, opened(StoreAccess("b", server.url)) as store:
         with pytest.raises(StoreRefused):
@@ -216,6 +256,7 @@ async def test_many_uploads_ask_the_host_for_keys_once_and_once_more_when_they_a
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[int] = []
+    renewed = asyncio.Event()
 
     class Host:
         access_key, secret_key = "AK", "SK"
@@ -233,6 +274,10 @@ async def test_many_uploads_ask_the_host_for_keys_once_and_once_more_when_they_a
 
     async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
         is_old = seen.headers["x-amz-security-token"] == "token-1"
+        if not is_old:
+            renewed.set()
+        elif seen.target == "/b/k0":
+            await renewed.wait()  # its keys are refused when others have new ones already
         writer.write(error(400, "ExpiredToken") if is_old else OK)
         return True
 
@@ -246,14 +291,19 @@ async def test_many_uploads_ask_the_host_for_keys_once_and_once_more_when_they_a
     assert len(asked) == 2
 
 
-async def test_a_host_without_keys_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_host_without_keys_says_so_and_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
     async def nothing() -> None:
+        asked.append(1)
         raise LookupError
 
     monkeypatch.setattr("core.client.keys_of_host._host_credentials", nothing)
     async with opened(StoreAccess("b", "http://127.0.0.1:1")) as store:
-        with pytest.raises(StoreUnavailable, match="no credentials of this host"):
-            await store.put("k", b"body", ABOUT)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="STORE_DOWN: no credentials of this host"):
+                await store.put("k", b"body", ABOUT)
+    assert len(asked) == 2
 
 
 def test_errors_are_read_from_whatever_xml_holds_them() -> None:

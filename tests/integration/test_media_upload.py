@@ -208,6 +208,12 @@ async def test_an_entity_without_a_key_costs_no_request(client: MediaClient, san
     assert await requests(sandbox) == 0
 
 
+async def test_an_asset_of_no_known_type_costs_no_request(client: MediaClient, sandbox: Sandbox) -> None:
+    with pytest.raises(MediaRefused, match="BAD_ENTITY: asset_type 'AUDIO'"):
+        await client.upload(wanted(image_url(PK), asset_type="AUDIO"))
+    assert await requests(sandbox) == 0
+
+
 async def test_odd_ids_are_encoded_in_the_key(client: MediaClient, s3: S3Access) -> None:
     found = await client.upload(wanted(image_url(PK), entity_id="a/../b c~\N{DEVANAGARI LETTER A}%2F"))
     assert found.key == "assets/posts/instagram/a%2F..%2Fb%20c%7E%E0%A4%85%252F.jpg"
@@ -221,11 +227,12 @@ async def test_a_key_can_be_deleted_and_deleted_again(client: MediaClient, s3: S
     await client.delete(found.key)
 
 
-async def test_redirects_are_followed_three_times(client: MediaClient, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_followed_three_times(client: MediaClient, sandbox: Sandbox, status: int) -> None:
     url = image_url(PK)
-    await sandbox.fault("cdn", "redirect", location=url, times=3)
+    await sandbox.fault("cdn", "redirect", location=url, times=3, status=status)
     assert (await client.upload(wanted(url))).content_type == "image/jpeg"
-    await sandbox.fault("cdn", "redirect", location=url, times=4, status=307)
+    await sandbox.fault("cdn", "redirect", location=url, times=4, status=status)
     with pytest.raises(MediaRefused, match="more than 3 redirects"):
         await client.upload(wanted(url))
 

@@ -36,6 +36,7 @@ BAD = [
     ({"ASSET_SANDBOX_CDN": "http://10.0.0.1:80"}, r"ASSET_SANDBOX_CDN: write it as http://127.0.0.1:port"),
     ({"ASSET_DNS": "ns.example"}, "ASSET_DNS: write it as address:port"),
     ({"ASSET_SPOOL_MB": "100"}, "ASSET_SPOOL_MB must hold the largest file"),
+    ({"ASSET_MAX_IMAGE_MB": "1025"}, "ASSET_SPOOL_MB must hold the largest file"),
     ({"ASSET_CACHE_CONTROL": "a\r\nb"}, "ASSET_CACHE_CONTROL"),
 ]
 

@@ -9,10 +9,11 @@ import struct
 
 import pytest
 
+from core.assets.urls import cdn_url
 from core.client import errors, places, sniff
 from core.client.errors import MediaError, MediaRefused, MediaUnavailable, StoreUnavailable, UrlExpired
 from core.client.keys import asset_stem
-from core.client.places import checked, expires_at, host_of, redirected
+from core.client.places import checked, expires_at, host_of, redirected, same_file
 from core.client.whole import is_whole
 from tests.sandbox.media.bodies import CONTENT_TYPES, file_of
 
@@ -121,6 +122,18 @@ def test_ids_become_keys_that_no_other_id_has(entity_id: str, name: str) -> None
     assert asset_stem("POST", "INSTAGRAM", entity_id) == f"assets/posts/instagram/{name}"
 
 
+def test_what_is_encoded_in_a_key_is_encoded_once_more_in_its_address() -> None:
+    key = asset_stem("POST", "INSTAGRAM", "a b%/~") + ".jpg"
+    assert cdn_url("cdn.example", key) == "https://cdn.example/assets/posts/instagram/a%2520b%2525%252F%257E.jpg"
+
+
+def test_a_key_is_at_most_as_long_as_the_store_allows() -> None:
+    longest = "a" * (1024 - len("assets/posts/instagram/.heic"))
+    assert len(asset_stem("POST", "INSTAGRAM", longest) + ".heic") == 1024
+    with pytest.raises(MediaRefused, match="BAD_ENTITY"):
+        asset_stem("POST", "INSTAGRAM", longest + "a")
+
+
 @pytest.mark.parametrize("part", ["", ".", ".."])
 def test_no_part_of_a_key_is_empty_or_dots(part: str) -> None:
     for parts in ((part, "INSTAGRAM", "1"), ("POST", part, "1"), ("POST", "INSTAGRAM", part)):
@@ -217,6 +230,32 @@ def test_a_redirect_from_https_to_http_is_refused_however_the_scheme_is_written(
 )
 def test_where_a_redirect_leads_stays_to_the_byte(location: str, meant: str) -> None:
     assert redirected("https://cdn.example/", location) == meant
+
+
+FILE = "https://scontent-a.cdninstagram.com/v/t51/1_n.jpg?stp=dst-jpg_e35&"
+SIGNED = "efg=1&_nc_ht=a&_nc_cat=1&_nc_ohc=2&edm=3&ccb=7-5&oh=00_4&oe=6A2F427E&_nc_sid=5"
+
+
+@pytest.mark.parametrize(
+    ("now", "same"),
+    [
+        (FILE + SIGNED, True),
+        (FILE + "efg=9&_nc_ht=b&_nc_cat=2&_nc_ohc=8&edm=7&ccb=6-6&oh=00_0&oe=7FFFFFFF&_nc_sid=6", True),
+        (FILE.replace("scontent-a.cdn", "SCONTENT-B.CDN") + SIGNED, True),
+        (FILE.replace("e35", "e15") + SIGNED, False),
+        (FILE.replace("1_n", "2_n") + SIGNED, False),
+        (FILE.replace("cdninstagram", "instagram") + SIGNED, False),
+        (FILE + SIGNED + "&page=2", False),
+        ("https://[::1", False),
+    ],
+)
+def test_a_file_is_the_same_under_another_signature(now: str, same: bool) -> None:
+    assert same_file(FILE + SIGNED, now) is same
+
+
+@pytest.mark.parametrize("root", ["https://cdn.example", "https://cdn.example/"])
+def test_what_a_host_serves_by_default_is_no_file(root: str) -> None:
+    assert not same_file(root, root)
 
 
 def test_text_that_no_bytes_stand_for_is_no_url() -> None:

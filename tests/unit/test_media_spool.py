@@ -13,7 +13,7 @@ from PIL import Image
 from core.client import decode, sniff
 from core.client.decode import Decoder
 from core.client.errors import MediaRefused
-from core.client.nameless import PIECE
+from core.client.nameless import PIECE, NamelessFile
 from core.client.spool import SMALL, Body, DiskBudget
 from tests.sandbox.media.bodies import file_of
 
@@ -39,6 +39,11 @@ async def test_room_is_given_in_turn() -> None:
     budget.give(6)
     await asyncio.gather(*tasks)
     assert (order, budget.taken) == ([7, 2], 9)
+    last = asyncio.create_task(budget.take(10))
+    await settled()
+    budget.give(9)
+    await asyncio.wait_for(last, 5)
+    assert budget.taken == 10
 
 
 async def test_who_is_cancelled_while_waiting_takes_nothing() -> None:
@@ -123,6 +128,15 @@ async def test_a_part_of_a_file_is_read_as_a_file_and_in_pieces(tmp_path: Path) 
         part.read(1)
 
 
+def test_any_number_of_pieces_is_written(tmp_path: Path) -> None:
+    """The kernel takes 1024 at a time."""
+    file = NamelessFile(tmp_path)
+    pieces = [b"%d," % number for number in range(3000)]
+    file.append(pieces)
+    assert file.read(1 << 20, 0) == b"".join(pieces)
+    file.close()
+
+
 async def test_pictures_are_decoded(tmp_path: Path) -> None:
     decoder = Decoder()
     for form in ("jpg", "png", "webp", "gif"):
@@ -144,6 +158,10 @@ async def test_a_picture_of_too_many_pixels_is_not_decoded(monkeypatch: pytest.M
     with pytest.raises(MediaRefused, match="NOT_DECODABLE"):
         await decoder.check(lambda: bomb, sniff.PNG)
     monkeypatch.setattr(decode, "MAX_PIXELS", 99)
+    cut = picture((10, 10)).getvalue()[:-20]
     with pytest.raises(MediaRefused, match="more than 99 pixels"):
-        await decoder.check(partial(picture, (10, 10)), sniff.PNG)
+        await decoder.check(partial(io.BytesIO, cut), sniff.PNG)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 100)
+    with pytest.raises(MediaRefused, match="cannot be decoded"):
+        await decoder.check(partial(io.BytesIO, cut), sniff.PNG)
     decoder.close()
