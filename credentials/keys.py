@@ -11,6 +11,9 @@ from utils.handles import bare_handle
 from utils.request import OF_CONNECTION
 
 GRAPH = "graphapi"
+IDENTITY_NAMES = {GRAPH: "instagram_graph"}
+"""Sources whose tokens accounts give to the identity service, and what it calls them."""
+
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LONGEST, _LONGEST_IN_CLEAR = 4096, 255

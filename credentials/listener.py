@@ -22,13 +22,13 @@ from core.amqp.models import Refused
 from core.crawler.provider import Credential
 from core.enums import Platform
 from core.runtime import FlowContext
-from credentials.keys import GRAPH, CredentialRefused
+from credentials.keys import GRAPH, IDENTITY_NAMES, CredentialRefused
 from credentials.manager import CredentialManager
 from credentials.validator import GraphTokens
 from utils.handles import bare_handle
 from utils.times import as_utc
 
-SOURCES = {"instagram_graph": GRAPH}
+SOURCES = {name: source for source, name in IDENTITY_NAMES.items()}
 """What the identity service calls the sources whose tokens are stored, and what they are called here."""
 
 

@@ -13,9 +13,11 @@ import asyncpg
 from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from core.amqp import outbox
+from core.amqp.events import token_invalid_event
 from core.crawler.provider import Credential, Unusable
 from credentials import statements as sql
-from credentials.keys import stored_handle
+from credentials.keys import IDENTITY_NAMES, stored_handle
 from credentials.store import UNTIL_REPLACED, CredentialStore, disable_until_replaced
 from credentials.vault import Vault, VaultError
 from utils.db import fetch_in
@@ -94,16 +96,22 @@ class CredentialManager(CredentialStore):
         return latest if till is None else min(till, latest)
 
     async def invalidate(self, credential: Credential, *, reason: str, data_access_expired: bool = False) -> None:
-        """Disable until it is replaced; one that was replaced while the call ran stays usable.
+        """Disable until it is replaced, and announce it if it is an account's; one that was replaced while the call ran
+        stays usable.
 
         A row that this process cannot open is left alone: it may be new keys, and is not picked here anyway.
         """
         async with self._sessions.begin() as session:
-            row = (await session.execute(sql.LOCK, {"id": credential.id})).one_or_none()
+            wanted = {"id": credential.id, "replaced": UNTIL_REPLACED}
+            row = (await session.execute(sql.LOCK, wanted)).one_or_none()
             if row is not None and self._keys_or_none(row) == dict(credential.keys):
                 await disable_until_replaced(
                     session, credential.id, reason=reason, data_access_expired=data_access_expired
                 )
+                name = IDENTITY_NAMES.get(credential.source)
+                if name is not None and not row.refused:
+                    known_as = credential.handle, credential.keys.get("user_id")
+                    await outbox.add(session, [token_invalid_event(name, *known_as, reason)])
         self._drop(credential.source)
 
     async def worked(self, credential: Credential) -> None:

@@ -54,7 +54,10 @@ where source = :source and enabled and (id = cast(:id as bigint) or handle = cas
 order by id
 """).columns(credentials=JSONB)
 
-LOCK = text("select id, source, credentials from credential where id = :id for update").columns(credentials=JSONB)
+LOCK = text("""
+select id, source, credentials, data_access_expired or disabled_till is not distinct from :replaced as refused
+from credential where id = :id for update
+""").columns(credentials=JSONB)
 
 INVALIDATE = text("""
 update credential set

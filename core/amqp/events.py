@@ -17,6 +17,7 @@ from core.amqp.payloads import (
     ProfileLogEvent,
     ProfileRelationshipEvent,
     SentimentEvent,
+    TokenInvalidEvent,
     TraceEvent,
 )
 from core.enums import Platform
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 BEAT_EXCHANGE = "beat.dx"
 IDENTITY_EXCHANGE = "identity.dx"
 TRACE_KEY = "trace_log"
+NOTICE_KEY = "token_invalid_notice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,22 @@ def post_activity_bulk_event(logs: Sequence[ActivityLog]) -> Event:
         post_activity_logs=[_bulk_activity(log) for log in logs],
     )
     return _event("post_activity_log_bulk", logs[0].shortcode, payload)
+
+
+def token_invalid_event(source: str, handle: str | None, profile_id: str | None, reason: str) -> Event:
+    """An account's token was refused, and is used no more."""
+    payload = TokenInvalidEvent(
+        event="access_token_expired",
+        event_id=str(uuid4()),
+        version=1,
+        occurred_at=utc_now().isoformat(timespec="seconds"),
+        source=source,
+        handle=handle,
+        profile_id=profile_id,
+        reason=reason,
+        detected_by="beat",
+    )
+    return replace(_event(NOTICE_KEY, f"{source}:{profile_id or handle}", payload), exchange=IDENTITY_EXCHANGE)
 
 
 def trace_event(exchange: Exchange, ended_at: datetime, host: str) -> Event:

@@ -178,6 +178,23 @@ class YoutubeRelationshipEvent(TypedDict):
     event_timestamp: EventTime
 
 
+class TokenInvalidEvent(TypedDict):
+    """The token of an account is refused: it has to connect itself again. Goes to ``identity.dx``.
+
+    ``source`` and ``profile_id`` are the identity service's; ``occurred_at`` is ISO 8601.
+    """
+
+    event: str
+    event_id: str
+    version: int
+    occurred_at: str
+    source: str
+    handle: str | None
+    profile_id: str | None
+    reason: str
+    detected_by: str
+
+
 class TraceEvent(TypedDict):
     """A request to a data provider and what came of it; goes to ``identity.dx``.
 

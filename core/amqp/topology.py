@@ -16,7 +16,7 @@ from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from loguru import logger
 
-from core.amqp.events import BEAT_EXCHANGE, IDENTITY_EXCHANGE, TRACE_KEY
+from core.amqp.events import BEAT_EXCHANGE, IDENTITY_EXCHANGE, NOTICE_KEY, TRACE_KEY
 from core.amqp.listeners import LISTENERS
 from core.amqp.models import RETRY_DELAY_S, Queue
 from core.amqp.payloads import PUBLISHED
@@ -52,7 +52,7 @@ CONSUMED = tuple(listener.source for listener in LISTENERS)
 
 _NEIGHBOURS = tuple(Queue(f"{key}_q", BEAT_EXCHANGE, key) for key in PUBLISHED if key != "post_activity_log_bulk")
 _ELSEWHERE = (
-    Queue(f"{TRACE_KEY}_q", IDENTITY_EXCHANGE, TRACE_KEY),
+    *(Queue(f"{key}_q", IDENTITY_EXCHANGE, key) for key in (TRACE_KEY, NOTICE_KEY)),
     *(
         Queue(f"{key}_q", COFFEE_EXCHANGE, key)
         for key in ("keyword_collection_report_completion", "sentiment_collection_report_out_rk")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -233,6 +235,37 @@ async def test_a_refused_credential_comes_back_only_with_other_keys(
     assert await manager.insert_creds("graphapi", renewed) == credential_id
     assert (await picked(manager, "graphapi")).keys == renewed
     assert (await row(pg, credential_id))["last_error"] is None
+
+
+async def test_an_account_whose_token_is_refused_is_announced_once(
+    manager: CredentialManager, pg: asyncpg.Connection
+) -> None:
+    await manager.insert_creds("graphapi", GRAPH, handle="creator")
+    credential = await picked(manager, "graphapi")
+    await manager.rest(credential, reason="(429, 'later')")
+    for _ in range(2):
+        await manager.invalidate(credential, reason="(190, 'expired')", data_access_expired=True)
+    await manager.invalidate(credential, reason="(401, 'no')")
+    (said,) = await pg.fetch("select exchange, routing_key, entity_key, payload::text from event_outbox")
+    assert tuple(said)[:3] == ("identity.dx", "token_invalid_notice", f"instagram_graph:{GRAPH['user_id']}")
+    event = json.loads(said["payload"])
+    assert str(UUID(event.pop("event_id")))
+    assert datetime.fromisoformat(event.pop("occurred_at")).utcoffset() == timedelta()
+    assert event == {
+        "event": "access_token_expired", "version": 1, "source": "instagram_graph", "handle": "creator",
+        "profile_id": GRAPH["user_id"], "reason": "(190, 'expired')", "detected_by": "beat",
+    }  # fmt: skip
+    await manager.insert_creds("graphapi", {**GRAPH, "token": "EAArenewedtoken000002"})
+    await manager.invalidate(await picked(manager, "graphapi"), reason="(401, 'no')")
+    assert await pg.fetchval("select count(*) from event_outbox") == 2
+
+
+async def test_keys_that_nobody_gave_by_connecting_are_not_announced(
+    manager: CredentialManager, pg: asyncpg.Connection
+) -> None:
+    await manager.insert_creds("lama", lama(1))
+    await manager.invalidate(await picked(manager), reason="(403, 'no')")
+    assert await pg.fetchval("select count(*) from event_outbox") == 0
 
 
 async def test_expired_data_access_ends_with_a_new_token(manager: CredentialManager, pg: asyncpg.Connection) -> None:

@@ -65,6 +65,7 @@ async def test_queues_that_neighbours_read_elsewhere_are_bound_there(connection:
     channel = await connection.channel(on_return_raises=True)
     for exchange, routing_key, queue in (
         ("identity.dx", "trace_log", "trace_log_q"),
+        ("identity.dx", "token_invalid_notice", "token_invalid_notice_q"),
         ("coffee.dx", "keyword_collection_report_completion", "keyword_collection_report_completion_q"),
         ("coffee.dx", "sentiment_collection_report_out_rk", "sentiment_collection_report_out_rk_q"),
     ):
