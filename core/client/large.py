@@ -73,18 +73,27 @@ class LargeUploads:
         """Abort what ended processes of this host left behind, and what is too old to be under way; how many.
 
         Raises:
-            StoreRefused, StoreUnavailable: the store did not answer.
+            StoreRefused: it refused one or more of them; the others are gone.
+            StoreUnavailable: the store did not answer.
         """
         count = 0
+        refused: StoreRefused | None = None
         for mark in self._marks.orphans():
             try:
                 await self._call(_ABORT, Key=mark.key, UploadId=mark.upload_id)
+            except StoreRefused as error:
+                mark.leave()
+                refused = refused or error
             except BaseException:
                 mark.leave()
                 raise
-            mark.drop()
-            count += 1
-        return count + await self._abort_forgotten()
+            else:
+                mark.drop()
+                count += 1
+        count += await self._abort_forgotten()
+        if refused is not None:
+            raise refused
+        return count
 
     async def aclose(self) -> None:
         """Wait for uploads that are being aborted."""

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -366,6 +367,29 @@ async def test_a_leftover_that_cannot_be_aborted_is_tried_again(
     assert len(notes(tmp_path)) == 1
     assert await client.abort_leftovers() == 1
     assert_nothing_is_left(s3, tmp_path, client)
+
+
+async def test_a_leftover_whose_abort_is_refused_does_not_keep_the_others(tmp_path: Path) -> None:
+    aborts = count(1)
+
+    async def handle(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if seen.method != "DELETE":
+            writer.write(http(200, b"<ListMultipartUploadsResult/>"))
+        elif next(aborts) == 1:
+            writer.write(http(403, b"<Error><Code>AccessDenied</Code></Error>"))
+        else:
+            writer.write(http(204, b""))
+        return True
+
+    marks = Marks(tmp_path, "b")
+    for name in ("one", "two", "three"):
+        marks.make(name, name).leave()
+    async with raw_server(handle) as server:
+        store = ObjectStore(StoreAccess("b", server.url, access_key="a", secret_key="s"))
+        with pytest.raises(StoreRefused):
+            await LargeUploads(store, marks).abort_leftovers()
+        await store.aclose()
+    assert (len(notes(tmp_path)), next(aborts)) == (1, 4)
 
 
 async def test_large_files_wait_for_room_on_the_disk_and_all_arrive(s3: S3Access, cdn: RawServer) -> None:
