@@ -17,10 +17,9 @@ from instagram.functions.retriever.crawler import CHAINS, GRAPH
 from instagram.models.functions import FETCH_HASHTAG_POSTS, FETCH_HASHTAG_TOP_POSTS, FETCH_TAGGED_POSTS
 from instagram.models.keys import TAGGED_USER_HANDLES, TAGGED_USER_IDS
 from instagram.models.pages import PostsPage
-from instagram.tasks.ingestion import complete_post
 from instagram.tasks.page_walk import PageRule
 from instagram.tasks.post_lists import PostList, store_list
-from instagram.tasks.posts_ingestion import with_dimension
+from instagram.tasks.posts_ingestion import with_dimension, with_hashtags
 from utils.handles import bare_handle
 
 
@@ -84,7 +83,7 @@ async def _hashtag(
         function,
         Asked(hashtag=word, cursor=cursor or None),
         PageRule(items=most, pause_s=5, failures=5, failure_pause_s=10),
-        lambda posts: [complete_post(log) for log in posts],
+        with_hashtags,
         source=CHAINS[function.name][0] if cursor else None,
         keeps=False,
     )

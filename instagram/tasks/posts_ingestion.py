@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,9 @@ from instagram.functions.retriever.shortcode import media_pk
 from instagram.models import keys as k
 from instagram.tasks.ingestion import complete_post, complete_posts, plausible
 from utils.times import utc_now
+
+_HASHTAG = re.compile(r"#[^\s!-/:-@\[-^`{-~\u2010-\u206f\u3000-\u303f]+")
+"""Not by letters: vowel signs of Indian scripts are none, and emoji may be in one."""
 
 
 def named(log: PostLog) -> PostLog:
@@ -42,6 +46,15 @@ def _owner(posts: Iterable[PostLog], handle: str | None) -> ProfileLog | None:
 def with_dimension(posts: Iterable[PostLog], key: str, value: Any) -> list[PostLog]:
     """Posts of anybody, fit for storing, with what they were found by."""
     return [complete_post(replace(log, dimensions={**log.dimensions, key: value})) for log in posts]
+
+
+def with_hashtags(posts: Iterable[PostLog]) -> list[PostLog]:
+    """Posts of anybody, fit for storing, with the hashtags of their captions."""
+    found = ((log, _HASHTAG.findall(log.dimensions.get(k.CAPTION) or "")) for log in posts)
+    return [
+        complete_post(replace(log, dimensions=log.dimensions | ({k.HASHTAGS: ",".join(words)} if words else {})))
+        for log, words in found
+    ]
 
 
 def with_metrics(posts: Iterable[PostLog], metrics: Mapping[str, Any]) -> list[PostLog]:

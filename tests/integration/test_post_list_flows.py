@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
@@ -123,6 +124,8 @@ async def test_hashtag_posts_end_when_there_are_enough_and_go_on_from_their_curs
     rest = await lists.fetch_hashtag_posts(params, ctx)
     assert (rest["posts"], rest["cursor"], rest["gaps"]) == (len(posts) - 50, None, [])
     await assert_stored(sandbox, pg, posts)
+    words = {event["shortcode"]: event["dimensions"].get("hashtags") for event in await announced(pg)}
+    assert words == {post.shortcode: ",".join(re.findall(r"#\w+", post.caption or "")) or None for post in posts}
 
 
 async def test_a_source_that_keeps_failing_is_left_and_each_post_is_still_stored_once(

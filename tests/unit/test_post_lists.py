@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from instagram.models.functions import FETCH_HASHTAG_POSTS
 from instagram.models.pages import PostsPage
 from instagram.tasks.page_walk import PageRule
 from instagram.tasks.post_lists import posts_walk
-from instagram.tasks.posts_ingestion import named, of_account, story_stub
+from instagram.tasks.posts_ingestion import named, of_account, story_stub, with_hashtags
 
 R = TypeVar("R")
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -118,6 +119,21 @@ def test_the_number_of_a_story_is_its_id_until_graph_has_told_another() -> None:
     assert [log.dimensions["post_id"] for log in known] == [pk, "17900000000000001"]
     assert "post_id" not in named(post("CODE", post_type="reels", media_pk=pk)).dimensions
     assert "post_id" not in named(post(None, post_type="story")).dimensions
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        ("Tea #chai, #masala_2!#lake", "#chai,#masala_2,#lake"),
+        ("#नमस्ते दुनिया (#चाय)", "#नमस्ते,#चाय"),
+        ("#😀 # #", "#😀"),
+        ("no word", None),
+        (None, None),
+    ],
+)
+def test_posts_found_by_a_hashtag_name_all_of_theirs(caption: str | None, words: str | None) -> None:
+    (log,) = with_hashtags([post("A", "1", caption=caption)])
+    assert log.dimensions.get("hashtags") == words
 
 
 def test_posts_of_an_account_that_is_not_stored_tell_whose_they_are() -> None:
