@@ -38,6 +38,11 @@ RETRIES = Count("beat_task_retries_total", "Attempts that failed and are made ag
 FENCED = Count("beat_fenced_total", "Reports refused because the claim had been lost.", ("flow",))
 RESCUED = Count("beat_rescued_total", "Tasks taken from workers that were lost.", ())
 PROVIDER_REQUESTS = Count("beat_provider_requests_total", "Questions to data sources.", ("source", "outcome"))
+CREDENTIAL_REQUESTS = Count(
+    "beat_credential_requests_total",
+    "Questions by credential: its number, or account for the many that accounts have given.",
+    ("source", "credential", "outcome"),
+)
 SCHEDULE_RUNS = Count("beat_schedule_runs_total", "Runs of schedules, by how they ended.", ("schedule", "outcome"))
 SCHEDULE_TASKS = Count(
     "beat_schedule_tasks_total", "Candidates of schedules, by what became of them.", ("schedule", "outcome")
@@ -58,8 +63,8 @@ PICKUP = Histogram(
     (0.002, 0.005, 0.01, 0.05, 0.25, 1, 5, 30, 60, 300, 3600),
 )
 COUNTED: tuple[Count, ...] = (
-    TASKS, RETRIES, FENCED, RESCUED, PROVIDER_REQUESTS, SCHEDULE_RUNS, SCHEDULE_TASKS, PAYLOAD_DRIFT,
-    DURATION, PICKUP,
+    TASKS, RETRIES, FENCED, RESCUED, PROVIDER_REQUESTS, CREDENTIAL_REQUESTS, SCHEDULE_RUNS, SCHEDULE_TASKS,
+    PAYLOAD_DRIFT, DURATION, PICKUP,
 )  # fmt: skip
 
 Sample = tuple[str, str, float]

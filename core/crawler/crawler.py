@@ -25,7 +25,7 @@ from core.crawler.errors import (
 from core.crawler.provider import Asked, Credential, CredentialSource, Function, Unusable
 from core.crawler.sources import SourceTable, levels
 from core.crawler.verdict import concluded, of_credentials, settled
-from core.metrics import COUNTS, PROVIDER_REQUESTS
+from core.metrics import COUNTS, CREDENTIAL_REQUESTS, PROVIDER_REQUESTS
 from utils.rate_limit import LimitExceeded, RateLimiter
 from utils.request import HttpClient
 from utils.times import utc_now
@@ -226,7 +226,11 @@ def _resting(unusable: Unusable, ask: _Ask[T]) -> list[ProviderError]:
 
 def _note(source: str, ask: _Ask[T], error: ProviderError | None, credential: Credential | None = None) -> None:
     """One log line per outcome."""
-    COUNTS.add(PROVIDER_REQUESTS, source, "ok" if error is None else error.word)
+    outcome = "ok" if error is None else error.word
+    COUNTS.add(PROVIDER_REQUESTS, source, outcome)
+    if credential is not None:
+        number = "account" if credential.handle else str(credential.id)
+        COUNTS.add(CREDENTIAL_REQUESTS, source, number, outcome)
     fields = {"source": source, "function": ask.function.name, "credential": credential and credential.id}
     if error is None:
         logger.bind(outcome="ok", **fields).debug("source was asked")

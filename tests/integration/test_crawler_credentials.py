@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -11,6 +12,7 @@ import pytest
 from core.crawler.crawler import Crawler
 from core.crawler.errors import ChainFailed, NoSourceAvailable, ProviderError
 from core.crawler.provider import Asked
+from core.metrics import COUNTS, CREDENTIAL_REQUESTS
 from credentials.manager import CredentialManager
 from credentials.store import UNTIL_REPLACED
 from credentials.vault import Vault, new_key
@@ -80,6 +82,24 @@ async def test_a_refused_key_is_out_until_replaced_and_another_answers(
     row = await pg.fetchrow("select id, enabled, last_error from credential where disabled_till is not null")
     assert row is not None
     assert (row["id"], row["enabled"], row["last_error"]) == (1, True, "(401, 'revoked')")
+
+
+async def test_answers_are_counted_for_each_key_and_for_the_accounts_together(
+    crawler: Crawler, server: Sources, pg: asyncpg.Connection
+) -> None:
+    server.say("lama:1", error("CredentialInvalid", "revoked"))
+    server.say("lama", data("found"))
+    COUNTS.take()
+    while not await pg.fetchval("select count(*) from credential where disabled_till = $1", UNTIL_REPLACED):
+        await crawler.fetch(FIND, Asked())
+    counted = {tuple(json.loads(labels)): n for name, labels, n in COUNTS.take() if name == CREDENTIAL_REQUESTS.name}
+    assert counted.pop(("lama", "1", "auth")) == 1
+    assert counted.keys() == {("lama", "2", "ok")}
+    await pg.execute("update credential set handle = 'creator' where source = 'lama'")
+    await asyncio.sleep(1.1)  # what a process remembers of the table
+    await crawler.fetch(FIND, Asked())
+    (labels,) = [labels for name, labels, _ in COUNTS.take() if name == CREDENTIAL_REQUESTS.name]
+    assert json.loads(labels) == ["lama", "account", "ok"]
 
 
 @pytest.mark.parametrize(
