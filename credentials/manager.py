@@ -181,7 +181,7 @@ class CredentialManager(CredentialStore):
         row_id, source, envelope = row["id"], row["source"], row["credentials"]
         self._rest_counts[row_id] = row["rest_count"]
         known = self._opened.get(row_id)
-        if known is not None and known[0] == envelope:
+        if known is not None and known[0] == envelope and known[1].handle == row["handle"]:
             return known[1]
         try:
             credential = Credential(row_id, source, row["handle"], self.open_envelope(row_id, source, envelope))

@@ -237,6 +237,14 @@ async def test_a_refused_credential_comes_back_only_with_other_keys(
     assert (await row(pg, credential_id))["last_error"] is None
 
 
+async def test_an_account_that_was_renamed_is_known_by_its_new_name(manager: CredentialManager) -> None:
+    await manager.insert_creds("graphapi", GRAPH, handle="creator")
+    assert (await picked(manager, "graphapi")).handle == "creator"
+    await manager.insert_creds("graphapi", GRAPH, handle="renamed")
+    assert (await picked(manager, "graphapi")).handle == "renamed"
+    assert (await picked(manager, "graphapi", handle="renamed")).handle == "renamed"
+
+
 async def test_an_account_whose_token_is_refused_is_announced_once(
     manager: CredentialManager, pg: asyncpg.Connection
 ) -> None:
