@@ -190,6 +190,30 @@ async def test_losing_the_fork_server_rescues_nothing_and_the_next_child_gets_a_
 
 
 @pytest.mark.parametrize("flow", ["test_nap", "test_stubborn"])
+async def test_a_process_whose_queue_gives_an_error_dies_with_its_tasks_and_they_run_again(
+    marks: asyncpg.Connection, program_env: dict[str, str], flow: str
+) -> None:
+    """Also when one of them swallows its cancellation: a process that lived on would keep them for ever."""
+    rename = "alter function {} rename to {}"
+    gone = "select not exists (select from beat_worker where id = $1)"
+    await marks.execute("insert into beat_flow (flow, timeout_s) values ('test_stubborn', 600)")
+    async with running_pool(program_env, WORKER_FLOWS=f"{flow},test_mark", SINGLE_WORKER="1") as pool:
+        await pool.wait_for_line("pool is ready")
+        await queue_tasks(marks, flow, 1, low_ms=60_000, high_ms=60_000)
+        await wait_for_statuses(marks, {"PROCESSING": 1})
+        victim = await marks.fetchval("select worker from scrape_request_log")
+        await marks.execute(rename.format("worker_step", "no_step"))
+        try:
+            await queue_tasks(marks, "test_mark", 1)
+            await until(lambda: marks.fetchval(gone, victim))
+            await marks.execute("update scrape_request_log set flow = 'test_mark', params = '{}'")
+        finally:
+            await marks.execute(rename.format("no_step", "worker_step"))
+        await wait_for_statuses(marks, {"COMPLETE": 2})
+        assert await pool.stop() == 0
+
+
+@pytest.mark.parametrize("flow", ["test_nap", "test_stubborn"])
 async def test_children_leave_and_hand_back_when_their_supervisor_is_killed(
     marks: asyncpg.Connection, program_env: dict[str, str], flow: str
 ) -> None:
