@@ -131,12 +131,41 @@ async def test_a_claim_reaped_and_taken_again_by_the_same_worker_has_another_tok
     assert (accepted, fresh.token > stale.token, fresh.attempt) == (set(), True, stale.attempt)
 
 
+async def test_success_leaves_nothing_of_an_earlier_attempts_error(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+    (task_id,) = await insert(pg)
+    await queue.fail([failure((await claim(queue))[0], "BACKOFF")])
+    await pg.execute("update scrape_request_log set run_after = null")
+    await queue.step({}, [Done((await claim(queue))[0], "None", None)], oldest_first=False)
+    done = await row(pg, task_id)
+    assert (done["status"], done["retry_count"]) == ("COMPLETE", 2)
+    assert (done["data"], done["result"], done["error_code"]) == ("None", None, None)
+
+
 async def test_a_final_failure_ends_the_task_at_once(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
     (task_id,) = await insert(pg)
-    assert await queue.fail([failure((await claim(queue))[0], "NEVER")]) == {task_id: "FAILED"}
+    (held,) = await claim(queue)
+    picked_at = (await row(pg, task_id))["picked_at"]
+    assert await queue.fail([failure(held, "NEVER")]) == {task_id: "FAILED"}
     ended = await row(pg, task_id)
     assert (ended["data"], ended["error_code"], ended["run_after"]) == ("(429, 'later')", "RATE_LIMITED", None)
+    assert (ended["worker"], ended["picked_at"]) == (None, picked_at)
     assert await statuses_said(pg, task_id) == ["PENDING", "PROCESSING", "FAILED"]
+
+
+@pytest.mark.parametrize("end", ["by itself", "by its supervisor"])
+async def test_a_task_that_has_failed_takes_no_other_report_of_the_same_claim(
+    pg: asyncpg.Connection, queue: WorkerQueue, end: str
+) -> None:
+    """As of a process that was thought wedged and goes on."""
+    (task_id,) = await insert(pg)
+    (held,) = await claim(queue)
+    if end == "by itself":
+        await queue.fail([failure(held, "NEVER")])
+    else:
+        await pg.fetch(sql.TIME_OUT, 1, ["flow_a"], [0.0])
+    _, accepted = await queue.step({}, [Done(held, "None", None)], oldest_first=False)
+    assert (accepted, await queue.fail([failure(held, "BACKOFF")])) == (set(), {})
+    assert (await row(pg, task_id))["status"] == "FAILED"
 
 
 async def test_backing_off_uses_up_attempts_until_the_last_one_fails(
@@ -150,6 +179,18 @@ async def test_backing_off_uses_up_attempts_until_the_last_one_fails(
         seen.append((task["status"], task["retry_count"]))
         await pg.execute("update scrape_request_log set run_after = null where status = 'PENDING'")
     assert seen == [("PENDING", 2), ("PENDING", 3), ("FAILED", 3)]
+
+
+async def test_however_many_attempts_failed_the_next_one_comes_within_five_minutes(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
+    reported, lost = await insert(pg, 2, retry_count=500, max_retries=1000)
+    held = {one.id: one for one in await claim(queue)}
+    await queue.fail([failure(held[reported], "BACKOFF")])
+    await pg.execute("update scrape_request_log set error_code = 'WORKER_LOST' where id = $1", lost)
+    await pg.fetch(sql.RESCUE_WORKERS, [1], *RETRIES)
+    delays = "select extract(epoch from run_after - now()) between 140 and 300 as fits from scrape_request_log"
+    assert [one["fits"] for one in await pg.fetch(delays)] == [True, True]
 
 
 async def test_the_rows_own_cap_goes_before_the_operators_and_that_before_the_registrys(
@@ -214,6 +255,14 @@ async def test_a_retry_that_could_only_start_after_its_expiry_does_not_wait(
     await queue.fail([failure(first, "LATER", delay_s=60), failure(second, "BACKOFF")])
     assert [(await row(pg, i))["status"] for i in (later, backoff)] == ["FAILED", "EXPIRED"]
     assert (await statuses_said(pg, backoff))[-1] == "FAILED"
+
+
+async def test_the_last_attempt_fails_with_its_reason_also_shortly_before_the_expiry(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
+    (task_id,) = await insert(pg, max_retries=1)
+    await pg.execute("update scrape_request_log set expires_at = now() + interval '1 second'")
+    assert await queue.fail([failure((await claim(queue))[0], "BACKOFF")]) == {task_id: "FAILED"}
 
 
 async def test_the_first_loss_of_a_worker_runs_again_at_once_and_the_cap_ends_it(
