@@ -284,6 +284,58 @@ async def test_the_first_loss_of_a_worker_runs_again_at_once_and_the_cap_ends_it
     assert "worker lost" in (await row(pg, task_id))["data"]
 
 
+async def test_a_rescue_counts_attempts_as_the_row_the_operator_and_the_registry_say(pg: asyncpg.Connection) -> None:
+    await pg.execute("insert into beat_flow (flow, max_retries) values ('flow_a', 1), ('flow_c', null)")
+    (own,) = await insert(pg, max_retries=2)
+    rest = [(await insert(pg, flow=flow))[0] for flow in ("flow_a", "flow_b", "flow_c", "flow_d")]
+    await pg.execute("update scrape_request_log set status = 'PROCESSING', worker = 1, picked_at = now()")
+    await pg.fetch(sql.RESCUE_WORKERS, [1], ["flow_a", "flow_b", "flow_c"], [3, 1, 2])
+    found = [(await row(pg, i))["status"] for i in (own, *rest)]
+    assert found == ["PENDING", "FAILED", "FAILED", "PENDING", "PENDING"]
+
+
+@pytest.mark.parametrize("how", ["handed back", "rescued"])
+async def test_a_task_that_was_taken_away_is_announced_and_wakes_its_flow(
+    pg: asyncpg.Connection, queue: WorkerQueue, how: str
+) -> None:
+    (task_id,) = await insert(pg)
+    await claim(queue)
+    heard: list[str] = []
+    await pg.add_listener("beat", lambda *args: heard.append(args[3]))
+    if how == "handed back":
+        await pg.fetch(sql.RELEASE, 1, [task_id], [(await row(pg, task_id))["picked_at"]])
+    else:
+        await pg.fetch(sql.RESCUE_WORKERS, [1], *RETRIES)
+    await pg.execute("select 1")
+    assert heard == ["flow_a"]
+    assert await statuses_said(pg, task_id) == ["PENDING", "PROCESSING", "PENDING"]
+
+
+@pytest.mark.parametrize(
+    ("state", "statement", "values"),
+    [
+        ("status = 'PROCESSING', worker = 1, picked_at = now()", sql.RESCUE_WORKERS, ([1], *RETRIES)),
+        ("run_after = now() - interval '1 second'", sql.PROMOTE, ()),
+        ("expires_at = now() - interval '1 second'", sql.EXPIRE, ()),
+        ("priority = 2", sql.FAIL_UNKNOWN, ([], [])),
+    ],
+    ids=["rescue", "promote", "expire", "fail unknown"],
+)
+async def test_upkeep_leaves_out_a_row_that_somebody_has_locked(
+    pg: asyncpg.Connection, clean_db: str, state: str, statement: str, values: tuple[Any, ...]
+) -> None:
+    locked, _ = await insert(pg, 2)
+    await pg.execute(f"update scrape_request_log set {state}")
+    every = "select * from scrape_request_log order by id"
+    before = await pg.fetch(every)
+    other = await connect(clean_db, name="producer")
+    async with other.transaction(), asyncio.timeout(60):
+        await other.execute("select from scrape_request_log where id = $1 for update", locked)
+        await pg.fetch(statement, *values)
+    await other.close()
+    assert [now == then for now, then in zip(await pg.fetch(every), before, strict=True)] == [True, False]
+
+
 async def test_the_tasks_of_a_host_without_heartbeat_are_rescued_and_of_a_living_one_are_not(
     pg: asyncpg.Connection, clean_db: str
 ) -> None:
@@ -454,6 +506,7 @@ async def test_tasks_of_flows_that_nobody_runs_fail_with_the_name(pg: asyncpg.Co
     rows = {i: await row(pg, i) for i in (*known, *typo, *unbuilt)}
     assert [rows[i]["error_code"] for i in rows] == [None, "UNKNOWN_FLOW", "NOT_BUILT"]
     assert "refresh_profil" in rows[typo[0]]["data"]
+    assert [(await statuses_said(pg, i))[-1] for i in rows] == ["PENDING", "FAILED", "FAILED"]
 
 
 async def test_a_look_reports_pending_flows_and_due_upkeep(pg: asyncpg.Connection) -> None:
@@ -485,6 +538,7 @@ async def test_a_wedged_workers_overdue_tasks_fail_as_timed_out(pg: asyncpg.Conn
     assert await pg.fetchval(sql.OVERDUE, 1, ["flow_a"], [30.0])
     assert await pg.fetchval(sql.TIME_OUT, 1, ["flow_a"], [30.0]) == 1
     assert [(await row(pg, i))["error_code"] for i in (overdue, fine)] == ["TIMEOUT", None]
+    assert [(await statuses_said(pg, i))[-1] for i in (overdue, fine)] == ["FAILED", "PROCESSING"]
     assert not await pg.fetchval(sql.OVERDUE, 1, ["flow_a"], [30.0])
 
 

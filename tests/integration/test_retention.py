@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from types import SimpleNamespace
 
 import asyncpg
 import pytest
@@ -98,6 +99,22 @@ async def test_a_row_that_is_queued_again_this_moment_stays(pg: asyncpg.Connecti
     await pruning
     await other.close()
     assert await left(pg) == [1]
+
+
+async def test_a_row_that_ended_long_after_its_neighbours_goes_with_the_daily_look(
+    pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(retention, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    await pg.execute("insert into beat_flow (flow, retain) values ('a', interval '30 days')")
+    await insert(pg, "a", "COMPLETE", "now()", OLD)
+    keeper = retention.Retention(lambda body: body(pg), None)
+    await keeper.prune()
+    await pg.execute(f"update scrape_request_log set scraped_at = {OLD}")
+    for later_s, ids in ((retention.REST_S + 1, [1]), (retention.AGAIN_S, [])):
+        clock[0] += later_s
+        await keeper.prune()
+        assert await left(pg) == ids
 
 
 async def test_many_rows_go_in_slices_of_time_and_nobody_else_prunes_meanwhile(
