@@ -174,11 +174,15 @@ class Upkeep:
 
     async def store_counts(self) -> None:
         """Add what children and this process have counted to the sums of all hosts."""
-        counts = [*self._counts, *COUNTS.take()]
-        self._counts, self._counts_at = counts, time.monotonic()
-        if counts:
-            await self._session.fetch(STORE, *columns(counts))
-            del self._counts[: len(counts)]
+
+        async def store(conn: asyncpg.Connection) -> None:
+            self._counts += COUNTS.take()
+            if stored := len(self._counts):
+                await conn.execute(STORE, *columns(self._counts))
+                del self._counts[:stored]  # children may have counted more meanwhile
+
+        self._counts_at = time.monotonic()
+        await self._session.run(store)
 
     async def fail_unknown(self) -> None:
         """Fail tasks of flows that nobody knows or that are not built yet."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 
 import asyncpg
 import httpx2
@@ -11,11 +13,20 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from config import Settings
+from core.flows.registry import build_registry
 from core.metrics import COUNTS, DURATION, PICKUP, PROVIDER_REQUESTS, TASKS, Counts, columns, messages
+from core.queue.queue import QueueUnavailable
+from core.queue.upkeep import Upkeep
 from tests.support.api import running_api
 from tests.support.flows import MARKS
 from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
+from tests.support.postgres import SOMEONE_WAITS
+from tests.support.relay import until
+from utils.db import connect
 
+BREAK = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and application_name = 'beat supervisor here'"""
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -104,15 +115,38 @@ async def test_gauges_are_those_of_the_database_and_kept_for_some_seconds(
     assert await scrape(api) == seen
 
 
-async def test_counts_outlive_a_database_that_fails(
-    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_counts_outlive_a_database_that_fails(api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     COUNTS.add(PROVIDER_REQUESTS, "graphapi", "ok", by=2)
     with monkeypatch.context() as broken:
         broken.setattr("core.api.metrics.NOW", "select 1 / 0")
         assert (await api.get("/metrics")).status_code == 500
     COUNTS.add(PROVIDER_REQUESTS, "graphapi", "ok")
     assert value(await scrape(api), "beat_provider_requests_total", source="graphapi", outcome="ok") == 3
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_what_a_pool_counts_while_it_stores_counts_is_stored_next(
+    pg: asyncpg.Connection, clean_db: str, settings: Settings, *, breaks: bool
+) -> None:
+    """And once more what was being stored, when its session breaks."""
+    COUNTS.take()
+    upkeep = Upkeep(settings, build_registry(), "here")
+    upkeep.count('[["some","[]",1]]')
+    blocker = await connect(clean_db, name="blocker")
+    async with blocker.transaction():
+        await blocker.execute("lock table beat_metric in share mode")
+        storing = asyncio.gather(upkeep.store_counts(), return_exceptions=True)
+        await until(partial(pg.fetchval, SOMEONE_WAITS))
+        upkeep.count('[["some","[]",2]]')
+        if breaks:
+            await pg.execute(BREAK)
+            await storing
+    await blocker.close()
+    assert [type(error) for error in await storing] == [QueueUnavailable if breaks else type(None)]
+    for _ in range(2):
+        await upkeep.store_counts()
+        assert await pg.fetchval("select value from beat_metric where name = 'some'") == 3
+    await upkeep.aclose()
 
 
 def test_counts_are_handed_on_once_and_add_up() -> None:
