@@ -154,15 +154,16 @@ async def test_sigterm_lets_tasks_finish_and_a_second_one_hands_them_back(
     assert await marks.fetchval("select count(*) from beat_worker") == 0
 
 
-async def test_the_loss_of_the_terminal_lets_tasks_finish_too(
-    marks: asyncpg.Connection, program_env: dict[str, str]
+@pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGINT], ids=["lost", "Ctrl-C"])
+async def test_what_a_terminal_sends_to_all_processes_lets_tasks_finish_too(
+    marks: asyncpg.Connection, program_env: dict[str, str], sign: signal.Signals
 ) -> None:
     async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
         await pool.wait_for_line("pool is ready")
         await queue_tasks(marks, "test_nap", 3, low_ms=2000, high_ms=2000)
         await wait_for_statuses(marks, {"PROCESSING": 3})
         for pid in Host.of(pool).all:  # as the kernel does: all that the terminal ran
-            os.kill(pid, signal.SIGHUP)
+            os.kill(pid, sign)
         assert await asyncio.wait_for(pool.process.wait(), 120) == 0
     await wait_for_statuses(marks, {"COMPLETE": 3}, within_s=1)
     assert await marks.fetchval("select max(retry_count) from scrape_request_log") == 1

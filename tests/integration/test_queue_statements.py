@@ -14,9 +14,10 @@ import asyncpg
 import pytest
 
 from config import Settings
-from core.flows.registry import build_registry
+from core.flows.registry import ASSET_POOL, build_registry
 from core.queue import statements as sql
-from core.queue.queue import STEP, Claim, Done, Failed, WorkerQueue
+from core.queue.queue import STEP, Claim, Done, Failed, QueueUnavailable, WorkerQueue
+from core.queue.session import ServerSession
 from core.queue.upkeep import FlowControl, Look, Upkeep
 from tests.support.postgres import SOMEONE_WAITS
 from tests.support.relay import until
@@ -72,6 +73,27 @@ async def test_a_claim_takes_the_highest_priority_and_then_the_lowest_id(
 ) -> None:
     low, high = await insert(pg, 2), await insert(pg, 2, priority=9)
     assert [c.id for c in await claim(queue, 3)] == sorted([low[0], *high])
+
+
+async def test_a_session_in_which_nothing_can_be_written_is_given_up(
+    pg: asyncpg.Connection, clean_db: str, queue: WorkerQueue
+) -> None:
+    """A primary that was replaced: the next session leads to the new one."""
+    write = "insert into beat_flow (flow) values ('flow_a')"
+    supervisor = ServerSession(clean_db, "beat supervisor here")
+    await insert(pg)
+    name = await pg.fetchval("select quote_ident(current_database())")
+    await pg.execute(f"alter database {name} set default_transaction_read_only = on")
+    try:
+        with pytest.raises(QueueUnavailable):
+            await claim(queue)
+        with pytest.raises(QueueUnavailable):
+            await supervisor.fetch(write)
+    finally:
+        await pg.execute(f"alter database {name} reset default_transaction_read_only")
+    assert len(await claim(queue)) == 1
+    await supervisor.fetch(write)
+    supervisor.drop()
 
 
 async def test_every_tenth_step_takes_the_oldest_whatever_its_priority(
@@ -517,6 +539,39 @@ async def test_a_look_reports_pending_flows_and_due_upkeep(pg: asyncpg.Connectio
     (look,) = await pg.fetch(sql.TICK, ["flow_a", "flow_b", "flow_c"], 15.0)
     assert (look["pending"], look["promotable"], look["expired"], look["lost"]) == (["flow_a"], True, False, False)
     assert json.loads(look["flows"])[0]["timeout_s"] == 9
+
+
+async def test_a_look_says_when_a_schedule_has_to_be_seen_to(pg: asyncpg.Connection) -> None:
+    await pg.execute("insert into scrape_schedule (name, cron, flow) values ('s', '@daily', 'flow_a')")
+    seen = []
+    for change in (
+        "enabled = true",
+        "next_run_at = now() + interval '1 hour'",
+        "next_run_at = now()",
+        "enabled = false",
+    ):
+        await pg.execute(f"update scrape_schedule set {change}")
+        seen.append((await pg.fetch(sql.TICK, [], 15.0))[0]["scheduled"])
+    assert seen == [True, False, True, False], "a new one has to be given its first time"
+
+
+async def test_an_asset_pool_counts_once_a_process_of_it_has_a_name_and_as_long_as_it_beats(
+    pg: asyncpg.Connection,
+) -> None:
+    worker = await pg.fetchval(sql.ADD_WORKER, "host", ASSET_POOL, "{}")
+    for change in (f"pid = 7 where id = {worker}", "beat_at = now() - interval '16 seconds'"):
+        seen = await pg.fetchval(sql.TICK, [], 15.0)
+        assert seen is change.startswith("beat_at")
+        await pg.execute(f"update beat_worker set {change}")
+    assert await pg.fetchval(sql.TICK, [], 15.0) is False
+
+
+async def test_workers_that_take_slots_together_take_no_more_than_are_free(pg: asyncpg.Connection) -> None:
+    await pg.execute("insert into beat_flow (flow, slots) values ('flow_a', 3)")
+    holder, one, two = [await pg.fetchval(sql.ADD_WORKER, "host", "flow_a", '{"flow_a": 5}') for _ in range(3)]
+    await pg.execute("insert into beat_slot (worker, flow, slots) values ($1, 'flow_a', 2)", holder)
+    taken = await pg.fetch(sql.LEASE, [two, one, 4711], ["flow_a"] * 3, [1, 1, 1])
+    assert [tuple(lease) for lease in taken] == [(one, "flow_a", 1)]
 
 
 async def test_a_time_limit_below_nothing_is_none_and_a_cap_below_nothing_is_nothing(

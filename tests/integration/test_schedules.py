@@ -293,6 +293,9 @@ async def test_a_run_that_ends_its_supervisor_three_times_is_given_up(pg: asyncp
     now = await row(pg)
     assert (now["last_outcome"], now["attempts"], now["later"]) == ("failed", 0, True)
     assert now["last_error"] == "the run was begun 3 times and never ended; it is given up"
+    await pg.execute("update scrape_schedule set attempts = 2, begun_for = next_run_at, next_run_at = now()")
+    await run_due(clean_db)
+    assert await counted(pg) == ("ok", 3, 0, 0), "the third time it is begun"
 
 
 async def test_a_supervisor_that_says_nothing_loses_the_lock(

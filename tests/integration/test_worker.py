@@ -192,3 +192,24 @@ async def test_what_takes_its_time_to_be_cancelled_is_handed_back_too(pg: asyncp
             await asyncio.sleep(0.1)  # it has left
         assert not await run
     assert await rows(pg) == [("PENDING", 1)] * 2
+
+
+async def test_a_task_that_leaves_late_after_its_time_limit_has_failed_also_at_the_end(
+    pg: asyncpg.Connection, clean_db: str
+) -> None:
+    """It is not handed back to run as long once more."""
+    leaves, may_leave = asyncio.Event(), asyncio.Event()
+
+    async def leave(_: Claim) -> None:
+        leaves.set()
+        await may_leave.wait()
+
+    await queue_tasks(pg, "test_nap", 1)
+    async with working(WorkerQueue(clean_db, 1, direct=True), Tasks(leave=leave)) as (worker, run):
+        worker.control(frozenset(), {"test_nap": 0.1}, {})
+        await leaves.wait()
+        worker.drain(0)
+        await asyncio.sleep(0.1)  # time is up
+        may_leave.set()
+        assert not await run
+    assert await pg.fetchval("select status || ' ' || error_code from scrape_request_log") == "FAILED TIMEOUT"
