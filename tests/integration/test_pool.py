@@ -190,6 +190,19 @@ async def test_losing_the_fork_server_rescues_nothing_and_the_next_child_gets_a_
         assert await marks.fetchval("select count(*) from beat_worker where flow = 'test_nap'") == 4
 
 
+async def test_a_process_that_another_host_declared_lost_is_replaced(
+    marks: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    named = "select array_agg(pid) from beat_worker where flow = 'test_suicidal' and pid > 0"
+    async with running_pool(program_env, WORKER_FLOWS="test_suicidal", HEARTBEAT_S="0.5") as pool:
+        await pool.wait_for_line("pool is ready")
+        (lost,) = await until(lambda: marks.fetchval(named))
+        await marks.execute("delete from beat_worker where pid = $1", lost)
+        await until(lambda: marks.fetchval(named))
+        assert not pid_alive(lost)
+        assert await pool.stop() == 0
+
+
 @pytest.mark.parametrize("flow", ["test_nap", "test_stubborn"])
 async def test_a_process_whose_queue_gives_an_error_dies_with_its_tasks_and_they_run_again(
     marks: asyncpg.Connection, program_env: dict[str, str], flow: str

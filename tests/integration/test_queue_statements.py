@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -24,6 +26,9 @@ from tests.support.relay import until
 from utils.db import connect
 
 RETRIES = (["flow_a"], [3])
+BREAK_HEARTBEAT = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and application_name = 'beat heartbeat here'"""
 
 
 @pytest.fixture(params=[False, True], ids=["pooled", "direct"])
@@ -64,6 +69,17 @@ async def statuses_said(pg: asyncpg.Connection, task_id: int) -> list[str]:
     return [json.loads(r["payload"])["status"] for r in rows]
 
 
+@asynccontextmanager
+async def nothing_can_be_written(pg: asyncpg.Connection) -> AsyncIterator[None]:
+    """By sessions that begin within the block."""
+    name = await pg.fetchval("select quote_ident(current_database())")
+    await pg.execute(f"alter database {name} set default_transaction_read_only = on")
+    try:
+        yield
+    finally:
+        await pg.execute(f"alter database {name} reset default_transaction_read_only")
+
+
 def failure(claim: Claim, rule: str, *, delay_s: float = 0, max_retries: int = 3) -> Failed:
     return Failed(claim, "(429, 'later')", '{"why": 1}', "RATE_LIMITED", rule, delay_s, max_retries)
 
@@ -82,15 +98,11 @@ async def test_a_session_in_which_nothing_can_be_written_is_given_up(
     write = "insert into beat_flow (flow) values ('flow_a')"
     supervisor = ServerSession(clean_db, "beat supervisor here")
     await insert(pg)
-    name = await pg.fetchval("select quote_ident(current_database())")
-    await pg.execute(f"alter database {name} set default_transaction_read_only = on")
-    try:
+    async with nothing_can_be_written(pg):
         with pytest.raises(QueueUnavailable):
             await claim(queue)
         with pytest.raises(QueueUnavailable):
             await supervisor.fetch(write)
-    finally:
-        await pg.execute(f"alter database {name} reset default_transaction_read_only")
     assert len(await claim(queue)) == 1
     await supervisor.fetch(write)
     supervisor.drop()
@@ -381,32 +393,69 @@ async def test_claims_of_a_worker_that_was_declared_lost_are_found(pg: asyncpg.C
     assert (await row(pg, task_id))["status"] == "PENDING"
 
 
-async def test_a_host_that_was_cut_off_believes_others_lost_only_after_a_lease_of_its_own_beats(
+@dataclass
+class Host:
+    """One that has seen the worker of another host be silent for an hour, on a clock that the test turns."""
+
+    upkeep: Upkeep
+    clock: list[float]
+
+    async def beat(self, *moments: float) -> None:
+        for self.clock[0] in moments:
+            await self.upkeep.beat([])
+
+    async def work(self) -> None:
+        await self.upkeep.work(
+            Look((), FlowControl(), promotable=False, expired=False, lost=True, retained=False, scheduled=False)
+        )
+
+
+@pytest.fixture
+async def host(
     pg: asyncpg.Connection, queue: WorkerQueue, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its statements hung and went on: nothing failed, and the others were cut off as long."""
-    (task_id,) = await insert(pg)
+) -> AsyncIterator[Host]:
+    await insert(pg)
     await pg.execute("insert into beat_worker (id, host, pid) overriding system value values (1, 'another', 1)")
     await pg.execute("update beat_worker set beat_at = now() - interval '1 hour'")
     await claim(queue)
     clock = [1000.0]
     monkeypatch.setattr("core.queue.upkeep.time", SimpleNamespace(monotonic=lambda: clock[0]))
     upkeep = Upkeep(settings, build_registry(), "here")
-    lost = Look((), FlowControl(), promotable=False, expired=False, lost=True, retained=False, scheduled=False)
+    yield Host(upkeep, clock)
+    await upkeep.aclose()
+
+
+async def test_a_host_that_was_cut_off_believes_others_lost_only_after_a_lease_of_its_own_beats(
+    pg: asyncpg.Connection, host: Host
+) -> None:
+    """Its statements hung and went on: nothing failed, and the others were cut off as long."""
 
     async def work_after(*beats: float) -> str:
-        for at in beats:
-            clock[0] = at
-            await upkeep.beat([])
-        await upkeep.work(lost)
-        return str((await row(pg, task_id))["status"])
+        await host.beat(*beats)
+        await host.work()
+        return str((await row(pg, 1))["status"])
 
     assert await work_after(1000, 1005, 1010) == "PROCESSING"
-    clock[0] = 1040
+    host.clock[0] = 1040
     assert await work_after() == "PROCESSING", "before its own next beat"
     assert await work_after(1041, 1046, 1051) == "PROCESSING"
     assert await work_after(1056) != "PROCESSING"
-    await upkeep.aclose()
+
+
+async def test_a_host_whose_heartbeat_failed_believes_others_lost_only_after_another_lease(
+    pg: asyncpg.Connection, host: Host
+) -> None:
+    await host.beat(1000, 1005)
+    async with nothing_can_be_written(pg):
+        await pg.execute(BREAK_HEARTBEAT)
+        with pytest.raises(QueueUnavailable):
+            await host.beat(1010)
+    await host.beat(1011, 1016, 1021)
+    await host.work()
+    assert (await row(pg, 1))["status"] == "PROCESSING"
+    await host.beat(1026)
+    await host.work()
+    assert (await row(pg, 1))["status"] == "PENDING"
 
 
 async def test_rows_that_nobody_claimed_are_not_left_processing(

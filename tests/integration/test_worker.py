@@ -13,6 +13,7 @@ import pytest
 
 from core.flows.registry import Flow, build_registry
 from core.models.params import Params
+from core.queue import worker as module
 from core.queue.plan import ProcessSpec
 from core.queue.queue import Claim, Done, QueueUnavailable, WorkerQueue
 from core.queue.worker import Worker
@@ -141,6 +142,31 @@ async def test_a_claim_whose_answer_was_lost_is_run(pg: asyncpg.Connection, clea
         worker.drain(0)
         assert not await run
     assert (await rows(pg), sorted(tasks.begun)) == ([("COMPLETE", 1)] * 2, [1, 2])
+
+
+async def test_a_claim_that_is_made_after_its_statement_was_given_up_is_run(
+    pg: asyncpg.Connection, clean_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had waited in a pooler."""
+    monkeypatch.setattr(module, "ECHO_S", (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0))
+    tasks, queue, given_up = Tasks(), Interrupted(clean_db, 1, direct=True), WorkerQueue(clean_db, 1)
+    idle = asyncio.Event()
+
+    async def lose() -> None:
+        queue.meanwhile = found_nothing
+        raise QueueUnavailable("the answer")
+
+    async def found_nothing() -> None:
+        idle.set()
+
+    queue.meanwhile = lose
+    async with working(queue, tasks) as (worker, _):
+        worker.control(frozenset(), {}, {})
+        await idle.wait()
+        await queue_tasks(pg, "test_nap", 1)
+        await given_up.step({"test_nap": 1}, [], oldest_first=False)
+        await given_up.aclose()
+        await until(partial(tasks.have_begun, 1))
 
 
 async def fail() -> None:
