@@ -108,7 +108,7 @@ async def _work(order: Order, end: socket.socket) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain, settings.workers.worker_grace_s)
     COUNTS.watch(lambda: asyncio.get_running_loop().call_later(FLUSH_S, hand_on, link))
     link.tell("ready")
-    wedged = await worker.run()
+    wedged = await _worked(worker)
     await clients.settle()  # what it finds is counted
     await hand_on_last(link)
     await queue.aclose()
@@ -116,6 +116,16 @@ async def _work(order: Order, end: socket.socket) -> None:
     if wedged:
         os._exit(WEDGED)  # an orderly end would wait for the task that will not
     await clients.aclose()
+
+
+async def _worked(worker: Worker) -> bool:
+    """As ``Worker.run``. An error that it cannot mend ends the process at once: an orderly end would wait for running
+    tasks, and as long as their process answers nobody gives them to another."""
+    try:
+        return await worker.run()
+    except Exception as error:  # noqa: BLE001  whatever it is
+        logger.opt(exception=error).error("worker failed")
+        os._exit(WEDGED)
 
 
 class _Clients:

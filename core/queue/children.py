@@ -75,6 +75,7 @@ class Nursery:
         self._ears = ears
         self._early_deaths: dict[int, int] = {}
         self._watches: set[asyncio.Task[None]] = set()
+        self._forking = asyncio.Lock()  # to start a process multiprocessing looks at all: none may be freed meanwhile
         self.children: dict[int, Child] = {}
 
     async def start(self, spec: ProcessSpec, seat: int, worker: int) -> Child:
@@ -87,7 +88,8 @@ class Nursery:
         order = Order(spec, worker, self._settings, self._runtime)
         process = self._context.Process(target=child_main, args=(order, theirs), name=f"beat {spec.name}")
         try:
-            await asyncio.to_thread(process.start)  # heartbeats go on meanwhile
+            async with self._forking:
+                await asyncio.to_thread(process.start)  # heartbeats go on meanwhile
         except (OSError, EOFError):
             ours.close()
             raise
@@ -119,8 +121,9 @@ class Nursery:
             child.kill()
             await gone(child.pid, within_s=10.0)
         self.children.pop(child.worker, None)
-        child.reap()
         self._ears.death(child)
+        async with self._forking:
+            child.reap()
 
 
 async def gone(pid: int, *, within_s: float) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ import aio_pika
 import asyncpg
 import pytest
 from aio_pika.abc import AbstractChannel
+from loguru import logger
 from pydantic import BaseModel
 from sqlalchemy import text
 
@@ -22,6 +24,7 @@ from core.amqp.models import AmqpListener, Refused
 from core.amqp.topology import EXCHANGES, error_queue, retry_queue
 from core.runtime import FlowContext
 from credentials.runtime import build_runtime
+from tests.support.ports import free_port
 from tests.support.relay import open_channel, take, until
 
 RECORD = text("insert into task_log (name, arguments) values (:name, cast(:arguments as jsonb))")
@@ -37,10 +40,9 @@ class Order(BaseModel):
 ATTEMPTS: dict[str, int] = {}
 HOPELESS = ("nobody",)
 HANGING = """
-select exists (
-    select from pg_stat_activity where datname = current_database() and state = 'idle in transaction'
-    and query like '%insert into task_log%')"""
-"""The handler has written. Before, its connection may still be in the making: cancelled then, it would be left open."""
+select count(*) from pg_stat_activity
+where datname = current_database() and state = 'idle in transaction' and query like '%insert into task_log%'"""
+"""Handlers that have written. Before, a connection may still be in the making, and be left open by a cancellation."""
 
 
 async def handle(message: Order, ctx: FlowContext) -> None:
@@ -152,6 +154,26 @@ async def test_an_invalid_payload_goes_to_the_dead_letter_queue_with_its_reason(
     assert str(dead.headers["x-reason"]).startswith("invalid payload: ")
     assert "s3cr3t" not in str(dead.headers["x-reason"])
     assert dead.message_id == "m-1"
+    assert dead.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
+
+
+async def test_a_message_that_cannot_be_put_aside_stays_in_its_queue(
+    channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
+) -> None:
+    heard = asyncio.Event()
+    sink = logger.add(lambda line: heard.set() if "message could not be moved" in line else None)
+    aside = error_queue(listener.queue)
+    try:
+        async with running(listener, rmq_url, settings), asyncio.timeout(60):
+            await send(channel, listener, {"name": "there is the queue"})
+            await channel.queue_delete(aside)
+            await send(channel, listener, b"not json")
+            await heard.wait()
+            await channel.declare_queue(aside, durable=True)
+            (dead,) = await take(channel, aside, 1)
+    finally:
+        logger.remove(sink)
+    assert dead.body == b"not json"
 
 
 async def test_a_failure_is_tried_again_and_leaves_one_effect(
@@ -175,6 +197,34 @@ async def test_after_two_retries_a_message_is_put_aside(
     assert "no hopeless today" in str(dead.headers["x-reason"])
     assert "abcdef1234567890" not in str(dead.headers["x-reason"])
     assert await records(pg, "hopeless") == 0
+
+
+async def test_an_error_of_the_database_about_the_message_uses_up_attempts(
+    channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
+) -> None:
+    """Only a database that is away is waited for."""
+    async with running(listener, rmq_url, settings):
+        await send(channel, listener, {"name": "no text \0 of a database"})
+        (dead,) = await take(channel, error_queue(listener.queue), 1)
+    assert dead.headers["x-retries"] == 2
+    assert "DBAPIError" in str(dead.headers["x-reason"])
+
+
+async def test_a_message_that_waits_for_the_database_is_left_to_others_at_the_end(
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
+) -> None:
+    waits = asyncio.Event()
+    sink = logger.add(lambda line: waits.set() if "message waits for the database" in line else None)
+    away = settings.database.model_copy(update={"pgbouncer_url": f"postgresql://beat@127.0.0.1:{free_port()}/beat"})
+    try:
+        async with running(listener, rmq_url, settings.model_copy(update={"database": away})), asyncio.timeout(60):
+            await send(channel, listener, {"name": "kept"})
+            await waits.wait()
+    finally:
+        logger.remove(sink)
+    assert await records(pg, "kept") == 0
+    async with running(listener, rmq_url, settings):
+        await until(lambda: records(pg, "kept"))
 
 
 async def test_a_message_that_its_handler_refuses_is_put_aside_at_once(
@@ -213,6 +263,24 @@ async def test_a_message_whose_listener_dies_is_delivered_again(
     async with running(listener, rmq_url, settings):
         await until(lambda: records(pg, "again"))
     assert await records(pg, "again") == 1
+
+
+async def test_a_listener_takes_no_more_messages_than_it_may_have_in_hand(
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
+) -> None:
+    """The others are left to other processes."""
+    busy = replace(listener, handler=f"{__name__}:never_ends", prefetch=3)
+    await channel.declare_queue(listener.queue, durable=True)
+    for number in range(5):
+        await channel.default_exchange.publish(aio_pika.Message(b'{"name": "%d"}' % number), listener.queue)
+    runtime = build_runtime(settings)
+    task = asyncio.create_task(run_listener(busy, rmq_url, runtime, stopping=asyncio.Event()))
+    await until(lambda: pg.fetchval(f"select ({HANGING}) = 3"))
+    left = await depth(channel, listener.queue)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await runtime.aclose()
+    assert left == 2
 
 
 async def _unacknowledged(channel: AbstractChannel, queue: str) -> bool:

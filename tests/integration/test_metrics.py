@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 
 import asyncpg
 import httpx2
@@ -18,12 +19,18 @@ from core.flows.registry import build_registry
 from core.metrics import COUNTS, DURATION, PICKUP, PROVIDER_REQUESTS, TASKS, Counts, Sample, columns, messages
 from core.queue import child
 from core.queue.link import MAX_MESSAGE, Link, socket_pair
+from core.queue.queue import QueueUnavailable
 from core.queue.upkeep import Upkeep
 from tests.support.api import running_api
 from tests.support.flows import MARKS
 from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
+from tests.support.postgres import SOMEONE_WAITS
+from tests.support.relay import until
 from utils.db import connect
 
+BREAK = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and application_name = 'beat supervisor here'"""
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -203,6 +210,31 @@ async def test_the_last_counts_wait_a_moment_for_room(monkeypatch: pytest.Monkey
     assert (len(counted), len(COUNTS.take())) == ((1, 0) if reads else (0, 1))
     link.close()
     ours.close()
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_what_a_pool_counts_while_it_stores_counts_is_stored_next(
+    pg: asyncpg.Connection, clean_db: str, settings: Settings, *, breaks: bool
+) -> None:
+    """And once more what was being stored, when its session breaks."""
+    COUNTS.take()
+    upkeep = Upkeep(settings, build_registry(), "here")
+    upkeep.count('[["some","[]",1]]')
+    blocker = await connect(clean_db, name="blocker")
+    async with blocker.transaction():
+        await blocker.execute("lock table beat_metric in share mode")
+        storing = asyncio.gather(upkeep.store_counts(), return_exceptions=True)
+        await until(partial(pg.fetchval, SOMEONE_WAITS))
+        upkeep.count('[["some","[]",2]]')
+        if breaks:
+            await pg.execute(BREAK)
+            await storing
+    await blocker.close()
+    assert [type(error) for error in await storing] == [QueueUnavailable if breaks else type(None)]
+    for _ in range(2):
+        await upkeep.store_counts()
+        assert await pg.fetchval("select value from beat_metric where name = 'some'") == 3
+    await upkeep.aclose()
 
 
 def test_counts_are_handed_on_once_and_add_up() -> None:

@@ -154,15 +154,16 @@ async def test_sigterm_lets_tasks_finish_and_a_second_one_hands_them_back(
     assert await marks.fetchval("select count(*) from beat_worker") == 0
 
 
-async def test_the_loss_of_the_terminal_lets_tasks_finish_too(
-    marks: asyncpg.Connection, program_env: dict[str, str]
+@pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGINT], ids=["lost", "Ctrl-C"])
+async def test_what_a_terminal_sends_to_all_processes_lets_tasks_finish_too(
+    marks: asyncpg.Connection, program_env: dict[str, str], sign: signal.Signals
 ) -> None:
     async with running_pool(program_env, WORKER_FLOWS="test_nap") as pool:
         await pool.wait_for_line("pool is ready")
         await queue_tasks(marks, "test_nap", 3, low_ms=2000, high_ms=2000)
         await wait_for_statuses(marks, {"PROCESSING": 3})
         for pid in Host.of(pool).all:  # as the kernel does: all that the terminal ran
-            os.kill(pid, signal.SIGHUP)
+            os.kill(pid, sign)
         assert await asyncio.wait_for(pool.process.wait(), 120) == 0
     await wait_for_statuses(marks, {"COMPLETE": 3}, within_s=1)
     assert await marks.fetchval("select max(retry_count) from scrape_request_log") == 1
@@ -187,6 +188,43 @@ async def test_losing_the_fork_server_rescues_nothing_and_the_next_child_gets_a_
         await queue_tasks(marks, "test_nap", 40, low_ms=1000, high_ms=1000)
         await wait_for_statuses(marks, {"COMPLETE": 44})
         assert await marks.fetchval("select count(*) from beat_worker where flow = 'test_nap'") == 4
+
+
+async def test_a_process_that_another_host_declared_lost_is_replaced(
+    marks: asyncpg.Connection, program_env: dict[str, str]
+) -> None:
+    named = "select array_agg(pid) from beat_worker where flow = 'test_suicidal' and pid > 0"
+    async with running_pool(program_env, WORKER_FLOWS="test_suicidal", HEARTBEAT_S="0.5") as pool:
+        await pool.wait_for_line("pool is ready")
+        (lost,) = await until(lambda: marks.fetchval(named))
+        await marks.execute("delete from beat_worker where pid = $1", lost)
+        await until(lambda: marks.fetchval(named))
+        assert not pid_alive(lost)
+        assert await pool.stop() == 0
+
+
+@pytest.mark.parametrize("flow", ["test_nap", "test_stubborn"])
+async def test_a_process_whose_queue_gives_an_error_dies_with_its_tasks_and_they_run_again(
+    marks: asyncpg.Connection, program_env: dict[str, str], flow: str
+) -> None:
+    """Also when one of them swallows its cancellation: a process that lived on would keep them for ever."""
+    rename = "alter function {} rename to {}"
+    gone = "select not exists (select from beat_worker where id = $1)"
+    await marks.execute("insert into beat_flow (flow, timeout_s) values ('test_stubborn', 600)")
+    async with running_pool(program_env, WORKER_FLOWS=f"{flow},test_mark", SINGLE_WORKER="1") as pool:
+        await pool.wait_for_line("pool is ready")
+        await queue_tasks(marks, flow, 1, low_ms=60_000, high_ms=60_000)
+        await wait_for_statuses(marks, {"PROCESSING": 1})
+        victim = await marks.fetchval("select worker from scrape_request_log")
+        await marks.execute(rename.format("worker_step", "no_step"))
+        try:
+            await queue_tasks(marks, "test_mark", 1)
+            await until(lambda: marks.fetchval(gone, victim))
+            await marks.execute("update scrape_request_log set flow = 'test_mark', params = '{}'")
+        finally:
+            await marks.execute(rename.format("no_step", "worker_step"))
+        await wait_for_statuses(marks, {"COMPLETE": 2})
+        assert await pool.stop() == 0
 
 
 @pytest.mark.parametrize("flow", ["test_nap", "test_stubborn"])

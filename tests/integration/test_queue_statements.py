@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -14,15 +16,19 @@ import asyncpg
 import pytest
 
 from config import Settings
-from core.flows.registry import build_registry
+from core.flows.registry import ASSET_POOL, build_registry
 from core.queue import statements as sql
-from core.queue.queue import STEP, Claim, Done, Failed, WorkerQueue
+from core.queue.queue import STEP, Claim, Done, Failed, QueueUnavailable, WorkerQueue
+from core.queue.session import ServerSession
 from core.queue.upkeep import FlowControl, Look, Upkeep
 from tests.support.postgres import SOMEONE_WAITS
 from tests.support.relay import until
 from utils.db import connect
 
 RETRIES = (["flow_a"], [3])
+BREAK_HEARTBEAT = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and application_name = 'beat heartbeat here'"""
 
 
 @pytest.fixture(params=[False, True], ids=["pooled", "direct"])
@@ -63,6 +69,17 @@ async def statuses_said(pg: asyncpg.Connection, task_id: int) -> list[str]:
     return [json.loads(r["payload"])["status"] for r in rows]
 
 
+@asynccontextmanager
+async def nothing_can_be_written(pg: asyncpg.Connection) -> AsyncIterator[None]:
+    """By sessions that begin within the block."""
+    name = await pg.fetchval("select quote_ident(current_database())")
+    await pg.execute(f"alter database {name} set default_transaction_read_only = on")
+    try:
+        yield
+    finally:
+        await pg.execute(f"alter database {name} reset default_transaction_read_only")
+
+
 def failure(claim: Claim, rule: str, *, delay_s: float = 0, max_retries: int = 3) -> Failed:
     return Failed(claim, "(429, 'later')", '{"why": 1}', "RATE_LIMITED", rule, delay_s, max_retries)
 
@@ -72,6 +89,23 @@ async def test_a_claim_takes_the_highest_priority_and_then_the_lowest_id(
 ) -> None:
     low, high = await insert(pg, 2), await insert(pg, 2, priority=9)
     assert [c.id for c in await claim(queue, 3)] == sorted([low[0], *high])
+
+
+async def test_a_session_in_which_nothing_can_be_written_is_given_up(
+    pg: asyncpg.Connection, clean_db: str, queue: WorkerQueue
+) -> None:
+    """A primary that was replaced: the next session leads to the new one."""
+    write = "insert into beat_flow (flow) values ('flow_a')"
+    supervisor = ServerSession(clean_db, "beat supervisor here")
+    await insert(pg)
+    async with nothing_can_be_written(pg):
+        with pytest.raises(QueueUnavailable):
+            await claim(queue)
+        with pytest.raises(QueueUnavailable):
+            await supervisor.fetch(write)
+    assert len(await claim(queue)) == 1
+    await supervisor.fetch(write)
+    supervisor.drop()
 
 
 async def test_every_tenth_step_takes_the_oldest_whatever_its_priority(
@@ -131,12 +165,41 @@ async def test_a_claim_reaped_and_taken_again_by_the_same_worker_has_another_tok
     assert (accepted, fresh.token > stale.token, fresh.attempt) == (set(), True, stale.attempt)
 
 
+async def test_success_leaves_nothing_of_an_earlier_attempts_error(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
+    (task_id,) = await insert(pg)
+    await queue.fail([failure((await claim(queue))[0], "BACKOFF")])
+    await pg.execute("update scrape_request_log set run_after = null")
+    await queue.step({}, [Done((await claim(queue))[0], "None", None)], oldest_first=False)
+    done = await row(pg, task_id)
+    assert (done["status"], done["retry_count"]) == ("COMPLETE", 2)
+    assert (done["data"], done["result"], done["error_code"]) == ("None", None, None)
+
+
 async def test_a_final_failure_ends_the_task_at_once(pg: asyncpg.Connection, queue: WorkerQueue) -> None:
     (task_id,) = await insert(pg)
-    assert await queue.fail([failure((await claim(queue))[0], "NEVER")]) == {task_id: "FAILED"}
+    (held,) = await claim(queue)
+    picked_at = (await row(pg, task_id))["picked_at"]
+    assert await queue.fail([failure(held, "NEVER")]) == {task_id: "FAILED"}
     ended = await row(pg, task_id)
     assert (ended["data"], ended["error_code"], ended["run_after"]) == ("(429, 'later')", "RATE_LIMITED", None)
+    assert (ended["worker"], ended["picked_at"]) == (None, picked_at)
     assert await statuses_said(pg, task_id) == ["PENDING", "PROCESSING", "FAILED"]
+
+
+@pytest.mark.parametrize("end", ["by itself", "by its supervisor"])
+async def test_a_task_that_has_failed_takes_no_other_report_of_the_same_claim(
+    pg: asyncpg.Connection, queue: WorkerQueue, end: str
+) -> None:
+    """As of a process that was thought wedged and goes on."""
+    (task_id,) = await insert(pg)
+    (held,) = await claim(queue)
+    if end == "by itself":
+        await queue.fail([failure(held, "NEVER")])
+    else:
+        await pg.fetch(sql.TIME_OUT, 1, ["flow_a"], [0.0])
+    _, accepted = await queue.step({}, [Done(held, "None", None)], oldest_first=False)
+    assert (accepted, await queue.fail([failure(held, "BACKOFF")])) == (set(), {})
+    assert (await row(pg, task_id))["status"] == "FAILED"
 
 
 async def test_backing_off_uses_up_attempts_until_the_last_one_fails(
@@ -150,6 +213,18 @@ async def test_backing_off_uses_up_attempts_until_the_last_one_fails(
         seen.append((task["status"], task["retry_count"]))
         await pg.execute("update scrape_request_log set run_after = null where status = 'PENDING'")
     assert seen == [("PENDING", 2), ("PENDING", 3), ("FAILED", 3)]
+
+
+async def test_however_many_attempts_failed_the_next_one_comes_within_five_minutes(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
+    reported, lost = await insert(pg, 2, retry_count=500, max_retries=1000)
+    held = {one.id: one for one in await claim(queue)}
+    await queue.fail([failure(held[reported], "BACKOFF")])
+    await pg.execute("update scrape_request_log set error_code = 'WORKER_LOST' where id = $1", lost)
+    await pg.fetch(sql.RESCUE_WORKERS, [1], *RETRIES)
+    delays = "select extract(epoch from run_after - now()) between 140 and 300 as fits from scrape_request_log"
+    assert [one["fits"] for one in await pg.fetch(delays)] == [True, True]
 
 
 async def test_the_rows_own_cap_goes_before_the_operators_and_that_before_the_registrys(
@@ -216,6 +291,14 @@ async def test_a_retry_that_could_only_start_after_its_expiry_does_not_wait(
     assert (await statuses_said(pg, backoff))[-1] == "FAILED"
 
 
+async def test_the_last_attempt_fails_with_its_reason_also_shortly_before_the_expiry(
+    pg: asyncpg.Connection, queue: WorkerQueue
+) -> None:
+    (task_id,) = await insert(pg, max_retries=1)
+    await pg.execute("update scrape_request_log set expires_at = now() + interval '1 second'")
+    assert await queue.fail([failure((await claim(queue))[0], "BACKOFF")]) == {task_id: "FAILED"}
+
+
 async def test_the_first_loss_of_a_worker_runs_again_at_once_and_the_cap_ends_it(
     pg: asyncpg.Connection, queue: WorkerQueue
 ) -> None:
@@ -233,6 +316,58 @@ async def test_the_first_loss_of_a_worker_runs_again_at_once_and_the_cap_ends_it
         ("FAILED", 3, False, "WORKER_LOST"),
     ]
     assert "worker lost" in (await row(pg, task_id))["data"]
+
+
+async def test_a_rescue_counts_attempts_as_the_row_the_operator_and_the_registry_say(pg: asyncpg.Connection) -> None:
+    await pg.execute("insert into beat_flow (flow, max_retries) values ('flow_a', 1), ('flow_c', null)")
+    (own,) = await insert(pg, max_retries=2)
+    rest = [(await insert(pg, flow=flow))[0] for flow in ("flow_a", "flow_b", "flow_c", "flow_d")]
+    await pg.execute("update scrape_request_log set status = 'PROCESSING', worker = 1, picked_at = now()")
+    await pg.fetch(sql.RESCUE_WORKERS, [1], ["flow_a", "flow_b", "flow_c"], [3, 1, 2])
+    found = [(await row(pg, i))["status"] for i in (own, *rest)]
+    assert found == ["PENDING", "FAILED", "FAILED", "PENDING", "PENDING"]
+
+
+@pytest.mark.parametrize("how", ["handed back", "rescued"])
+async def test_a_task_that_was_taken_away_is_announced_and_wakes_its_flow(
+    pg: asyncpg.Connection, queue: WorkerQueue, how: str
+) -> None:
+    (task_id,) = await insert(pg)
+    await claim(queue)
+    heard: list[str] = []
+    await pg.add_listener("beat", lambda *args: heard.append(args[3]))
+    if how == "handed back":
+        await pg.fetch(sql.RELEASE, 1, [task_id], [(await row(pg, task_id))["picked_at"]])
+    else:
+        await pg.fetch(sql.RESCUE_WORKERS, [1], *RETRIES)
+    await pg.execute("select 1")
+    assert heard == ["flow_a"]
+    assert await statuses_said(pg, task_id) == ["PENDING", "PROCESSING", "PENDING"]
+
+
+@pytest.mark.parametrize(
+    ("state", "statement", "values"),
+    [
+        ("status = 'PROCESSING', worker = 1, picked_at = now()", sql.RESCUE_WORKERS, ([1], *RETRIES)),
+        ("run_after = now() - interval '1 second'", sql.PROMOTE, ()),
+        ("expires_at = now() - interval '1 second'", sql.EXPIRE, ()),
+        ("priority = 2", sql.FAIL_UNKNOWN, ([], [])),
+    ],
+    ids=["rescue", "promote", "expire", "fail unknown"],
+)
+async def test_upkeep_leaves_out_a_row_that_somebody_has_locked(
+    pg: asyncpg.Connection, clean_db: str, state: str, statement: str, values: tuple[Any, ...]
+) -> None:
+    locked, _ = await insert(pg, 2)
+    await pg.execute(f"update scrape_request_log set {state}")
+    every = "select * from scrape_request_log order by id"
+    before = await pg.fetch(every)
+    other = await connect(clean_db, name="producer")
+    async with other.transaction(), asyncio.timeout(60):
+        await other.execute("select from scrape_request_log where id = $1 for update", locked)
+        await pg.fetch(statement, *values)
+    await other.close()
+    assert [now == then for now, then in zip(await pg.fetch(every), before, strict=True)] == [True, False]
 
 
 async def test_the_tasks_of_a_host_without_heartbeat_are_rescued_and_of_a_living_one_are_not(
@@ -258,32 +393,69 @@ async def test_claims_of_a_worker_that_was_declared_lost_are_found(pg: asyncpg.C
     assert (await row(pg, task_id))["status"] == "PENDING"
 
 
-async def test_a_host_that_was_cut_off_believes_others_lost_only_after_a_lease_of_its_own_beats(
+@dataclass
+class Host:
+    """One that has seen the worker of another host be silent for an hour, on a clock that the test turns."""
+
+    upkeep: Upkeep
+    clock: list[float]
+
+    async def beat(self, *moments: float) -> None:
+        for self.clock[0] in moments:
+            await self.upkeep.beat([])
+
+    async def work(self) -> None:
+        await self.upkeep.work(
+            Look((), FlowControl(), promotable=False, expired=False, lost=True, retained=False, scheduled=False)
+        )
+
+
+@pytest.fixture
+async def host(
     pg: asyncpg.Connection, queue: WorkerQueue, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its statements hung and went on: nothing failed, and the others were cut off as long."""
-    (task_id,) = await insert(pg)
+) -> AsyncIterator[Host]:
+    await insert(pg)
     await pg.execute("insert into beat_worker (id, host, pid) overriding system value values (1, 'another', 1)")
     await pg.execute("update beat_worker set beat_at = now() - interval '1 hour'")
     await claim(queue)
     clock = [1000.0]
     monkeypatch.setattr("core.queue.upkeep.time", SimpleNamespace(monotonic=lambda: clock[0]))
     upkeep = Upkeep(settings, build_registry(), "here")
-    lost = Look((), FlowControl(), promotable=False, expired=False, lost=True, retained=False, scheduled=False)
+    yield Host(upkeep, clock)
+    await upkeep.aclose()
+
+
+async def test_a_host_that_was_cut_off_believes_others_lost_only_after_a_lease_of_its_own_beats(
+    pg: asyncpg.Connection, host: Host
+) -> None:
+    """Its statements hung and went on: nothing failed, and the others were cut off as long."""
 
     async def work_after(*beats: float) -> str:
-        for at in beats:
-            clock[0] = at
-            await upkeep.beat([])
-        await upkeep.work(lost)
-        return str((await row(pg, task_id))["status"])
+        await host.beat(*beats)
+        await host.work()
+        return str((await row(pg, 1))["status"])
 
     assert await work_after(1000, 1005, 1010) == "PROCESSING"
-    clock[0] = 1040
+    host.clock[0] = 1040
     assert await work_after() == "PROCESSING", "before its own next beat"
     assert await work_after(1041, 1046, 1051) == "PROCESSING"
     assert await work_after(1056) != "PROCESSING"
-    await upkeep.aclose()
+
+
+async def test_a_host_whose_heartbeat_failed_believes_others_lost_only_after_another_lease(
+    pg: asyncpg.Connection, host: Host
+) -> None:
+    await host.beat(1000, 1005)
+    async with nothing_can_be_written(pg):
+        await pg.execute(BREAK_HEARTBEAT)
+        with pytest.raises(QueueUnavailable):
+            await host.beat(1010)
+    await host.beat(1011, 1016, 1021)
+    await host.work()
+    assert (await row(pg, 1))["status"] == "PROCESSING"
+    await host.beat(1026)
+    await host.work()
+    assert (await row(pg, 1))["status"] == "PENDING"
 
 
 async def test_rows_that_nobody_claimed_are_not_left_processing(
@@ -405,6 +577,7 @@ async def test_tasks_of_flows_that_nobody_runs_fail_with_the_name(pg: asyncpg.Co
     rows = {i: await row(pg, i) for i in (*known, *typo, *unbuilt)}
     assert [rows[i]["error_code"] for i in rows] == [None, "UNKNOWN_FLOW", "NOT_BUILT"]
     assert "refresh_profil" in rows[typo[0]]["data"]
+    assert [(await statuses_said(pg, i))[-1] for i in rows] == ["PENDING", "FAILED", "FAILED"]
 
 
 async def test_a_look_reports_pending_flows_and_due_upkeep(pg: asyncpg.Connection) -> None:
@@ -415,6 +588,39 @@ async def test_a_look_reports_pending_flows_and_due_upkeep(pg: asyncpg.Connectio
     (look,) = await pg.fetch(sql.TICK, ["flow_a", "flow_b", "flow_c"], 15.0)
     assert (look["pending"], look["promotable"], look["expired"], look["lost"]) == (["flow_a"], True, False, False)
     assert json.loads(look["flows"])[0]["timeout_s"] == 9
+
+
+async def test_a_look_says_when_a_schedule_has_to_be_seen_to(pg: asyncpg.Connection) -> None:
+    await pg.execute("insert into scrape_schedule (name, cron, flow) values ('s', '@daily', 'flow_a')")
+    seen = []
+    for change in (
+        "enabled = true",
+        "next_run_at = now() + interval '1 hour'",
+        "next_run_at = now()",
+        "enabled = false",
+    ):
+        await pg.execute(f"update scrape_schedule set {change}")
+        seen.append((await pg.fetch(sql.TICK, [], 15.0))[0]["scheduled"])
+    assert seen == [True, False, True, False], "a new one has to be given its first time"
+
+
+async def test_an_asset_pool_counts_once_a_process_of_it_has_a_name_and_as_long_as_it_beats(
+    pg: asyncpg.Connection,
+) -> None:
+    worker = await pg.fetchval(sql.ADD_WORKER, "host", ASSET_POOL, "{}")
+    for change in (f"pid = 7 where id = {worker}", "beat_at = now() - interval '16 seconds'"):
+        seen = await pg.fetchval(sql.TICK, [], 15.0)
+        assert seen is change.startswith("beat_at")
+        await pg.execute(f"update beat_worker set {change}")
+    assert await pg.fetchval(sql.TICK, [], 15.0) is False
+
+
+async def test_workers_that_take_slots_together_take_no_more_than_are_free(pg: asyncpg.Connection) -> None:
+    await pg.execute("insert into beat_flow (flow, slots) values ('flow_a', 3)")
+    holder, one, two = [await pg.fetchval(sql.ADD_WORKER, "host", "flow_a", '{"flow_a": 5}') for _ in range(3)]
+    await pg.execute("insert into beat_slot (worker, flow, slots) values ($1, 'flow_a', 2)", holder)
+    taken = await pg.fetch(sql.LEASE, [two, one, 4711], ["flow_a"] * 3, [1, 1, 1])
+    assert [tuple(lease) for lease in taken] == [(one, "flow_a", 1)]
 
 
 async def test_a_time_limit_below_nothing_is_none_and_a_cap_below_nothing_is_nothing(
@@ -436,6 +642,7 @@ async def test_a_wedged_workers_overdue_tasks_fail_as_timed_out(pg: asyncpg.Conn
     assert await pg.fetchval(sql.OVERDUE, 1, ["flow_a"], [30.0])
     assert await pg.fetchval(sql.TIME_OUT, 1, ["flow_a"], [30.0]) == 1
     assert [(await row(pg, i))["error_code"] for i in (overdue, fine)] == ["TIMEOUT", None]
+    assert [(await statuses_said(pg, i))[-1] for i in (overdue, fine)] == ["FAILED", "PROCESSING"]
     assert not await pg.fetchval(sql.OVERDUE, 1, ["flow_a"], [30.0])
 
 

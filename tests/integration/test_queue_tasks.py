@@ -160,10 +160,12 @@ async def test_requeueing_a_failed_task_makes_it_start_over_and_wakes_its_flow(
     created = await create(db)
     await asyncio.wait_for(told.get(), 60)
     await end(pg, created.id, "FAILED", data="(429, 'slow')", error_code="RATE_LIMITED")
+    await pg.execute("update scrape_request_log set result = '{}', run_after = now() + interval '1 hour'")
     assert await set_to(db, created.id, TaskStatus.PENDING, 3) == "PENDING"
     row = await row_of(pg, created.id)
     assert row["retry_count"] == 3
-    assert all(row[name] is None for name in ("worker", "picked_at", "run_after", "scraped_at", "data", "error_code"))
+    names = ("worker", "picked_at", "run_after", "scraped_at", "data", "result", "error_code")
+    assert {name: row[name] for name in names} == dict.fromkeys(names)
     assert await asyncio.wait_for(told.get(), 60) == ("beat", "refresh_profile_by_handle")
     assert [(event["status"], event["retry_count"]) for event in await events(pg)] == [("PENDING", 1), ("PENDING", 3)]
 

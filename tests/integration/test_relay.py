@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import asyncpg
@@ -14,6 +15,8 @@ from aio_pika.abc import AbstractChannel
 from loguru import logger
 
 from config import Settings
+from core.amqp.outbox import Row, Scope
+from core.amqp.publisher import HeldBackError, Publisher
 from core.amqp.relay import RELAY_LOCK
 from tests.support.relay import (
     Sent,
@@ -201,6 +204,33 @@ async def test_a_missing_exchange_stops_its_own_messages_only(
         await until(lambda: _is(pg, 1))
     assert {json.loads(message.body)["number"] for message in arrived} == set(range(400))
     assert await pg.fetchval("select exchange from event_outbox") == f"{route}.dx"
+
+
+async def test_a_refusal_holds_back_no_more_than_what_is_refused(
+    channel: AbstractChannel, rmq_url: str, route: str
+) -> None:
+    """An exchange, a route or a key; and one that was deleted costs the channel once, not at each attempt."""
+    await bound_queue(channel, f"{route}.full", **{"x-max-length": 0, "x-overflow": "reject-publish"})
+    await channel.declare_exchange(f"{route}.dx")
+    publisher = Publisher(rmq_url)
+    await publisher.open(1.0)
+
+    async def held(exchange: str, routing_key: str) -> Scope:
+        with pytest.raises(HeldBackError) as refusal:
+            await publisher.publish(Row(1, exchange, routing_key, "e", "{}", None, datetime.now(UTC)))
+        return refusal.value.scope
+
+    try:
+        assert await held("beat.dx", f"{route}.full") == ("beat.dx", f"{route}.full", "e")
+        assert await held("beat.dx", f"{route}.unbound") == ("beat.dx", f"{route}.unbound")
+        assert await held("no.dx", route) == ("no.dx",)
+        assert await held(f"{route}.dx", route) == (f"{route}.dx", route)
+        await channel.exchange_delete(f"{route}.dx")
+        assert (await held(f"{route}.dx", route), publisher.up) == ((f"{route}.dx",), False)
+        await publisher.open(10.0)
+        assert (await held(f"{route}.dx", route), publisher.up) == ((f"{route}.dx",), True)
+    finally:
+        await publisher.close()
 
 
 async def test_of_two_relays_one_works_and_the_other_takes_over(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from types import SimpleNamespace
 
 import asyncpg
 import pytest
@@ -15,6 +17,7 @@ from core.queue import upkeep as module
 from core.queue.retention import prune
 from core.queue.upkeep import FlowControl, Look, Upkeep
 from scripts.migrate import migrate
+from tests.support.postgres import SOMEONE_WAITS
 from tests.support.scratch import scratch_database
 from utils.db import connect
 
@@ -70,6 +73,48 @@ async def test_only_finished_rows_of_the_flow_that_are_old_enough_go(pg: asyncpg
     await pg.execute(retention.START_OVER)
     await prune(pg)
     assert await left(pg) == [2, 3, 7]
+
+
+async def test_a_row_that_was_created_in_the_future_does_not_end_the_walk(pg: asyncpg.Connection) -> None:
+    await pg.execute("insert into beat_flow (flow, retain) values ('a', interval '30 days')")
+    for created in ("'infinity'", "now() + interval '1 day'", OLD):
+        await insert(pg, "a", "COMPLETE", "now()" if created != OLD else OLD, created)
+    await prune(pg)
+    assert await left(pg) == [1, 2]
+
+
+async def test_a_row_that_is_queued_again_this_moment_stays(pg: asyncpg.Connection, clean_db: str) -> None:
+    """The walk has seen it ended, and finds it waiting once it has its lock."""
+    await insert(pg, "a", "COMPLETE", OLD, OLD)
+    slowly = "array(select old.id from old cross join pg_advisory_xact_lock(1))"
+    statement = retention.PRUNE.replace("array(select id from old)", slowly)
+    assert statement != retention.PRUNE
+    other = await connect(clean_db, name="producer")
+    async with other.transaction():
+        await other.execute("select pg_advisory_xact_lock(1)")
+        pruning = asyncio.create_task(pg.fetch(statement, ["a"], timedelta(days=30), 0))
+        while not await other.fetchval(SOMEONE_WAITS):
+            await other.execute("select pg_stat_clear_snapshot()")
+        await other.execute("update scrape_request_log set status = 'PENDING'")
+    await pruning
+    await other.close()
+    assert await left(pg) == [1]
+
+
+async def test_a_row_that_ended_long_after_its_neighbours_goes_with_the_daily_look(
+    pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(retention, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    await pg.execute("insert into beat_flow (flow, retain) values ('a', interval '30 days')")
+    await insert(pg, "a", "COMPLETE", "now()", OLD)
+    keeper = retention.Retention(lambda body: body(pg), None)
+    await keeper.prune()
+    await pg.execute(f"update scrape_request_log set scraped_at = {OLD}")
+    for later_s, ids in ((retention.REST_S + 1, [1]), (retention.AGAIN_S, [])):
+        clock[0] += later_s
+        await keeper.prune()
+        assert await left(pg) == ids
 
 
 async def test_many_rows_go_in_slices_of_time_and_nobody_else_prunes_meanwhile(

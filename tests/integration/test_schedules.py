@@ -252,6 +252,40 @@ async def test_a_run_that_was_broken_off_is_repeated_as_the_run_it_was(pg: async
     assert now["later"]
 
 
+@pytest.mark.parametrize("change", ["enabled = false", "cron = '0 0 1 7 *'"])
+async def test_a_schedule_that_is_changed_before_its_run_has_begun_is_not_run(
+    pg: asyncpg.Connection, clean_db: str, change: str
+) -> None:
+    await plant(pg)
+    due = await pg.fetchrow(sql.NEXT_DUE, [])
+    await pg.execute(f"update scrape_schedule set {change}")
+    await scheduler(clean_db)._handle(pg, due)
+    now = await row(pg)
+    assert (now["begun_for"], now["next_run_at"], now["last_outcome"]) == (None, None, None)
+    assert await pg.fetchval(NEITHER) == 0
+
+
+@pytest.mark.parametrize(("change", "month"), [("enabled = false", None), ("cron = '0 0 1 7 *'", 7)])
+async def test_a_schedule_that_is_changed_in_mid_run_counts_from_then(
+    pg: asyncpg.Connection, clean_db: str, change: str, month: int | None
+) -> None:
+    await plant(pg)
+    blocker = await connect(clean_db, name="blocker")
+    one = scheduler(clean_db)
+    async with blocker.transaction():
+        await blocker.execute("lock table event_outbox in share mode")
+        one.wake()
+        while not await pg.fetchval(SOMEONE_WAITS):
+            await asyncio.sleep(0.01)
+        await pg.execute(f"update scrape_schedule set {change}")
+    await blocker.close()
+    while one.busy:
+        await asyncio.sleep(0.01)
+    assert await counted(pg) == ("ok", 3, 0, 0)
+    due = (await row(pg))["next_run_at"]
+    assert (due and due.astimezone(UTC).month) == month
+
+
 async def test_a_run_that_ends_its_supervisor_three_times_is_given_up(pg: asyncpg.Connection, clean_db: str) -> None:
     await plant(pg)
     await pg.execute("update scrape_schedule set attempts = 3, begun_for = date_trunc('minute', now())")
@@ -259,6 +293,9 @@ async def test_a_run_that_ends_its_supervisor_three_times_is_given_up(pg: asyncp
     now = await row(pg)
     assert (now["last_outcome"], now["attempts"], now["later"]) == ("failed", 0, True)
     assert now["last_error"] == "the run was begun 3 times and never ended; it is given up"
+    await pg.execute("update scrape_schedule set attempts = 2, begun_for = next_run_at, next_run_at = now()")
+    await run_due(clean_db)
+    assert await counted(pg) == ("ok", 3, 0, 0), "the third time it is begun"
 
 
 async def test_a_supervisor_that_says_nothing_loses_the_lock(

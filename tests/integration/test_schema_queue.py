@@ -115,12 +115,14 @@ async def test_a_bad_row_in_a_bulk_insert_leaves_the_others_alone(pg: asyncpg.Co
 async def test_a_task_that_could_only_start_after_it_expired_is_expired_at_once(pg: asyncpg.Connection) -> None:
     columns = "flow, platform, params, run_after, expires_at"
     task = f"'{FLOW}', 'INSTAGRAM', '{{}}'"
-    late = await _row(pg, columns, f"{task}, now() + interval '2 hours', now() + interval '1 hour'")
-    good = await _row(pg, columns, f"{task}, now() + interval '1 hour', now() + interval '2 hours'")
-    assert (late["status"], late["error_code"]) == ("EXPIRED", "EXPIRED")
-    assert "run_after" in late["data"]
+    one, two = "now() + interval '1 hour'", "now() + interval '2 hours'"
+    for late in (await _row(pg, columns, f"{task}, {two}, {one}"), await _row(pg, columns, f"{task}, {one}, {one}")):
+        assert (late["status"], late["error_code"]) == ("EXPIRED", "EXPIRED")
+        assert "run_after" in late["data"]
+    good = await _row(pg, columns, f"{task}, {one}, {two}")
     assert good["status"] == "PENDING"
     assert [(event["status"], event["reason"]) for event in await _events(pg)] == [
+        ("FAILED", "EXPIRED"),
         ("FAILED", "EXPIRED"),
         ("PENDING", None),
     ]

@@ -10,6 +10,7 @@ import pytest
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
+from core.amqp import topology
 from core.amqp.payloads import PUBLISHED
 from core.amqp.topology import CONSUMED, EXCHANGES, QUEUES, declare_topology, exchange_exists
 from tests.support.relay import take
@@ -95,6 +96,23 @@ async def test_a_queue_that_its_owner_made_in_his_way_is_left_alone_and_bound(co
     exchange = await channel.get_exchange("beat.dx")
     await exchange.publish(aio_pika.Message(b"{}"), "order_log_events")
     assert len(await take(channel, LIMITED, 1)) == 1
+
+
+async def test_a_queue_that_its_owner_makes_at_the_same_moment_is_left_alone_and_bound(
+    connection: AbstractConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def not_yet(*_: Any) -> bool:
+        return False
+
+    channel = await connection.channel()
+    await channel.declare_queue("post_log_events_q", durable=True, arguments={"x-max-priority": 5})
+    await channel.declare_exchange(EXCHANGES[0], durable=True, auto_delete=True)
+    monkeypatch.setattr(topology, "_exists", not_yet)
+    await declare_topology(connection)
+    assert await declared_again(connection, "post_log_events_q", **{"x-max-priority": 5})
+    exchange = await channel.get_exchange(EXCHANGES[0], ensure=False)
+    await exchange.publish(aio_pika.Message(b"{}"), "post_log_events")
+    assert len(await take(channel, "post_log_events_q", 1)) == 1
 
 
 async def test_declaring_again_keeps_the_messages(connection: AbstractConnection) -> None:

@@ -79,3 +79,12 @@ def test_a_route_with_too_many_held_keys_is_held_as_a_whole() -> None:
         holds.add(row(str(number)).key, "refused")
     assert holds.covers(row("another"))
     assert len(holds.now()) == KEYS_PER_ROUTE + 1
+
+
+def test_keys_that_were_confirmed_do_not_count_as_held_ones() -> None:
+    holds = Holds(Clock())
+    for number in range(KEYS_PER_ROUTE):
+        holds.add(row(str(number)).key, "refused")
+        holds.clear(row(str(number)))
+    holds.add(row("a").key, "refused")
+    assert not holds.covers(row("b"))

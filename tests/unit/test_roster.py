@@ -39,3 +39,15 @@ def test_a_child_that_could_not_be_told_of_a_pause_is_told_as_soon_as_it_reads_a
         roster.tell(changed=changed)
     told = [json.loads(words[1])["paused"] for words in link.heard if words[0] == "control"]
     assert told == [[], ["f"]]
+
+
+def test_work_that_no_child_was_free_for_goes_to_the_first_that_is() -> None:
+    link = FakeLink()
+    child = Child(ProcessSpec("f", (("f", 5),), 5), 0, 1, cast("Any", None), 4711, cast("Any", link), 0.0, 0.0, {"f"})
+    roster = Roster({1: child})
+    roster.add(child)
+    roster.wake("f")
+    assert ("wake", "f") not in link.heard
+    for _ in range(2):
+        roster.idle(child)
+    assert link.heard.count(("wake", "f")) == 1

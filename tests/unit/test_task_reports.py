@@ -102,6 +102,14 @@ def test_a_final_answer_tells_what_the_sources_before_it_said() -> None:
     ]
 
 
+@pytest.mark.parametrize(("said_s", "delay_s"), [(90.0, 90.0), (None, 30.0)])
+def test_a_source_is_asked_again_when_it_said_or_after_half_a_minute(said_s: float | None, delay_s: float) -> None:
+    for error in (RateLimited("slow", retry_after_s=said_s), Unavailable("away", retry_after_s=said_s)):
+        for one in (error, ChainFailed("f", (Outcome("a", error),))):
+            report = failed(HANDLE, claim(), one)
+            assert (report.rule, report.delay_s) == ("LATER", delay_s)
+
+
 def test_a_failed_chain_has_the_word_of_the_source_that_decided_it() -> None:
     chain = ChainFailed("f", (Outcome("a", RateLimited("slow")), Outcome("b", Unavailable("away"))))
     assert failed(HANDLE, claim(), chain).code == "RATE_LIMITED"
