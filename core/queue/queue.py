@@ -163,5 +163,5 @@ class WorkerQueue:
         except LOST as error:
             await self.aclose()
             raise QueueUnavailable(type(error).__name__) from error
-        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError) as error:
             raise QueueUnavailable(type(error).__name__) from error

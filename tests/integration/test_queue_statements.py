@@ -108,6 +108,19 @@ async def test_a_session_in_which_nothing_can_be_written_is_given_up(
     supervisor.drop()
 
 
+async def test_a_lock_that_is_waited_for_too_long_by_the_roles_own_rule_is_an_outage(
+    pg: asyncpg.Connection, clean_db: str
+) -> None:
+    await insert(pg)
+    impatient = WorkerQueue(f"{clean_db}?options=-c%20lock_timeout%3D20ms", 1, direct=True)
+    async with pg.transaction():
+        await pg.execute("lock table scrape_request_log in access exclusive mode")
+        with pytest.raises(QueueUnavailable):
+            await claim(impatient)
+    assert len(await claim(impatient)) == 1
+    await impatient.aclose()
+
+
 async def test_every_tenth_step_takes_the_oldest_whatever_its_priority(
     pg: asyncpg.Connection, queue: WorkerQueue
 ) -> None:
