@@ -14,7 +14,7 @@ DEPTH = f"""
 select d.flow, d.depth, extract(epoch from now() - {within_dates("t.created_at")})::float8 as age_s from (
     select flow, count(*) as depth, min(id) as first from scrape_request_log
     where status = 'PENDING' and run_after is null group by flow) d join scrape_request_log t on t.id = d.first"""
-"""Tasks that could run now; counted in srl_fifo."""
+"""Tasks that could run now; counted in srl_claim."""
 
 SERVED = f"""
 select w.id, w.flow as process, w.pid, e.key as flow, e.value::int as slots, h.running,
