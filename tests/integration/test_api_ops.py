@@ -123,7 +123,7 @@ async def test_the_page_shows_the_pool_flows_events_and_schedules(
 async def test_credentials_are_counted_by_state_and_never_shown(
     api: httpx2.AsyncClient, pg: asyncpg.Connection
 ) -> None:
-    hour, two = await pg.fetchrow("select (now() + interval '1 h')::text, (now() + interval '2 h')::text")
+    hour, two = [await pg.fetchval("select (now() + $1::int * interval '1 h')::text", hours) for hours in (1, 2)]
     states = (
         (True, None, False), (True, "2026-01-01", False), (True, two, False), (True, hour, False),
         (True, "9999-12-31 00:00+00", False), (True, None, True), (True, hour, True), (False, None, False),
