@@ -10,6 +10,11 @@ from core.api.deps import Resources, ResourcesDep
 from core.api.key_ring import ADMIN, ANYBODY, READ, WRITE, Caller
 
 _LONGEST = 200
+_BEARER, _BASIC = "Bearer", 'Basic realm="Beat"'
+_HOW = {
+    _BEARER: "send 'Authorization: Bearer KEY' with a key of beatctl keys add",
+    _BASIC: "give a key of beatctl keys add as the password, or send 'Authorization: Bearer KEY'",
+}
 
 _bearer = HTTPBearer(auto_error=False, description="A key of `beatctl keys add`, where the server asks for one")
 _basic = HTTPBasic(auto_error=False, realm="Beat", description="The same key as the password, for browsers; any user")
@@ -23,7 +28,7 @@ async def caller_of(needed: SecurityScopes, resources: ResourcesDep, given: Bear
     Raises:
         HTTPException: 401, there is no good key; 403, its scope does not include what the route needs.
     """
-    return await _caller(needed, resources, given.credentials if given else None, challenge="Bearer")
+    return await _caller(needed, resources, given.credentials if given else None, challenge=_BEARER)
 
 
 async def operator_of(
@@ -38,14 +43,14 @@ async def operator_of(
         HTTPException: as ``caller_of``.
     """
     key = given.credentials if given else typed.password if typed else None
-    return await _caller(needed, resources, key, challenge='Basic realm="Beat"')
+    return await _caller(needed, resources, key, challenge=_BASIC)
 
 
 async def _caller(needed: SecurityScopes, resources: Resources, key: str | None, *, challenge: str) -> Caller:
     if not resources.settings.api.wants_keys:
         return ANYBODY
     if key is None:
-        raise _stranger("send 'Authorization: Bearer KEY' with a key of beatctl keys add", challenge)
+        raise _stranger(_HOW[challenge], challenge)
     caller = await resources.keys.caller(key) if len(key) <= _LONGEST else None
     if caller is None:
         raise _stranger("there is no such key, or it has expired or was revoked", challenge)
