@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator
-from typing import Any
 
 import asyncpg
 import httpx2
@@ -15,9 +14,8 @@ import pytest
 
 from config import Settings
 from core.api import ops_page
-from core.api.key_ring import digest_of, new_key
 from tests.support.api import running_api, with_settings
-from tests.support.ops_page import Read, read_page
+from tests.support.ops_page import of_tests, press, read_page, shown
 from tests.support.pool import queue_tasks
 from tests.support.schedules import plant
 
@@ -32,46 +30,12 @@ EVENT = """
 insert into event_outbox (routing_key, entity_key, payload, created_at)
 values ($1, 'e', '{}', now() - $2::text::interval)"""
 FAIL = "update scrape_request_log set status = 'FAILED', scraped_at = now() - $2::text::interval where id = any($1)"
-KEY = "insert into api_key (name, digest, scope, account_id) values ($1, $2, $3, $4)"
-BUTTONS = (
-    "/ops/flows/test_nap/pause", "/ops/flows/test_nap/resume", "/ops/schedules/s/enable", "/ops/schedules/s/disable",
-    "/ops/tasks/1/retry", "/ops/tasks/1/cancel",
-)  # fmt: skip
-
-
-def of_tests(settings: Settings) -> Settings:
-    return with_settings(settings, "workers", beat_extra_flows="tests.support.flows")
 
 
 @pytest.fixture
 async def api(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     async with running_api(of_tests(settings)) as client:
         yield client
-
-
-@pytest.fixture
-async def keyed(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    async with running_api(with_settings(of_tests(settings), "api", api_keys=True)) as client:
-        yield client
-
-
-async def key_of(pg: asyncpg.Connection, scope: str, account: str | None = None) -> str:
-    key = new_key()
-    await pg.execute(KEY, scope, digest_of(key), scope, account)
-    return key
-
-
-async def shown(api: httpx2.AsyncClient, **query: Any) -> Read:
-    answer = await api.get("/ops", params=query)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    return read_page(answer.text)
-
-
-async def press(api: httpx2.AsyncClient, path: str) -> dict[str, Any]:
-    answer = await api.post(path, headers={"origin": "http://beat", "sec-fetch-site": "same-origin"})
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
 
 
 async def test_a_new_server_shows_that_there_is_nothing(api: httpx2.AsyncClient, pg: asyncpg.Connection) -> None:
@@ -118,6 +82,23 @@ async def test_the_page_shows_the_pool_flows_events_and_schedules(
     assert sick[1:4] == ["enabled", "0 0 1 1 *", "test_nap"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", sick[4])
     assert sick[5:] == ["2026-01-02 03:04", "failed", "a reason", "disable "]
+
+
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "20000-01-01"])
+async def test_times_that_no_date_can_hold_are_shown(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, moment: str
+) -> None:
+    tasks = await queue_tasks(pg, "test_nap", 2)
+    await pg.execute("update scrape_request_log set created_at = $1::text::timestamptz", moment)
+    await pg.execute("update scrape_request_log set run_after = created_at where id = $1", tasks[0])
+    await pg.execute(CREDENTIAL, "k", "graphapi", True, moment, False)
+    await plant(pg, "s")
+    await pg.execute(
+        "update scrape_schedule set next_run_at = $1::text::timestamptz, last_run_at = next_run_at", moment
+    )
+    page = await shown(api, task=tasks[1])
+    assert page.rows["test_nap"][2:5:2] == ["1", "1"]
+    assert page.rows["s"][4] == {"infinity": "never", "-infinity": "0001-01-01 00:00"}.get(moment, "9999-12-31 23:59")
 
 
 async def test_credentials_are_counted_by_state_and_never_shown(
@@ -255,104 +236,6 @@ async def test_a_schedule_is_not_enabled_where_its_query_cannot_be_tried(
         answer = await api.post("/ops/schedules/s/enable")
     assert answer.status_code == 503
     assert answer.json()["status"]["message"].startswith("PG_URL: the database cannot be reached: ")
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"origin": "http://evil"},
-        {"origin": "null"},
-        {"origin": "http://beat:81"},
-        {"origin": "http://evil", "sec-fetch-site": "cross-site"},
-        {"origin": "http://beat", "sec-fetch-site": "same-site"},
-        {"sec-fetch-site": "cross-site"},
-        {"sec-fetch-site": "none"},
-    ],
-    ids=str,
-)
-async def test_no_page_of_another_site_presses_a_button(
-    api: httpx2.AsyncClient, pg: asyncpg.Connection, headers: dict[str, str]
-) -> None:
-    await queue_tasks(pg, "test_nap", 1)
-    await pg.execute("update scrape_request_log set id = 1")
-    await plant(pg, "s")
-    for path in BUTTONS:
-        answer = await api.post(path, headers=headers)
-        assert answer.status_code == 403, path
-        assert answer.json()["status"]["message"].startswith("Origin: a page of another site has sent this")
-    assert await pg.fetchval("select status from scrape_request_log") == "PENDING"
-    assert await pg.fetchval("select enabled from scrape_schedule")
-    assert await pg.fetchval("select count(*) from beat_flow") == 0
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"origin": "http://beat"},
-        {"origin": "https://beat", "content-type": "application/x-www-form-urlencoded"},
-        {"origin": "https://x", "sec-fetch-site": "same-origin"},
-    ],
-    ids=str,
-)
-async def test_programs_and_the_page_itself_do(api: httpx2.AsyncClient, headers: dict[str, str]) -> None:
-    """The third without its script, the last behind a proxy that names another host: the browser's word counts."""
-    assert (await api.post("/ops/flows/test_nap/pause", headers=headers)).json()["paused"] is True
-
-
-async def test_only_an_admin_key_opens_it_as_a_bearers_or_as_a_password(
-    keyed: httpx2.AsyncClient, pg: asyncpg.Connection
-) -> None:
-    keys = {scope: await key_of(pg, scope) for scope in ("read", "write", "admin")}
-    reads = ("/ops", "/ops/tasks/1/explain")
-    for method, path in [*(("GET", path) for path in reads), *(("POST", path) for path in BUTTONS)]:
-        for auth in (None, ("any", "beat_nobody"), ("any", ""), ("any", "x" * 9000)):
-            answer = await keyed.request(method, path, auth=auth)
-            assert answer.status_code == 401
-            assert answer.headers["www-authenticate"] == 'Basic realm="Beat"'
-            assert answer.json()["status"]["message"].startswith("Authorization: ")
-        for scope in ("read", "write"):
-            answer = await keyed.request(method, path, auth=("any", keys[scope]))
-            assert answer.status_code == 403
-            assert answer.json()["status"]["message"] == f"The key {scope} has the scope {scope}, this needs admin"
-        bearer = {"Authorization": f"Bearer {keys['admin']}"}
-        assert (await keyed.request(method, path, auth=("", keys["admin"]))).status_code == 200
-        assert (await keyed.request(method, path, headers=bearer)).status_code == 200
-
-
-@pytest.mark.parametrize("header", ["Basic", "Basic !", "Basic bm9jb2xvbg==", "Basic /////w=="])
-async def test_a_basic_header_that_is_none_is_refused(keyed: httpx2.AsyncClient, header: str) -> None:
-    answer = await keyed.get("/ops", headers={"Authorization": header})
-    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Basic realm="Beat"')
-
-
-async def test_a_browsers_key_opens_nothing_else(keyed: httpx2.AsyncClient, pg: asyncpg.Connection) -> None:
-    """Other routes have no guard against pages of other sites, and need none: no browser sends a bearer's key."""
-    auth = ("any", await key_of(pg, "admin"))
-    for method, path in (("PUT", "/heartbeat?beat=true"), ("GET", "/metrics"), ("POST", "/tokens")):
-        answer = await keyed.request(method, path, auth=auth)
-        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
-
-
-async def test_a_key_of_an_account_moves_no_other_tasks(keyed: httpx2.AsyncClient, pg: asyncpg.Connection) -> None:
-    keyed.auth = httpx2.BasicAuth("any", await key_of(pg, "admin", "42"))
-    mine, other = await queue_tasks(pg, "test_nap", 2)
-    await pg.execute("update scrape_request_log set account_id = '42' where id = $1", mine)
-    assert (await press(keyed, f"/ops/tasks/{mine}/cancel"))["status"]["type"] == "SUCCESS"
-    for verb in ("cancel", "retry"):
-        assert (await press(keyed, f"/ops/tasks/{other}/{verb}"))["status"]["code"] == 404
-    assert (await keyed.get(f"/ops/tasks/{other}/explain")).json()["status"]["code"] == 404
-    assert f"there is no task {other}" in (await shown(keyed, task=other)).text
-    assert await pg.fetchval("select status from scrape_request_log where id = $1", other) == "PENDING"
-
-
-async def test_the_log_says_who_did_what(
-    keyed: httpx2.AsyncClient, pg: asyncpg.Connection, logged: list[dict[str, Any]]
-) -> None:
-    keyed.auth = httpx2.BasicAuth("any", await key_of(pg, "admin"))
-    await press(keyed, "/ops/flows/test_nap/pause")
-    (line,) = [one for one in logged if one["event"] == "flow_switched"]
-    assert (line["flow"], line["paused"], line["by"]) == ("test_nap", True, "admin")
 
 
 def test_the_script_and_the_style_hold_no_end_tag() -> None:

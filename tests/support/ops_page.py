@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from typing import Any
+
+import httpx2
+
+from config import Settings
+from tests.support.api import with_settings
 
 
 @dataclass
@@ -56,3 +62,23 @@ def read_page(html: str) -> Read:
     reader.feed(html)
     reader.close()
     return reader.found
+
+
+def of_tests(settings: Settings) -> Settings:
+    """Settings of a server that knows the flows of tests."""
+    return with_settings(settings, "workers", beat_extra_flows="tests.support.flows")
+
+
+async def shown(api: httpx2.AsyncClient, **query: Any) -> Read:
+    """The page."""
+    answer = await api.get("/ops", params=query)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return read_page(answer.text)
+
+
+async def press(api: httpx2.AsyncClient, path: str) -> dict[str, Any]:
+    """What a button of the page is answered."""
+    answer = await api.post(path, headers={"origin": "http://beat", "sec-fetch-site": "same-origin"})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
