@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from config import ConfigError, Settings, load_settings
 from core.api.app import create_app
 from core.api.deps import TokenRefused
+from core.crawler.provider import SourceCredentials
 from core.runtime import Runtime
 from credentials.keys import SOURCES, CredentialRefused, checked_keys
 from credentials.manager import CredentialManager
@@ -47,6 +48,10 @@ class Tokens:
             return await self._manager.insert_creds(source, credentials, handle=handle)
         except CredentialRefused as error:
             raise TokenRefused("credentials" if source in SOURCES else "source", str(error)) from error
+
+    async def per_source(self) -> Sequence[SourceCredentials]:
+        """The credentials of each source, counted by state."""
+        return await self._manager.per_source()
 
     async def check(self, source: str, credentials: Mapping[str, Any]) -> None:
         """Ask Graph about a user token.

@@ -110,6 +110,17 @@ for update
 
 ENABLE = text("update credential set enabled = :enabled, updated_at = now() where id = :id returning source")
 
+PER_SOURCE = text("""
+with c as (select source, enabled, disabled_till, enabled and not data_access_expired as open,
+        coalesce(disabled_till <= now(), true) as rested, disabled_till >= :replaced as refused from credential)
+select source, count(*) filter (where open and rested) as usable,
+    count(*) filter (where open and not rested and not refused) as resting,
+    min(disabled_till) filter (where open and not rested and not refused) as back_at,
+    count(*) filter (where open and refused) as refused,
+    count(*) filter (where enabled and not open) as expired, count(*) filter (where not enabled) as disabled
+from c group by source order by source
+""")
+
 ALL = text(f"""
 select id, source, handle, credentials->'mask' as mask, enabled, data_access_expired, rest_count, last_error,
        {within_dates("updated_at")} as updated_at,

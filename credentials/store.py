@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from core.crawler.provider import Credential
+from core.crawler.provider import Credential, SourceCredentials
 from core.crawler.scrub import PUBLIC_KEYS
 from credentials import statements as sql
 from credentials.keys import checked_keys, idempotency_key, stored_handle
@@ -116,6 +116,12 @@ class CredentialStore:
         """Every credential, or those of a source; opens none, so it needs no key."""
         async with self._sessions() as session:
             return [_listed(row) for row in await session.execute(sql.ALL, {"source": source})]
+
+    async def per_source(self) -> Sequence[SourceCredentials]:
+        """The credentials of each source, counted by state; opens none."""
+        async with self._sessions() as session:
+            rows = await session.execute(sql.PER_SOURCE, {"replaced": UNTIL_REPLACED})
+            return [SourceCredentials(**row) for row in rows.mappings()]
 
     async def enable(self, credential_id: int, *, enabled: bool = True) -> bool:
         """Set the operator's word; False when there is no such credential."""

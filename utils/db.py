@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,6 +175,11 @@ def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: 
     )
     single = StatementPool(plain_url(url), size=pool_size, connect=SINGLE_ARGS, show=engine.sync_engine.logger.info)
     return Database(engine, async_sessionmaker(engine, expire_on_commit=False), single)
+
+
+Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]
+"""Runs a statement, given with its parameters ``$1``, ``$2``, ..., and gives its rows: ``fetch`` of a connection, or
+``fetch_in`` of a session. It depends on which of them whether jsonb comes out as text."""
 
 
 async def fetch_in(session: AsyncSession, statement: str, *values: Any) -> list[asyncpg.Record]:

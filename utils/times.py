@@ -39,6 +39,19 @@ def event_time(moment: datetime | None) -> str | None:
     return at.isoformat(" ", "seconds")[:19]  # EVENT_TIME, at a third of strftime's price
 
 
+def minute(moment: datetime | None) -> str:
+    """An aware time for people, to the minute and in UTC; nothing for null."""
+    return "" if moment is None else moment.astimezone(UTC).isoformat(" ", "minutes")[:16]
+
+
+def spoken(seconds: float) -> str:
+    """A length of time as people say it."""
+    whole = max(0, round(seconds))
+    if whole < 120:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def from_epoch(seconds: float) -> datetime:
     """Epoch seconds as aware UTC.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import asyncpg
 
-from utils.db import fetch_in
+from utils.db import Fetch, fetch_in
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -155,9 +155,9 @@ async def forget(conn: asyncpg.Connection, ids: Collection[int]) -> None:
         await conn.execute(_FORGET, list(ids))
 
 
-async def outbox_lag(conn: asyncpg.Connection) -> OutboxLag:
+async def outbox_lag(fetch: Fetch) -> OutboxLag:
     """What waits for the broker, in all and per routing key."""
-    found = await conn.fetch(_LAG, LAG_COUNTED)
+    found = await fetch(_LAG, LAG_COUNTED)
     routes = {row["routing_key"]: RouteLag(row["waiting"], row["oldest_s"]) for row in found}
     return OutboxLag(
         rows=sum(route.rows for route in routes.values()),

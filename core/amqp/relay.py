@@ -224,7 +224,7 @@ class Relay:
         if time.monotonic() < self._lag_due:
             return
         self._lag_due = time.monotonic() + LAG_EVERY_S
-        lag = await outbox.outbox_lag(conn)
+        lag = await outbox.outbox_lag(conn.fetch)
         if lag.oldest_s > LAG_ALARM_S:
             routes = {key: f"{route.rows} rows, {route.oldest_s:.0f} s" for key, route in lag.routes.items()}
             logger.warning("events are late", rows=lag.rows, oldest_s=round(lag.oldest_s), routes=routes)

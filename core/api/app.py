@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from config import Settings
-from core.api import bulk, errors, health, metrics, owners, posts, profiles, tasks, tokens
+from core.api import bulk, errors, health, metrics, ops, owners, posts, profiles, tasks, tokens
 from core.api.boundary import Boundary
 from core.api.deps import Resources, TokenStore
 from core.api.key_ring import KeyRing
@@ -30,6 +30,7 @@ TAGS = [
     {"name": "tasks", "description": "The queue: the same rows that SQL producers write."},
     {"name": "tokens", "description": "Credentials for data sources."},
     {"name": "health", "description": "For load balancers and monitors."},
+    {"name": "operations", "description": "The page for operators, and what its buttons do."},
 ]
 
 
@@ -78,7 +79,7 @@ def create_app(
         strict_content_type=False,
         redirect_slashes=False,  # it would repeat the query, which may hold a token, under any host and without TLS
     )
-    for module in (profiles, owners, posts, bulk, tasks, tokens, health, metrics):
+    for module in (profiles, owners, posts, bulk, tasks, tokens, health, metrics, ops):
         app.include_router(module.router)
     errors.install(app, strict=settings.api.http_status_mode == "strict")
     app.add_middleware(Boundary, larger_bodies={bulk.PATH: bulk.MAX_BULK_BYTES})

@@ -1,6 +1,6 @@
 """What routes work with: made once when the server starts, reached through one dependency."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from config import Settings
 from core.api.key_ring import KeyRing
 from core.api.single_flight import SingleFlight
+from core.crawler.provider import SourceCredentials
 from core.flows.registry import Registry
 from core.runtime import Runtime
 from utils.rate_limit import RateLimiter
@@ -32,6 +33,9 @@ class TokenStore(Protocol):
         Raises:
             TokenRefused: no such source, or a key is missing.
         """
+
+    async def per_source(self) -> Sequence[SourceCredentials]:
+        """The credentials of each source, counted by state; nothing that they hold."""
 
     async def check(self, source: str, credentials: Mapping[str, Any]) -> None:
         """Ask the source whether a credential can be used for all that Beat reads; nothing is stored.

@@ -79,6 +79,7 @@ def error_response(
 _WORDS = {
     400: "The request cannot be served as it is.",
     401: "The token is refused: `status.code` is 190.",
+    403: "The key does not reach, or a page of another site sent it. In both modes with this HTTP status.",
     404: "There is no such thing.",
     409: "It contradicts what is there.",
     413: "The body is too large. In both modes with this HTTP status.",
@@ -94,7 +95,7 @@ _WORDS = {
 def envelopes(*codes: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI entries of a route's errors, under their strict-mode status."""
     note = " Without strict mode: HTTP 200 with this body."
-    both = {413, 422, 500}
+    both = {403, 413, 422, 500}
     return {
         code: {"model": ErrorAnswer, "description": _WORDS[code] + ("" if code in both else note)} for code in codes
     }

@@ -80,7 +80,7 @@ async def update_task(resources: ResourcesDep, caller: Writer, scrape_id: TaskId
     """Queue a task again (PENDING) or end it; a running one loses its worker, which cancels it."""
     try:
         async with resources.begin() as session:
-            row = await _seen(session, caller, scrape_id)
+            row = await seen(session, caller, scrape_id)
             if row is not None:
                 _check_same(body, row.flow, row.platform)
                 row = await tasks.update(session, scrape_id, body.status, body.retry_count)
@@ -95,7 +95,7 @@ async def update_task(resources: ResourcesDep, caller: Writer, scrape_id: TaskId
 async def get_task(resources: ResourcesDep, caller: Reader, scrape_id: TaskId) -> TaskAnswer:
     """One task as it is now."""
     async with resources.begin() as session:
-        row = await _seen(session, caller, scrape_id)
+        row = await seen(session, caller, scrape_id)
     if row is None:
         raise ApiError(404, f"scrape log not found for scrape_id - {scrape_id}")
     return TaskAnswer(status=done("Scrape Log Data Retrieved"), post=Task.of(row))
@@ -112,7 +112,7 @@ async def list_tasks(
     return TaskList(account_id=account_id, scrape_list=[AccountTask.of(row) for row in rows])
 
 
-async def _seen(session: AsyncSession, caller: Caller, scrape_id: int) -> ScrapeRequestLog | None:
+async def seen(session: AsyncSession, caller: Caller, scrape_id: int) -> ScrapeRequestLog | None:
     """The task, if there is one and it is the caller's business."""
     row = await tasks.get(session, scrape_id)
     return row if row is not None and caller.sees(row.account_id) else None

@@ -33,6 +33,19 @@ class Unusable:
     reopens_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class SourceCredentials:
+    """How many credentials of a source there are, by state. ``back_at``: when the first of the resting ones is back."""
+
+    source: str
+    usable: int
+    resting: int
+    back_at: datetime | None
+    refused: int
+    expired: int
+    disabled: int
+
+
 class CredentialSource(Protocol):
     """Who may call a source now, and what became of it."""
 

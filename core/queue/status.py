@@ -6,17 +6,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-import asyncpg
-
 from core.queue.holders import HOLDERS, described
 from core.queue.plan import SHARED
-from utils.db import within_dates
+from utils.db import Fetch, within_dates
 
 DEPTH = f"""
 select d.flow, d.depth, extract(epoch from now() - {within_dates("t.created_at")})::float8 as age_s from (
     select flow, count(*) as depth, min(id) as first from scrape_request_log
     where status = 'PENDING' and run_after is null group by flow) d join scrape_request_log t on t.id = d.first"""
-"""Tasks that could run now; counted in srl_fifo."""
+"""Tasks that could run now; counted in srl_claim."""
 
 SERVED = f"""
 select w.id, w.flow as process, w.pid, e.key as flow, e.value::int as slots, h.running,
@@ -73,6 +71,15 @@ select
         where enabled and next_run_at < 'infinity') as next_run"""
 
 
+NEWEST = 50_000
+
+FAILED_LATELY = """
+select flow, count(*) as failed
+from (select flow, status, scraped_at from scrape_request_log order by id desc limit $1) newest
+where status = 'FAILED' and scraped_at > now() - interval '1 hour' group by flow"""
+"""Failures of the last hour among the ``$1`` newest tasks: no index holds finished tasks by their end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """The processes of one host, its relay too. ``beat_s``: age of the oldest heartbeat; ``lost``: without a lease."""
@@ -92,15 +99,15 @@ class FlowState:
     flows that share them have taken; ``cap``: an operator's limit."""
 
     flow: str
-    ready: int
-    oldest_s: float | None
-    delayed: int
-    running: int
-    workers: int
-    slots: int
-    free: int
-    cap: int | None
-    paused: bool
+    ready: int = 0
+    oldest_s: float | None = None
+    delayed: int = 0
+    running: int = 0
+    workers: int = 0
+    slots: int = 0
+    free: int = 0
+    cap: int | None = None
+    paused: bool = False
 
     @property
     def state(self) -> str:
@@ -134,10 +141,15 @@ class PoolStatus:
         return {**asdict(self), "flows": [{**asdict(flow), "state": flow.state} for flow in self.flows]}
 
 
-async def pool_status(conn: asyncpg.Connection, *, lease_s: float) -> PoolStatus:
+async def pool_status(fetch: Fetch, *, lease_s: float) -> PoolStatus:
     """Look at the pool; ``lease_s`` is how long a heartbeat counts."""
-    hosts = [Host(**dict(row)) for row in await conn.fetch(HOSTS, lease_s)]
-    flows = [FlowState(**dict(row)) for row in await conn.fetch(FLOWS, lease_s)]
-    (totals,) = await conn.fetch(TOTALS)
-    holders = [described(row) for row in await conn.fetch(HOLDERS, 1.0)]
+    hosts = [Host(**dict(row)) for row in await fetch(HOSTS, lease_s)]
+    flows = [FlowState(**dict(row)) for row in await fetch(FLOWS, lease_s)]
+    (totals,) = await fetch(TOTALS)
+    holders = [described(row) for row in await fetch(HOLDERS, 1.0)]
     return PoolStatus(hosts, flows, **dict(totals), holders=holders)
+
+
+async def failed_lately(fetch: Fetch) -> dict[str, int]:
+    """How many tasks of each flow have failed in the last hour, of the ``NEWEST`` newest tasks."""
+    return {row["flow"]: row["failed"] for row in await fetch(FAILED_LATELY, NEWEST)}

@@ -75,13 +75,17 @@ def _explanation(error: BaseException) -> str | None:
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     from config import ConfigError  # noqa: PLC0415
+    from core.queue.control import UnknownFlow  # noqa: PLC0415
+    from core.schedules.schedule import ScheduleError  # noqa: PLC0415
+    from core.schedules.switch import NoSchedule  # noqa: PLC0415
     from credentials.keys import CredentialRefused  # noqa: PLC0415
     from credentials.vault import VaultError  # noqa: PLC0415
     from utils.db import reason  # noqa: PLC0415
 
     if isinstance(error, DBAPIError) and error.orig is not None:
         error = error.orig.__cause__ or error.orig
-    if isinstance(error, CommandFailed | ConfigError | CredentialRefused | VaultError):
+    expected = (CommandFailed, ConfigError, CredentialRefused, NoSchedule, ScheduleError, UnknownFlow, VaultError)
+    if isinstance(error, expected):
         return str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"the output cannot be written: {error.strerror}"

@@ -110,10 +110,10 @@ async def test_a_row_that_is_forgotten_twice_is_counted_once(pg: asyncpg.Connect
 
 
 async def test_the_lag_is_that_of_the_oldest_unsent_row(pg: asyncpg.Connection) -> None:
-    assert (await outbox.outbox_lag(pg)).rows == 0
+    assert (await outbox.outbox_lag(pg.fetch)).rows == 0
     for routing_key, age_s in (("posts", 90), ("posts", 10), ("profiles", 5)):
         await pg.execute(INSERT, routing_key, timedelta(seconds=age_s))
-    lag = await outbox.outbox_lag(pg)
+    lag = await outbox.outbox_lag(pg.fetch)
     assert (lag.rows, lag.routes["posts"].rows, lag.routes["profiles"].rows) == (3, 2, 1)
     assert lag.oldest_s == lag.routes["posts"].oldest_s >= 90
     assert 5 <= lag.routes["profiles"].oldest_s < 90

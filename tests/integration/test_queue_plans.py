@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from core.queue import retention
+from core.queue import retention, status
 from core.queue import statements as sql
 from core.queue.queue import STEP
 from core.queue.upkeep import STRAYS
@@ -163,6 +163,9 @@ STATEMENTS = [
                 by=PKEY, rows=2 * 5000, alone=True)
         for after in (0, 700_000)
     ),
+    reading("flows of the pool", status.FLOWS, 15.0, by="srl_claim", rows=f"{PENDING} + 4 * {RUNNING} + {FLOWS}",
+            also=("srl_later", "srl_running")),
+    reading("failed lately", status.FAILED_LATELY, 50_000, by=PKEY, rows=50_000, alone=True),
     # Nothing unknown waits: it looks at one row of each flow.
     reading("search for unknown flows", sql.FAIL_UNKNOWN, MANY, ["flow_unbuilt"], by="srl_fifo", rows=2 * FLOWS),
     reading("failing of unknown flows", sql.FAIL_UNKNOWN, MANY[1:], [], by="srl_fifo",

@@ -49,6 +49,14 @@ def test_the_routes_are_these(document: dict[str, Any]) -> None:
         "GET /livez",
         "GET /metrics",
         "GET /readyz",
+        "GET /ops",
+        "POST /ops/flows/{flow}/pause",
+        "POST /ops/flows/{flow}/resume",
+        "POST /ops/schedules/{name}/enable",
+        "POST /ops/schedules/{name}/disable",
+        "GET /ops/tasks/{scrape_id}/explain",
+        "POST /ops/tasks/{scrape_id}/retry",
+        "POST /ops/tasks/{scrape_id}/cancel",
     }
 
 
@@ -60,6 +68,7 @@ def test_no_internal_parameter_is_public(document: dict[str, Any]) -> None:
         "platform", "handle", "profile_id", "full_refresh", "force_refresh", "flow", "scrape_id", "account_id", "size",
         "beat", "x-bb-account-id", "idempotency-key", "x-access-token", "x-user-id", "token", "user_id", "access_token",
         "social_user_id", "type", "shortcode", "post_type", "post_types", "third_party_fallback",
+        "name", "task",
     }  # fmt: skip
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from sqlalchemy import RowMapping, text
 
 from config import Settings, load_settings
 from core.flows.registry import Registry, build_registry
+from core.queue import control
 from scripts.beatctl.cli import OK, CommandFailed, database
 from utils.times import duration
 
@@ -33,8 +33,6 @@ select f.flow, b.paused, b.slots, b.priority, b.max_retries, b.timeout_s, b.reta
         and w.beat_at > now() - cast(:lease_s as float8) * interval '1 second') as workers
 from unnest(cast(:flows as text[])) f(flow) left join beat_flow b on b.flow = f.flow
 order by f.flow"""
-SET = "insert into beat_flow (flow, {names}) values (:flow, {values}) on conflict (flow) do update set {changes}"
-CLEAR = "delete from beat_flow where flow = any(cast(:flows as text[]))"
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -79,10 +77,8 @@ async def list_flows(arguments: argparse.Namespace) -> int:
 async def pause_flows(arguments: argparse.Namespace) -> int:
     """Stop or resume claiming."""
     settings = load_settings()
-    _check(_registry(settings), arguments.flows)
     async with database(settings) as opened, opened.sessions.begin() as session:
-        for flow in arguments.flows:
-            await session.execute(text(_set_statement(["paused"])), {"flow": flow, "paused": arguments.paused})
+        await control.pause_flows(session, _registry(settings), arguments.flows, paused=arguments.paused)
     print("\n".join(f"{flow} is {'paused' if arguments.paused else 'open'}" for flow in arguments.flows))
     return OK
 
@@ -90,7 +86,6 @@ async def pause_flows(arguments: argparse.Namespace) -> int:
 async def set_flow(arguments: argparse.Namespace) -> int:
     """Set what was named and leave the rest."""
     settings = load_settings()
-    _check(_registry(settings), [arguments.flow])
     names = ("slots", "priority", "max_retries", "timeout_s", "retain")
     changes = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     if not changes:
@@ -99,7 +94,7 @@ async def set_flow(arguments: argparse.Namespace) -> int:
         )
     values = {name: None if value == RESET else value for name, value in changes.items()}
     async with database(settings) as opened, opened.sessions.begin() as session:
-        await session.execute(text(_set_statement(list(values))), {"flow": arguments.flow, **values})
+        await control.set_flow(session, _registry(settings), arguments.flow, **values)
     print(f"{arguments.flow}: " + ", ".join(f"{name} {_plain(value) or RESET}" for name, value in values.items()))
     return OK
 
@@ -107,27 +102,13 @@ async def set_flow(arguments: argparse.Namespace) -> int:
 async def reset_flows(arguments: argparse.Namespace) -> int:
     """Leave flows to the registry; also names that it no longer holds."""
     async with database() as opened, opened.sessions.begin() as session:
-        await session.execute(text(CLEAR), {"flows": arguments.flows})
+        await control.reset_flows(session, arguments.flows)
     print("\n".join(f"{flow} is as the registry has it" for flow in arguments.flows))
     return OK
 
 
 def _registry(settings: Settings) -> Registry:
     return build_registry(settings.workers.beat_extra_flows)
-
-
-def _check(registry: Registry, flows: Sequence[str]) -> None:
-    unknown = [flow for flow in flows if flow not in registry]
-    if unknown:
-        raise CommandFailed(f"there is no flow {', '.join(unknown)}; see docs/flows.md for the names")
-
-
-def _set_statement(names: Sequence[str]) -> str:
-    return SET.format(
-        names=", ".join(names),
-        values=", ".join(f":{name}" for name in names),
-        changes=", ".join(f"{name} = excluded.{name}" for name in names),
-    )
 
 
 def _cells(row: RowMapping) -> list[str]:

@@ -14,6 +14,7 @@ from config import load_settings
 from core.queue.status import FlowState, Host, PoolStatus, pool_status
 from scripts.beatctl.cli import OK
 from utils.db import connect
+from utils.times import spoken
 
 if TYPE_CHECKING:
     from scripts.beatctl.cli import Verbs
@@ -36,7 +37,7 @@ async def show_status(arguments: argparse.Namespace) -> int:
     settings = load_settings()
     conn = await connect(settings.database.pg_url, name="beatctl pool")
     try:
-        found = await pool_status(conn, lease_s=settings.workers.worker_lease_s)
+        found = await pool_status(conn.fetch, lease_s=settings.workers.worker_lease_s)
     finally:
         await conn.close()
     if arguments.json:
@@ -52,7 +53,7 @@ async def show_status(arguments: argparse.Namespace) -> int:
 
 def lines(found: PoolStatus) -> list[str]:
     """What stands under the tables."""
-    oldest = f", the oldest {_time(found.lag_s)} old" if found.events else ""
+    oldest = f", the oldest {spoken(found.lag_s)} old" if found.events else ""
     said = [
         f"events: {found.events} wait for the broker{oldest}; relay: {found.relay or 'none works'}",
         f"schedules: {found.schedules} enabled"
@@ -61,7 +62,7 @@ def lines(found: PoolStatus) -> list[str]:
     ]
     for one in found.holders[:NAMED]:
         who = one["application"] if one["pid"] is None else f"pid {one['pid']} ({one['application']})"
-        age = "" if one["age_s"] is None else f" for {_time(one['age_s'])}"
+        age = "" if one["age_s"] is None else f" for {spoken(one['age_s'])}"
         words = (f"holds back vacuum: {who}{age}", f"{one['transactions']} transactions", one["state"], one["query"])
         said.append(", ".join(word for word in words if word))
     return said if found.holders else [*said, "holds back vacuum: nobody"]
@@ -74,7 +75,7 @@ def _hosts(hosts: list[Host]) -> Table:
     for one in hosts:
         state = "lost" if not one.alive else f"{one.lost} lost" if one.lost else "alive"
         names = ", ".join(one.flows[:NAMED]) + (f" and {len(one.flows) - NAMED} more" if len(one.flows) > NAMED else "")
-        table.add_row(one.host, state, str(one.processes), str(one.slots), names, _time(one.beat_s))
+        table.add_row(one.host, state, str(one.processes), str(one.slots), names, spoken(one.beat_s))
     return table
 
 
@@ -82,16 +83,8 @@ def _flows(flows: list[FlowState], *, everything: bool) -> Table:
     table = Table("flow", "state", "ready", "oldest", "delayed", "running", "slots", "cap", "workers")
     for one in flows:
         if everything or one.ready or one.delayed or one.running or one.paused or one.cap is not None:
-            oldest = "" if one.oldest_s is None else _time(one.oldest_s)
+            oldest = "" if one.oldest_s is None else spoken(one.oldest_s)
             cap = "" if one.cap is None else str(one.cap)
             counts = (str(one.delayed), str(one.running), str(one.slots), cap, str(one.workers))
             table.add_row(one.flow, one.state, str(one.ready), oldest, *counts)
     return table
-
-
-def _time(seconds: float) -> str:
-    """Seconds as people say them."""
-    whole = max(0, round(seconds))
-    if whole < 120:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +15,17 @@ from rich.console import Console
 from rich.table import Table
 
 from config import Settings, load_settings
-from core.flows.registry import build_registry
+from core.flows.registry import Registry, build_registry
 from core.schedules import statements as sql
-from core.schedules.check import problems
 from core.schedules.files import BadFile, Entry, read_entries
 from core.schedules.run import run_schedule
-from core.schedules.schedule import NAMED, Schedule, ScheduleError
+from core.schedules.schedule import NAMED
+from core.schedules.switch import NoSchedule, must_exist, must_run, state_of, stored, switch
 from scripts.beatctl.cli import FAILED, OK, CommandFailed
 from utils.db import connect
 from utils.json_safe import stored_json
 from utils.redact import redact_text
+from utils.times import minute
 
 if TYPE_CHECKING:
     from scripts.beatctl.cli import Verbs
@@ -64,11 +64,10 @@ async def list_schedules(_: argparse.Namespace) -> int:
     table = Table("name", "state", "cron", "flow", "next run", "last run", "outcome", "created", "there", "refused")
     table.add_column("error", overflow="fold")
     for row in rows:
-        state = "running" if row["running"] else "enabled" if row["enabled"] else "disabled"
-        due = "never" if row["stopped"] else _at(row["next_run_at"]) if row["enabled"] else ""
+        due = "never" if row["stopped"] else minute(row["next_run_at"]) if row["enabled"] else ""
         counts = [_plain(row[name]) for name in ("last_created", "last_existing", "last_refused")]
         outcome = row["last_outcome"] or ""
-        words = [row["name"], state, row["cron"], row["flow"], due, _at(row["last_run_at"]), outcome]
+        words = [row["name"], state_of(row), row["cron"], row["flow"], due, minute(row["last_run_at"]), outcome]
         table.add_row(*words, *counts, row["last_error"] or "")
     Console(width=None if sys.stdout.isatty() else 240).print(table, markup=False)
     return OK
@@ -79,7 +78,7 @@ async def show_schedule(arguments: argparse.Namespace) -> int:
     async with _connected(load_settings()) as conn:
         text = await conn.fetchval(sql.SHOW, arguments.name)
     if text is None:
-        raise _unknown(arguments.name)
+        raise NoSchedule(arguments.name)
     print(json.dumps(stored_json(text), indent=2, ensure_ascii=False))
     return OK
 
@@ -87,9 +86,9 @@ async def show_schedule(arguments: argparse.Namespace) -> int:
 async def run_now(arguments: argparse.Namespace) -> int:
     """Run a schedule; exit status 1 unless all went well."""
     settings = load_settings()
-    registry = build_registry(settings.workers.beat_extra_flows)
+    registry = _registry(settings)
     async with _connected(settings) as conn:
-        schedule = (await _stored(conn, [arguments.name]))[0]
+        schedule = (await stored(conn.fetch, [arguments.name]))[0]
         if not await conn.fetchval(sql.TRY_LOCK_ONE, schedule.name):
             raise CommandFailed(f"{schedule.name} is being run at this moment: try again")
         due = await conn.fetchval("select now()")
@@ -110,10 +109,9 @@ async def switch_schedules(arguments: argparse.Namespace) -> int:
     settings = load_settings()
     async with _connected(settings) as conn:
         if arguments.enabled:
-            await _check(settings, await _stored(conn, arguments.names), built=True)
-        await _must_exist(conn, arguments.names)
+            await must_run(settings, _registry(settings), await stored(conn.fetch, arguments.names), built=True)
         async with conn.transaction():
-            await conn.executemany(sql.SWITCH, [(name, arguments.enabled) for name in arguments.names])
+            await switch(conn.fetch, arguments.names, enabled=arguments.enabled)
     print("\n".join(f"{name} is {'enabled' if arguments.enabled else 'disabled'}" for name in arguments.names))
     return OK
 
@@ -123,10 +121,11 @@ async def load_schedules(arguments: argparse.Namespace) -> int:
     entries = _read(arguments.file)
     settings = load_settings()
     for switched in (True, False):
-        await _check(settings, [e.schedule() for e in entries if bool(e.enabled) is switched], built=switched)
+        some = [entry.schedule() for entry in entries if bool(entry.enabled) is switched]
+        await must_run(settings, _registry(settings), some, built=switched)
     async with _connected(settings) as conn, conn.transaction():
-        stored = [row for entry in entries for row in await conn.fetch(sql.PUT, *_columns(entry))]
-    for row in stored:
+        rows = [row for entry in entries for row in await conn.fetch(sql.PUT, *_columns(entry))]
+    for row in rows:
         state = "enabled" if row["enabled"] else "disabled"
         print(f"{row['name']} is {'new' if row['is_new'] else 'replaced'} and {state}")
     return OK
@@ -135,7 +134,7 @@ async def load_schedules(arguments: argparse.Namespace) -> int:
 async def remove_schedules(arguments: argparse.Namespace) -> int:
     """Tasks that they have queued stay."""
     async with _connected(load_settings()) as conn:
-        await _must_exist(conn, arguments.names)
+        await must_exist(conn.fetch, arguments.names)
         async with conn.transaction():
             await conn.executemany(sql.REMOVE, [(name,) for name in arguments.names])
     print("\n".join(f"{name} is removed" for name in arguments.names))
@@ -160,49 +159,13 @@ async def _connected(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
         await conn.close()
 
 
-async def _must_exist(conn: asyncpg.Connection, names: Sequence[str]) -> None:
-    """One that cannot be read can still be switched off and removed."""
-    for name in names:
-        if not await conn.fetchval(sql.EXISTS, name):
-            raise _unknown(name)
-
-
-async def _stored(conn: asyncpg.Connection, names: Sequence[str]) -> list[Schedule]:
-    found = []
-    for name in names:
-        row = await conn.fetchrow(sql.ONE, name)
-        if row is None:
-            raise _unknown(name)
-        try:
-            found.append(Schedule.from_row(row))
-        except ScheduleError as error:
-            raise CommandFailed(f"{name}: {error}") from None
-    return found
-
-
-async def _check(settings: Settings, schedules: Sequence[Schedule], *, built: bool) -> None:
-    registry = build_registry(settings.workers.beat_extra_flows)
-    url, timeout_s = settings.database.pg_url, settings.workers.schedule_timeout_s
-    wrong = [
-        f"{one.name}: {redact_text(problem)}"
-        for one in schedules
-        for problem in await problems(url, registry, one, timeout_s=timeout_s, built=built)
-    ]
-    if wrong:
-        raise CommandFailed("nothing was changed:\n" + "\n".join(wrong))
+def _registry(settings: Settings) -> Registry:
+    return build_registry(settings.workers.beat_extra_flows)
 
 
 def _columns(entry: Entry) -> tuple[Any, ...]:
     texts = (entry.name, entry.cron, entry.flow, entry.platform, json.dumps(entry.params), entry.candidates)
     return (*texts, entry.max_rows, entry.dedup_window, entry.expires_in, entry.priority, entry.enabled)
-
-
-def _unknown(name: str) -> CommandFailed:
-    return CommandFailed(f"there is no schedule {name}")
-
-
-def _at(moment: datetime | None) -> str:
-    return "" if moment is None else moment.astimezone(UTC).isoformat(" ", "minutes")[:16]
 
 
 def _plain(value: object) -> str:

@@ -1,0 +1,23 @@
+"""Whether a request comes from a page of this server, or from no page at all."""
+
+from fastapi import Depends, Request
+from starlette.exceptions import HTTPException
+
+
+def same_origin(request: Request) -> None:
+    """Nothing, unless a page of somebody else's made a browser send it, perhaps with the key that the browser holds.
+
+    Browsers say so in Sec-Fetch-Site, and over plain HTTP in Origin, which must be this server's Host then; programs
+    send neither.
+
+    Raises:
+        HTTPException: 403, such a page did.
+    """
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    host = request.headers.get("host", "")
+    own = site == "same-origin" if site else origin in (None, f"http://{host}", f"https://{host}")
+    if not own:
+        raise HTTPException(403, "Origin: a page of another site has sent this: open /ops on this server and repeat it")
+
+
+SAME_ORIGIN = Depends(same_origin)
