@@ -197,15 +197,16 @@ async def _serve(
     """The profile, and whether it is older than it should be because the data sources failed."""
     async with resources.begin() as session:
         stored = await wanted.find(session)
+        if stored is not None and not force and not is_stale(stored, wanted.stale_after):
+            return await reader.show(session, stored.profile_id, full=full), False
     stale = False
-    if force or is_stale(stored, wanted.stale_after):
-        try:
-            await refresh(resources, wanted.refresh)
-        except Upstream as error:
-            if stored is None:
-                raise
-            logger.bind(asked=dict(wanted.refresh.params), code=error.code).warning("profile_served_stale")
-            stale = True
+    try:
+        await refresh(resources, wanted.refresh)
+    except Upstream as error:
+        if stored is None:
+            raise
+        logger.bind(asked=dict(wanted.refresh.params), code=error.code).warning("profile_served_stale")
+        stale = True
     async with resources.begin() as session:
         found = await wanted.find(session)
         if found is None:

@@ -11,6 +11,7 @@ import asyncpg
 import httpx2
 import pytest
 from redis import Redis
+from sqlalchemy import Engine, event
 
 from config import Settings
 from core.api import upstream
@@ -102,6 +103,27 @@ async def test_an_unknown_handle_is_fetched_stored_and_answered(
     assert (profile["recent_posts"], profile["post_metrics"]) == (None, {})
     assert await pg.fetchval("select count(*) from instagram_account") == 1
     assert await pg.fetchval("select count(*) from event_outbox where routing_key = 'profile_log_events'") == 1
+
+
+async def test_a_fresh_profile_is_read_in_one_transaction(api: httpx2.AsyncClient, pg: asyncpg.Connection) -> None:
+    await put_account(pg, "7", "seen_today")
+    seen: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    def note_commit(_conn: object) -> None:
+        seen.append("commit")
+
+    event.listen(Engine, "before_cursor_execute", note)
+    event.listen(Engine, "commit", note_commit)
+    try:
+        answer = await api.get(path("seen_today"))
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+        event.remove(Engine, "commit", note_commit)
+    assert answer.json()["profile"]["profile_id"] == "7"
+    assert (len(seen), seen.count("commit"), seen[-1]) == (3, 1, "commit")
 
 
 async def test_a_fresh_profile_is_answered_without_asking_anybody(api: httpx2.AsyncClient, sandbox: Sandbox) -> None:
