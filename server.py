@@ -21,6 +21,7 @@ from credentials.runtime import build_runtime
 from credentials.validator import GraphTokens
 from credentials.vault import Vault, VaultError
 from scripts.migrate import load_migrations
+from utils.garbage import settle
 from utils.leave import end_quietly, stop_signals
 from utils.logging import configure
 
@@ -89,8 +90,10 @@ def main() -> int:
     end_quietly()  # uvicorn raises the signal that stopped it once more when it has drained
     if signal.SIGHUP in stop_signals():
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # which uvicorn knows
+    app = make_app(settings)
+    settle()
     uvicorn.run(
-        make_app(settings),
+        app,
         host=settings.api.api_host,
         port=settings.api.api_port,
         loop="uvloop",
