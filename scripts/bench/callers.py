@@ -56,15 +56,14 @@ async def called(port: int, requests: Sequence[bytes], connections: int) -> Call
 async def _call_all(port: int, requests: Sequence[bytes], connections: int) -> Called:
     seen, left = Called(), iter(requests)
     loop = asyncio.get_running_loop()
-    callers = [_Caller(left, seen) for _ in range(connections)]
-    transports = [(await loop.create_connection(lambda one=one: one, "127.0.0.1", port))[0] for one in callers]
+    opened = [await loop.create_connection(lambda: _Caller(left, seen), "127.0.0.1", port) for _ in range(connections)]
     started = time.perf_counter()
     try:
-        for caller in callers:
+        for _, caller in opened:
             caller.call()
-        await asyncio.gather(*(caller.done for caller in callers))
+        await asyncio.gather(*(caller.done for _, caller in opened))
     finally:
-        for transport in transports:
+        for transport, _ in opened:
             transport.close()
     seen.seconds = time.perf_counter() - started
     return seen
