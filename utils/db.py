@@ -176,6 +176,15 @@ def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: 
     return Database(engine, async_sessionmaker(engine, expire_on_commit=False), single)
 
 
+async def fetch_on(on: AsyncSession | Database, statement: str, *values: Any) -> list[asyncpg.Record]:
+    """Run one statement in the session's transaction, or by a database in one of its own.
+
+    Raises:
+        DBAPIError: as ``session.execute`` does; the text shows no parameter.
+    """
+    return await (on.fetch(statement, *values) if isinstance(on, Database) else fetch_in(on, statement, *values))
+
+
 async def fetch_in(session: AsyncSession, statement: str, *values: Any) -> list[asyncpg.Record]:
     """Run one statement by the driver itself, in the session's transaction, and give its rows.
 
