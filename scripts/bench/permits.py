@@ -20,11 +20,14 @@ from redis.asyncio import Redis
 
 from core.api.upstream import Budget
 from scripts.bench.rows import quantile
-from utils.rate_limit import Level, Limit, RateLimiter, redis_client
+from utils.rate_limit import ACQUIRE, Level, Limit, RateLimiter, redis_client
 
-FLOOR, LEVELS, SLIDING, SOURCE, LIBRARY, SHARED = "floor", "levels", "sliding", "source", "library", "shared"
-"""A script that does nothing; four levels of fixed windows; the same with windows that slide; the one level of a
-source, which slides; four limiters of the library, made for each permit; the same, made once."""
+FLOOR, SCRIPT, LEVELS, SLIDING, SOURCE = "floor", "script", "levels", "sliding", "source"
+"""A script that does nothing; the script of four levels of fixed windows; the limiter with that script, with the one of
+four levels that slide, and with the one level of a source, which slides."""
+
+LIBRARY, SHARED = "library", "shared"
+"""Four limiters of the library, made for each permit; the same, made once."""
 
 CONCURRENCIES = (1, 50)
 ROOM = 10**9
@@ -82,18 +85,26 @@ async def ways_of(client: Redis) -> dict[str, Take]:
     """How a permit is taken, by name."""
     limiter = RateLimiter(client, expected_processes=PROCESSES)
     digest = await client.script_load(NOTHING)
+    script, told = client.register_script(ACQUIRE), asked_by(levels_of("script"))
     fixed, sliding = levels_of("fixed"), levels_of("sliding", sliding=True)
     single = levels_of("single", sliding=True)[-1:]
     kept = limiters(client, levels_of("shared"))
     made = levels_of("made")
     return {
         FLOOR: lambda: client.evalsha(digest, 0),
+        SCRIPT: lambda: script(*told),
         LEVELS: lambda: limiter.acquire(fixed, max_wait_s=0),
         SLIDING: lambda: limiter.acquire(sliding, max_wait_s=0),
         SOURCE: lambda: limiter.acquire(single, max_wait_s=0),
         LIBRARY: lambda: through(limiters(client, made)),
         SHARED: lambda: through(kept),
     }
+
+
+def asked_by(levels: Sequence[Level]) -> tuple[list[str], list[int]]:
+    """Keys and arguments of the script."""
+    spans = [(level.limit.count, round(level.limit.per_s * 1000), 0) for level in levels]
+    return [level.key for level in levels], [number for span in spans for number in span]
 
 
 def limiters(client: Redis, levels: Sequence[Level]) -> list[LibraryLimiter]:
