@@ -62,10 +62,10 @@ def _bulk(number: int) -> bytes:
 
 
 ROUTES = (
-    Route("profile by handle", "request", lambda n: get(f"/profiles/instagram/byhandle/creator_{n}"), 1200, 200),
-    Route("recent posts", "request", lambda n: get(f"/recent/posts/instagram/byprofileid/{700000 + n}"), 1000, 200),
-    Route("one task", "request", lambda n: post(f"/scrape_request_log/flow/{FLOW}", _task(n)), 1000, 200),
-    Route(f"tasks in bulk, {BULK} a request", "row", _bulk, 24, 8, BULK),
+    Route("profile by handle", "request", lambda n: get(f"/profiles/instagram/byhandle/creator_{n}"), 3000, 500),
+    Route("recent posts", "request", lambda n: get(f"/recent/posts/instagram/byprofileid/{700000 + n}"), 3000, 500),
+    Route("one task", "request", lambda n: post(f"/scrape_request_log/flow/{FLOW}", _task(n)), 2000, 500),
+    Route(f"tasks in bulk, {BULK} a request", "row", _bulk, 48, 20, BULK),
 )
 
 
