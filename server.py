@@ -27,6 +27,9 @@ from utils.logging import configure
 
 GRAPH = "graphapi"
 POOL_SIZE = 20
+WAIT_S = 30.0
+"""Behind a database that stalls a request is answered, with 503, before its caller gives up."""
+
 DRAIN_S = 10
 
 
@@ -72,7 +75,7 @@ def make_app(settings: Settings) -> FastAPI:
     """The application on real credentials."""
     return create_app(
         settings,
-        build_runtime=partial(build_runtime, pool_size=POOL_SIZE),
+        build_runtime=partial(build_runtime, pool_size=POOL_SIZE, wait_s=WAIT_S),
         token_store=Tokens,
         schema_version=load_migrations()[-1].version,
     )

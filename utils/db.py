@@ -160,8 +160,13 @@ class Database:
         await self.single.aclose()
 
 
-def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: bool = False) -> Database:
-    """Lazy pools on the pooled URL, of the same size; no connection is opened before the first use."""
+def open_database(
+    url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: bool = False, wait_s: float | None = None
+) -> Database:
+    """Lazy pools on the pooled URL, of the same size; no connection is opened before the first use.
+
+    ``wait_s`` is the longest wait of a single statement for a connection; a session waits 30 s.
+    """
     engine = create_async_engine(
         "postgresql+asyncpg://",  # the driver reads the URL itself: SQLAlchemy would not know sslmode and its like
         pool_size=pool_size,
@@ -172,7 +177,9 @@ def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: 
         json_deserializer=stored_json,
         connect_args={"dsn": plain_url(url), **POOLED_ARGS},
     )
-    single = StatementPool(plain_url(url), size=pool_size, connect=SINGLE_ARGS, show=engine.sync_engine.logger.info)
+    single = StatementPool(
+        plain_url(url), size=pool_size, connect=SINGLE_ARGS, show=engine.sync_engine.logger.info, wait_s=wait_s
+    )
     return Database(engine, async_sessionmaker(engine, expire_on_commit=False), single)
 
 
