@@ -22,11 +22,15 @@ from credentials.runtime import build_runtime
 from credentials.validator import GraphTokens
 from credentials.vault import Vault, VaultError
 from scripts.migrate import load_migrations
+from utils.garbage import settle
 from utils.leave import end_quietly, stop_signals
 from utils.logging import configure
 
 GRAPH = "graphapi"
 POOL_SIZE = 20
+WAIT_S = 30.0
+"""Behind a database that stalls a request is answered, with 503, before its caller gives up."""
+
 DRAIN_S = 10
 
 
@@ -76,7 +80,7 @@ def make_app(settings: Settings) -> FastAPI:
     """The application on real credentials."""
     return create_app(
         settings,
-        build_runtime=partial(build_runtime, pool_size=POOL_SIZE),
+        build_runtime=partial(build_runtime, pool_size=POOL_SIZE, wait_s=WAIT_S),
         token_store=Tokens,
         schema_version=load_migrations()[-1].version,
     )
@@ -94,8 +98,10 @@ def main() -> int:
     end_quietly()  # uvicorn raises the signal that stopped it once more when it has drained
     if signal.SIGHUP in stop_signals():
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # which uvicorn knows
+    app = make_app(settings)
+    settle()
     uvicorn.run(
-        make_app(settings),
+        app,
         host=settings.api.api_host,
         port=settings.api.api_port,
         loop="uvloop",

@@ -27,9 +27,16 @@ def http_options(settings: Settings, traces: TraceLog | None = None) -> HttpOpti
     )
 
 
-def build_runtime(settings: Settings, *, pool_size: int = 2, limit_prefix: str = "beat_") -> Runtime:
-    """Clients of one process; call it inside the running loop, after any fork. No connection is opened yet."""
-    database = open_database(settings.database.pooled_url, pool_size=pool_size, echo=settings.database.debug_sql)
+def build_runtime(
+    settings: Settings, *, pool_size: int = 2, limit_prefix: str = "beat_", wait_s: float | None = None
+) -> Runtime:
+    """Clients of one process; call it inside the running loop, after any fork. No connection is opened yet.
+
+    ``wait_s`` is the longest wait of a single statement for a connection.
+    """
+    database = open_database(
+        settings.database.pooled_url, pool_size=pool_size, echo=settings.database.debug_sql, wait_s=wait_s
+    )
     providers = settings.providers
     traces = TraceLog(database, providers.trace_share) if providers.trace_share else None
     vault = Vault.from_ring(settings.secrets.beat_keys.get_secret_value())

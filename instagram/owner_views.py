@@ -29,8 +29,7 @@ class Owners:
             ProviderError: the token did not give it.
         """
         stored = await refresh_profile_by_handle_from_graphapi(ctx, handle)
-        async with ctx.runtime.database.sessions() as session:
-            shown = await PROFILES.show(session, stored["profile_id"], full=True)
+        shown = await PROFILES.show(ctx.runtime.database, stored["profile_id"], full=True)
         return OwnProfile(
             handle=handle,
             followers=shown.followers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.api.post_view import PostNumbers, ShownPost, WantedPosts
@@ -30,21 +30,21 @@ from instagram.tasks.ingestion import complete_post
 from instagram.tasks.own_media import StoredPost, stored_post
 from instagram.tasks.processing import upsert_posts
 from instagram.tasks.retrieval import crawler_of
-from instagram.views import show_post, url_or_none
+from instagram.views import POST_COLUMNS, PostRow, show_post, url_or_none
+from utils.db import Database
 
-_RECENT = """
-select * from instagram_post where profile_id = :profile_id
-  and case when cast(:types as text[]) = '{}'
+_RECENT = f"""
+select {POST_COLUMNS} from instagram_post where profile_id = $1
+  and case when $2::text[] = '{{}}'
            then thumbnail_url is not null and thumbnail_url not in ('None', ' ', '') and post_type <> 'story'
-           else post_type = any(:types) and (:types <> '{reels}' or plays >= 0) end
-order by publish_time desc nulls last, id desc limit :size"""
-_FOLLOWERS = text("select followers from instagram_account where profile_id = :profile_id")
-_COPIES = text("""
+           else post_type = any($2) and ($2 <> '{{reels}}' or plays >= 0) end
+order by publish_time desc nulls last, id desc limit $3"""  # noqa: S608
+_FOLLOWERS = "select followers from instagram_account where profile_id = $1"
+_COPIES = """
 select distinct on (entity_id) entity_id, asset_url from asset
-where entity_id = any(:codes) and entity_type = 'POST' and asset_type = 'IMAGE' and upper(platform) = 'INSTAGRAM'
+where entity_id = any($1::text[]) and entity_type = 'POST' and asset_type = 'IMAGE' and upper(platform) = 'INSTAGRAM'
   and asset_url <> ''
-order by entity_id, updated_at desc, id desc
-""")
+order by entity_id, updated_at desc, id desc"""
 
 
 class Posts:
@@ -100,18 +100,17 @@ class Posts:
         post = (await session.scalars(query)).one_or_none()
         return None if post is None else _shown(post)
 
-    async def recent(self, session: AsyncSession, wanted: WantedPosts) -> list[RecentPost] | None:
+    async def recent(self, database: Database, wanted: WantedPosts) -> list[RecentPost] | None:
         """Stored posts, newest first, with copied pictures in place of those that expire."""
-        account = (await session.execute(_FOLLOWERS, {"profile_id": wanted.profile_id})).one_or_none()
-        if account is None:
+        account = await database.fetch(_FOLLOWERS, wanted.profile_id)
+        if not account:
             return None
-        query = select(InstagramPost).from_statement(text(_RECENT))
-        asked = {"profile_id": wanted.profile_id, "types": list(wanted.post_types), "size": NEWEST}
-        posts = [show_post(post, account.followers) for post in await session.scalars(query, asked)]
+        rows = await database.fetch(_RECENT, wanted.profile_id, list(wanted.post_types), NEWEST)
+        posts = [show_post(PostRow(*row), account[0]["followers"]) for row in rows]
         if not wanted.cdn_host:
             return posts
-        rows = (await session.execute(_COPIES, {"codes": [post.shortcode for post in posts]})).all()
-        copies = {row.entity_id: cdn_url(wanted.cdn_host, row.asset_url) for row in rows}
+        copied = await database.fetch(_COPIES, [post.shortcode for post in posts])
+        copies = {row["entity_id"]: cdn_url(wanted.cdn_host, row["asset_url"]) for row in copied}
         return [_with_copy(post, copies) for post in posts]
 
 

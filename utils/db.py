@@ -161,8 +161,13 @@ class Database:
         await self.single.aclose()
 
 
-def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: bool = False) -> Database:
-    """Lazy pools on the pooled URL, of the same size; no connection is opened before the first use."""
+def open_database(
+    url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: bool = False, wait_s: float | None = None
+) -> Database:
+    """Lazy pools on the pooled URL, of the same size; no connection is opened before the first use.
+
+    ``wait_s`` is the longest wait of a single statement for a connection; a session waits 30 s.
+    """
     engine = create_async_engine(
         "postgresql+asyncpg://",  # the driver reads the URL itself: SQLAlchemy would not know sslmode and its like
         pool_size=pool_size,
@@ -173,13 +178,24 @@ def open_database(url: str, *, pool_size: int = 2, max_overflow: int = 3, echo: 
         json_deserializer=stored_json,
         connect_args={"dsn": plain_url(url), **POOLED_ARGS},
     )
-    single = StatementPool(plain_url(url), size=pool_size, connect=SINGLE_ARGS, show=engine.sync_engine.logger.info)
+    single = StatementPool(
+        plain_url(url), size=pool_size, connect=SINGLE_ARGS, show=engine.sync_engine.logger.info, wait_s=wait_s
+    )
     return Database(engine, async_sessionmaker(engine, expire_on_commit=False), single)
 
 
 Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]
 """Runs a statement, given with its parameters ``$1``, ``$2``, ..., and gives its rows: ``fetch`` of a connection, or
 ``fetch_in`` of a session. It depends on which of them whether jsonb comes out as text."""
+
+
+async def fetch_on(on: AsyncSession | Database, statement: str, *values: Any) -> list[asyncpg.Record]:
+    """Run one statement in the session's transaction, or by a database in one of its own.
+
+    Raises:
+        DBAPIError: as ``session.execute`` does; the text shows no parameter.
+    """
+    return await (on.fetch(statement, *values) if isinstance(on, Database) else fetch_in(on, statement, *values))
 
 
 async def fetch_in(session: AsyncSession, statement: str, *values: Any) -> list[asyncpg.Record]:

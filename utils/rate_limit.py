@@ -37,7 +37,7 @@ _JITTER_SHARE, _JITTER_MAX_S = 0.1, 0.5
 
 # KEYS: one per level; ARGV: count, window in ms, 1 for calendar windows, for each. Returns {0, 0} when all levels have
 # room (then each counts one), else {number of the level that opens last, ms until then}.
-_ACQUIRE = """
+ACQUIRE = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local worst, wait = 0, -1
@@ -171,7 +171,7 @@ class RateLimiter:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = redis
-        self._acquire = redis.register_script(_ACQUIRE)
+        self._acquire = redis.register_script(ACQUIRE)
         self._reserve = redis.register_script(_RESERVE)
         self._prefix = prefix
         self._factor = factor

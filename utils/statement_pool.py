@@ -24,11 +24,21 @@ class StatementPool:
     """At most ``size`` connections, opened when they are wanted; of the idle ones the last used goes first.
 
     Works through a transaction pooler: statements have no names. A connection is wanted for one statement only, so
-    that callers wait for each other and never in a circle. ``show`` is told each statement without its parameters.
+    that callers wait for each other and never in a circle, at most ``wait_s`` if that is given. ``show`` is told each
+    statement without its parameters.
     """
 
-    def __init__(self, url: str, *, size: int, connect: dict[str, Any], show: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        size: int,
+        connect: dict[str, Any],
+        show: Callable[[str], None],
+        wait_s: float | None = None,
+    ) -> None:
         self._url = url
+        self._wait_s = wait_s
         self._show = show
         self._connect = connect
         self._free = asyncio.Semaphore(size)
@@ -41,9 +51,12 @@ class StatementPool:
         Raises:
             asyncpg.PostgresError, asyncpg.InterfaceError, OSError: it failed. A connection that broke, or a caller that
                 was cancelled, leaves it open whether the statement took effect.
+            TimeoutError: no connection came free in time.
         """
         self._show(statement)
-        async with self._free:
+        async with asyncio.timeout(self._wait_s):
+            await self._free.acquire()
+        try:
             kept = self._take() or _Kept(await asyncpg.connect(self._url, **self._connect), time.monotonic())
             clean = False
             try:
@@ -55,6 +68,8 @@ class StatementPool:
             finally:
                 self._give(kept, clean=clean)
             return rows
+        finally:
+            self._free.release()
 
     async def aclose(self) -> None:
         """Close what is idle, and what is in use when it comes back."""

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.api.envelope import Answer
 from core.api.profile_view import NaiveUtc, RecentPost
 from core.runtime import FlowContext
+from utils.db import Database
 
 POSTS = "instagram.post_views:POSTS"
 """Named by dotted path, as flows are: core knows no platform."""
@@ -29,9 +30,7 @@ class ShownPost(BaseModel):
 
     platform: str = Field(description="Platform, lower case", examples=["instagram"])
     handle: str | None = Field(description="Handle of its owner, lower case", examples=["natgeo"])
-    data_provider: str | None = Field(
-        None, description="GRAPHAPI or LAMA, on some routes", examples=["GRAPHAPI"]
-    )
+    data_provider: str | None = Field(None, description="GRAPHAPI or LAMA, on some routes", examples=["GRAPHAPI"])
     shortcode: str = Field(description="Its name in URLs; of a story its number", examples=["CxYz123AbC"])
     post_id: str | None = Field(
         description="Graph's media id; of a story its number until that is known; of a post null till Graph was asked",
@@ -104,5 +103,5 @@ class PostReader(Protocol):
     async def show(self, session: AsyncSession, shortcode: str) -> ShownPost | None:
         """The post as stored."""
 
-    async def recent(self, session: AsyncSession, wanted: WantedPosts) -> list[RecentPost] | None:
+    async def recent(self, database: Database, wanted: WantedPosts) -> list[RecentPost] | None:
         """Stored posts, newest first, at most 12; None when the profile is not stored."""

@@ -133,8 +133,7 @@ async def recent_posts(
     """The 12 newest stored posts of a profile; nobody is asked."""
     reader = _reader_of(platform)
     wanted = WantedPosts(profile_id, tuple(post_types), resources.settings.api.asset_cdn_host)
-    async with resources.begin() as session:
-        posts = await reader.recent(session, wanted)
+    posts = await reader.recent(resources.runtime.database, wanted)
     if posts is None:
         raise ApiError(500, f"Failed to fetch Instagram account for handle - {profile_id}")
     if not posts:

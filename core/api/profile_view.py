@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, Field, PlainSerializer
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.api.envelope import Answer
 from core.enums import Platform
+from utils.db import Database
 
 
 def _wall_time(moment: datetime) -> str:
@@ -118,13 +118,13 @@ class StoredProfile:
 class ProfileReader(Protocol):
     """A platform's stored profiles."""
 
-    async def find(self, session: AsyncSession, handle: str) -> StoredProfile | None:
+    async def find(self, database: Database, handle: str) -> StoredProfile | None:
         """The newest profile with this (lower-case) handle."""
 
-    async def find_id(self, session: AsyncSession, profile_id: str) -> StoredProfile | None:
+    async def find_id(self, database: Database, profile_id: str) -> StoredProfile | None:
         """The profile of this id."""
 
-    async def show(self, session: AsyncSession, profile_id: str, *, full: bool) -> InstagramProfile:
+    async def show(self, database: Database, profile_id: str, *, full: bool) -> InstagramProfile:
         """The profile to answer with; posts and averages only when ``full``."""
 
 

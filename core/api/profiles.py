@@ -8,7 +8,6 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Path, Query
 from loguru import logger
 from pydantic import AfterValidator, BeforeValidator
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.api.deps import Resources, ResourcesDep
 from core.api.envelope import ApiError, done, envelopes
@@ -29,6 +28,7 @@ from core.api.refresh import STALE_AFTER, Refresh, is_stale, of_handle, of_id, r
 from core.api.upstream import Upstream
 from core.enums import Platform
 from core.flows.scraper import resolve
+from utils.db import Database
 from utils.handles import bare_handle
 from utils.json_safe import storable
 
@@ -118,7 +118,7 @@ async def profile_by_handle(
         caller.demand(WRITE)
     route = _route_of(platform)
     reader = _reader_of(route)
-    wanted = Wanted(of_handle(route, handle, full=full_refresh), lambda session: reader.find(session, handle))
+    wanted = Wanted(of_handle(route, handle, full=full_refresh), lambda database: reader.find(database, handle))
     profile, stale = await _serve(resources, reader, wanted, force=force_refresh, full=full_refresh)
     return _marked(ProfileAnswer(status=done("Profile Retrieved"), profile=profile), stale=stale)
 
@@ -163,7 +163,7 @@ class Wanted:
     """A profile that a caller wants: how it is refreshed, how it is found, and when what is found is too old."""
 
     refresh: Refresh
-    find: Callable[[AsyncSession], Awaitable[StoredProfile | None]]
+    find: Callable[[Database], Awaitable[StoredProfile | None]]
     stale_after: timedelta = STALE_AFTER
 
 
@@ -188,29 +188,29 @@ def _reader_of(route: ProfileRoute) -> ProfileReader:
 
 
 def _by_id(route: ProfileRoute, reader: ProfileReader, profile_id: str, stale_after: timedelta = STALE_AFTER) -> Wanted:
-    return Wanted(of_id(route, profile_id), lambda session: reader.find_id(session, profile_id), stale_after)
+    return Wanted(of_id(route, profile_id), lambda database: reader.find_id(database, profile_id), stale_after)
 
 
 async def _serve(
     resources: Resources, reader: ProfileReader, wanted: Wanted, *, force: bool = False, full: bool = False
 ) -> tuple[InstagramProfile, bool]:
     """The profile, and whether it is older than it should be because the data sources failed."""
-    async with resources.begin() as session:
-        stored = await wanted.find(session)
+    database = resources.runtime.database
+    stored = await wanted.find(database)
+    if stored is not None and not force and not is_stale(stored, wanted.stale_after):
+        return await reader.show(database, stored.profile_id, full=full), False
     stale = False
-    if force or is_stale(stored, wanted.stale_after):
-        try:
-            await refresh(resources, wanted.refresh)
-        except Upstream as error:
-            if stored is None:
-                raise
-            logger.bind(asked=dict(wanted.refresh.params), code=error.code).warning("profile_served_stale")
-            stale = True
-    async with resources.begin() as session:
-        found = await wanted.find(session)
-        if found is None:
-            raise ApiError(404, wanted.refresh.missing)
-        return await reader.show(session, found.profile_id, full=full), stale
+    try:
+        await refresh(resources, wanted.refresh)
+    except Upstream as error:
+        if stored is None:
+            raise
+        logger.bind(asked=dict(wanted.refresh.params), code=error.code).warning("profile_served_stale")
+        stale = True
+    found = await wanted.find(database)
+    if found is None:
+        raise ApiError(404, wanted.refresh.missing)
+    return await reader.show(database, found.profile_id, full=full), stale
 
 
 AnswerT = TypeVar("AnswerT", ProfileAnswer, NamedProfileAnswer)

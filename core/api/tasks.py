@@ -68,8 +68,7 @@ async def create_task(
         idempotency_key=idempotency_key,
     )
     try:
-        async with resources.begin() as session:
-            created = await tasks.create(session, task)
+        created = await tasks.create(resources.runtime.database, task)
     except tasks.KeyReused as error:
         raise ApiError(409, f"Idempotency-Key: {error}") from error
     return TaskCreated(status=done("Scrape request log added"), scrape_id=created.id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import importlib
 import json
 import os
@@ -30,6 +29,7 @@ from core.queue.queue import Claim, WorkerQueue
 from core.queue.running import name_task
 from core.queue.worker import Worker
 from core.runtime import FlowContext, Runtime
+from utils.garbage import settle
 from utils.logging import configure_child
 from utils.times import utc_now
 
@@ -41,10 +41,6 @@ ORPHAN_S = 30.0
 
 LAST_TRIES = 50
 """How often a child that ends tries to hand on its last counts, within a second."""
-
-COLLECT = (10_000, 20, 50)
-"""Garbage is looked for every so many new objects rather than every 700: a process with a hundred tasks under way has
-more than that alive at any time, and finds little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +57,7 @@ def child_main(order: Order, end: socket.socket) -> None:
     """Entry point in the forked process; returns when drained."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    gc.freeze()  # what was there before the fork is no garbage, and its pages stay shared
-    gc.set_threshold(*COLLECT)
+    settle()  # the pages of what was there before the fork stay shared
     configure_child(order.settings.general.log_level, order.settings.general.log_format)
     logger.configure(patcher=name_task)
     body = _relay if order.spec.name == RELAY else _listen if order.spec.listeners else _work

@@ -20,7 +20,7 @@ from core.enums import TaskStatus
 from core.queue.bulk import insert_checked
 from core.queue.bulk import insert_many as insert_many  # noqa: PLC0414 - creating one task and many is one subject
 from core.queue.statements import ROUTING_KEY
-from utils.db import within_dates
+from utils.db import Database, fetch_on, within_dates
 from utils.times import utc_now
 
 SETTABLE = (TaskStatus.PENDING, TaskStatus.FAILED, TaskStatus.COMPLETE, TaskStatus.CANCELLED)
@@ -73,17 +73,18 @@ class CreatedTask:
 
 CREATE = """
 insert into scrape_request_log (flow, platform, params, account_id, priority, expires_at, idempotency_key, run_after)
-select cast(:flow as text), cast(:platform as text), cast(:params as jsonb), cast(:account_id as text),
-    cast(:priority as integer), coalesce(cast(:expires_at as timestamptz), now() + interval '1 hour'),
-    cast(:key as text), cast(:run_after as timestamptz)
-where set_config('beat.reason', coalesce(cast(:reason as text), ''), true) is not null
+select $1::text, $2::text, $3::text::jsonb, $4::text, $5::integer, coalesce($6::timestamptz, now() + interval '1 hour'),
+    $7::text, $8::timestamptz
+where set_config('beat.reason', coalesce($9::text, ''), true) is not null
 on conflict (idempotency_key) do nothing
 returning id"""
-"""One row, or none when the key is taken. The insert trigger reads the reason, announces the task, wakes a worker."""
+"""Insert ``$1 flow, $2 platform, $3 params, $4 account, $5 priority, $6 expiry, $7 idempotency key, $8 first start,
+$9 reason``. One row, or none when the key is taken. The insert trigger reads the reason, announces the task, wakes a
+worker."""
 
 FIRST_OF_KEY = """
-select id, flow = cast(:flow as text) and params = cast(:params as jsonb) as same
-from scrape_request_log where idempotency_key = cast(:key as text)"""
+select id, flow = $1::text and params = $2::text::jsonb as same
+from scrape_request_log where idempotency_key = $3::text"""
 
 COLUMNS = ", ".join(
     f"{within_dates(f't.{column.name}')} as {column.name}" if isinstance(column.type, DateTime) else f"t.{column.name}"
@@ -138,28 +139,25 @@ where (cast(:flow as text) is null or t.flow = :flow) and (cast(:status as text)
 order by t.id desc limit :size"""
 
 
-async def create(session: AsyncSession, task: NewTask) -> CreatedTask:
-    """Queue a task; the same idempotency key gives the first one again.
+async def create(on: AsyncSession | Database, task: NewTask) -> CreatedTask:
+    """Queue a task, by a database in a transaction of its own; the same idempotency key gives the first one again.
 
     Raises:
         KeyReused: the key belongs to a different task.
     """
     params = json.dumps(task.params)
-    values = {
-        "flow": task.flow, "platform": task.platform, "params": params, "account_id": task.account_id,
-        "priority": task.priority, "reason": task.reason, "expires_at": task.expires_at, "key": task.idempotency_key,
-        "run_after": task.run_after,
-    }  # fmt: skip
-    task_id = (await session.execute(text(CREATE), values)).scalar()
-    if task_id is not None:
-        return CreatedTask(task_id, created=True)
-    asked = {"flow": task.flow, "params": params, "key": task.idempotency_key}
-    first = (await session.execute(text(FIRST_OF_KEY), asked)).one_or_none()
-    if first is None:  # retention has deleted it this moment, and the key is free
-        return await create(session, task)
-    if not first.same:
-        raise KeyReused(first.id)
-    return CreatedTask(first.id, created=False)
+    values = (
+        task.flow, task.platform, params, task.account_id, task.priority, task.expires_at, task.idempotency_key,
+        task.run_after, task.reason,
+    )  # fmt: skip
+    if rows := await fetch_on(on, CREATE, *values):
+        return CreatedTask(rows[0]["id"], created=True)
+    first = await fetch_on(on, FIRST_OF_KEY, task.flow, params, task.idempotency_key)
+    if not first:  # retention has deleted it this moment, and the key is free
+        return await create(on, task)
+    if not first[0]["same"]:
+        raise KeyReused(first[0]["id"])
+    return CreatedTask(first[0]["id"], created=False)
 
 
 async def create_all(session: AsyncSession, tasks: Sequence[NewTask]) -> int:

@@ -1,4 +1,4 @@
-"""``python -m scripts.bench queue|latency|memory|peers|pipeline|assets``: figures beside their limit, in one run.
+"""``python -m scripts.bench queue|latency|memory|peers|pipeline|assets|api|limiter``: figures beside their limit.
 
 Exit status: 0 measured (targets met or not), 2 a suite could not be measured here; the others were.
 """
@@ -32,6 +32,8 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "peers": ("peers",),
     "pipeline": ("pipeline",),
     "assets": ("assets", "assets_memory"),
+    "api": ("api",),
+    "limiter": ("limiter",),
 }  # fmt: skip
 """Bench -> its suites."""
 

@@ -73,8 +73,15 @@ async def test_without_a_database_nothing_is_ready_and_routes_say_so(settings: S
     away = with_settings(settings, "database", pgbouncer_url=f"postgresql://beat@{NOWHERE}/beat")
     async with running_api(away) as api:
         ready, task = await api.get("/readyz"), await api.get("/scrape_request_log/flow/1")
+        body = {"flow": "refresh_profile_basic", "platform": "INSTAGRAM", "params": {"handle": "natgeo"}}
+        others = [
+            await api.get("/profiles/instagram/byhandle/natgeo"),
+            await api.get("/recent/posts/instagram/byprofileid/7"),
+            await api.post("/scrape_request_log/flow/refresh_profile_basic", json=body),
+        ]
     assert ready.status_code == 503
     assert ready.json()["status"]["message"] == "Not ready: database, schema_version"
+    assert [answer.json() for answer in others] == [task.json()] * 3
     assert task.status_code == 503
     assert task.json()["status"] == {
         "type": "ERROR", "code": 503, "message": "The database cannot be reached, try again later",

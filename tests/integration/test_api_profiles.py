@@ -11,6 +11,7 @@ import asyncpg
 import httpx2
 import pytest
 from redis import Redis
+from sqlalchemy import Engine, event
 
 from config import Settings
 from core.api import upstream
@@ -19,6 +20,7 @@ from tests.support.api import running_api, with_settings
 from tests.support.redis import flush
 from tests.support.sandbox import Sandbox
 from utils.rate_limit import redis_key
+from utils.statement_pool import StatementPool
 
 LIMITED = {"type": "ERROR", "code": 2, "message": "Concurrency Limit Exceeded"}
 SOURCES = ("graphapi", "rapidapi-arraybobo", "rapidapi-jotucker")
@@ -102,6 +104,29 @@ async def test_an_unknown_handle_is_fetched_stored_and_answered(
     assert (profile["recent_posts"], profile["post_metrics"]) == (None, {})
     assert await pg.fetchval("select count(*) from instagram_account") == 1
     assert await pg.fetchval("select count(*) from event_outbox where routing_key = 'profile_log_events'") == 1
+
+
+async def test_a_fresh_profile_costs_two_statements_and_no_session(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put_account(pg, "7", "seen_today")
+    fetch, seen = StatementPool.fetch, []
+
+    async def noted(pool: StatementPool, statement: str, *values: Any) -> list[asyncpg.Record]:
+        seen.append(statement)
+        return await fetch(pool, statement, *values)
+
+    def refuse(_conn: object) -> None:
+        raise AssertionError("a session was begun")
+
+    monkeypatch.setattr(StatementPool, "fetch", noted)
+    event.listen(Engine, "begin", refuse)
+    try:
+        answer = await api.get(path("seen_today"))
+    finally:
+        event.remove(Engine, "begin", refuse)
+    assert answer.json()["profile"]["profile_id"] == "7"
+    assert len(seen) == 2
 
 
 async def test_a_fresh_profile_is_answered_without_asking_anybody(api: httpx2.AsyncClient, sandbox: Sandbox) -> None:

@@ -109,8 +109,7 @@ async def test_a_refresh_writes_the_averages_that_the_api_shows(
     await refresh_profile_by_profile_id(ProfileIdParams(profile_id=str(who.pk)), present)
     row = await pg.fetchrow("select * from instagram_account")
     assert row is not None
-    async with ctx.runtime.database.sessions() as session:
-        shown = (await PROFILES.show(session, str(who.pk), full=True)).post_metrics
+    shown = (await PROFILES.show(ctx.runtime.database, str(who.pk), full=True)).post_metrics
     names = ("avg_likes", "avg_comments", "avg_engagement")
     assert {name: row[name] for name in names} == {name: shown["all"][name] for name in names}
     assert row["avg_reels_plays"] == shown["reels"]["avg_plays"] > 0

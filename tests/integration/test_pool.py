@@ -11,7 +11,6 @@ import asyncpg
 import pytest
 
 from core.enums import TaskStatus
-from core.queue.child import COLLECT
 from core.queue.tasks import update
 from tests.support.flows import MARKS
 from tests.support.pool import (
@@ -26,6 +25,7 @@ from tests.support.pool import (
 )
 from tests.support.relay import until
 from utils.db import open_database
+from utils.garbage import COLLECT
 
 INSERT = "insert into scrape_request_log (flow, platform, params) values ($1, 'INSTAGRAM', $2) returning id"
 OPEN = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'"

@@ -118,6 +118,16 @@ async def test_creating_wakes_the_flow(db: Database, told: asyncio.Queue[tuple[s
     assert await asyncio.wait_for(told.get(), 60) == ("beat", "refresh_profile_by_handle")
 
 
+async def test_a_database_queues_by_itself_as_a_session_does(db: Database, pg: asyncpg.Connection) -> None:
+    first = await tasks.create(db, new(idempotency_key="k-1", reason="first", priority=3))
+    assert await tasks.create(db, new(idempotency_key="k-1")) == tasks.CreatedTask(first.id, created=False)
+    with pytest.raises(tasks.KeyReused, match=f"belongs to task {first.id}"):
+        await tasks.create(db, new(idempotency_key="k-1", params={"handle": "other"}))
+    await tasks.create(db, new())
+    assert [event["reason"] for event in await events(pg)] == ["first", None]
+    assert [row["priority"] for row in await pg.fetch("select priority from scrape_request_log order by id")] == [3, 1]
+
+
 async def test_a_rolled_back_task_leaves_neither_row_nor_event(db: Database, pg: asyncpg.Connection) -> None:
     async with db.sessions() as session:
         await tasks.create(session, new())
@@ -139,7 +149,7 @@ async def test_a_key_whose_task_is_deleted_meanwhile_is_free(
     db: Database, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await create(db, idempotency_key="k-1")
-    delete = "with gone as (delete from scrape_request_log where idempotency_key = :key returning id) "
+    delete = "with gone as (delete from scrape_request_log where idempotency_key = $3 returning id) "
     look = f"{delete}{tasks.FIRST_OF_KEY} and id not in (select id from gone)"
     monkeypatch.setattr(tasks, "FIRST_OF_KEY", look)
     second = await create(db, idempotency_key="k-1")

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.api import KEY_RING
 from tests.support.ports import free_port
+from utils.garbage import COLLECT
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "EAABsbCS1iHgBA-not-a-real-token"
@@ -43,6 +44,21 @@ async def started(environment: dict[str, str]) -> AsyncIterator[asyncio.subproce
 @pytest.fixture
 def server_env(program_env: dict[str, str]) -> dict[str, str]:
     return {**program_env, "BEAT_KEYS": KEY_RING, "API_PORT": str(free_port()), "LOG_FORMAT": "json"}
+
+
+async def test_what_the_server_is_made_of_is_no_garbage(server_env: dict[str, str]) -> None:
+    code = (
+        "import gc, server; "
+        "server.uvicorn.run = lambda *_, **__: print(gc.get_freeze_count(), *gc.get_threshold()); "
+        "server.main()"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, cwd=ROOT, env=server_env, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    frozen, *every = map(int, said.split())
+    assert every == list(COLLECT)
+    assert frozen > 50_000
 
 
 async def answering(client: aiohttp.ClientSession) -> None:

@@ -52,6 +52,17 @@ async def asleep(pg: asyncpg.Connection, pid: int) -> None:
         await asyncio.sleep(0.01)
 
 
+async def test_who_waits_too_long_for_a_connection_is_told_so(clean_db: str) -> None:
+    database = open_database(clean_db, pool_size=1, wait_s=0.05)
+    holding = asyncio.create_task(database.fetch("select pg_sleep(0.5)"))
+    await turns()
+    with pytest.raises(TimeoutError):
+        await database.fetch(PID)
+    await holding
+    assert len({await pid_of(database) for _ in range(3)}) == 1
+    await database.dispose()
+
+
 async def test_a_statement_is_a_transaction_of_its_own(pooled: Database, pg: asyncpg.Connection) -> None:
     rows = await pooled.fetch(
         "insert into task_log (name, arguments) values ($1, $2::jsonb) returning name, arguments", "a", '{"b": [1]}'

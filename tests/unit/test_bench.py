@@ -22,13 +22,13 @@ from core.amqp.listeners import LISTENERS
 from core.flows.registry import FLOWS as REGISTERED
 from core.queue import statements
 from scripts.bench import __main__ as bench
-from scripts.bench import comparison, core_step, flows_all, place, proc
+from scripts.bench import comparison, core_step, flows_all, permits, place, proc
 from scripts.bench.__main__ import BENCHES, DRAIN_NUMBERS, PARTS, chosen
 from scripts.bench.peers import contest, stamps
 from scripts.bench.place import BenchError, Place, stack_environment, with_path
 from scripts.bench.pool import _event
 from scripts.bench.rows import Metric, Row, Target, as_text, quantile, row_of, shares, write_json
-from scripts.bench.suites import drain, size
+from scripts.bench.suites import api, drain, limiter, size
 
 RATE = Metric("drain", "core", "jobs/s", Target(">=", 0.85))
 
@@ -101,9 +101,39 @@ def test_rows_are_written_as_a_list_of_flat_objects(tmp_path: Path) -> None:
     write_json([row_of(RATE, [90.0], [100.0])], tmp_path / "rows.json")
     (row,) = json.loads((tmp_path / "rows.json").read_text())
     assert row == {
-        "suite": "drain", "metric": "core", "value": 90.0, "unit": "jobs/s",
-        "limit": 100.0, "ratio": 0.9, "target": "ratio >= 0.85", "met": True,
+        "suite": "drain",
+        "metric": "core",
+        "value": 90.0,
+        "unit": "jobs/s",
+        "limit": 100.0,
+        "ratio": 0.9,
+        "target": "ratio >= 0.85",
+        "met": True,
     }
+
+
+def test_permits_stand_beside_the_better_use_of_the_library() -> None:
+    def took(way: str, callers: int, seconds: float) -> permits.Taken:
+        return permits.Taken(way, callers, 100, seconds, seconds / 2, 0.01, 0.001, 0.002)
+
+    seconds = {permits.FLOOR: 1.0, permits.SCRIPT: 2.0, permits.LIBRARY: 20.0, permits.SHARED: 10.0}
+    ways = (*limiter.WAYS, *seconds)
+    run = {(way, n): took(way, n, seconds.get(way, 4.0)) for n in permits.CONCURRENCIES for way in ways}
+    rows = {row.metric: row for row in limiter.rows_of([run])}
+    assert rows["permits, 4 levels, 50 at once"].ratio == 0.25
+    script = rows["the script of 4 levels alone, 1 at once, times the library's four limiters"]
+    assert (script.value, script.limit, script.ratio, script.met) == (50.0, 10.0, 5.0, True)
+    cost = rows["client CPU per permit, 4 levels, 1 at once, times the library's four limiters"]
+    assert (cost.value, cost.limit) == (20_000, 50_000)
+
+
+def test_a_route_has_its_rate_and_its_cost_a_unit() -> None:
+    route = api.ROUTES[-1]
+    rows = api.rows_of(route, [api.Run(50.0, 1000.0, [0.002])], [api.Run(100.0, 5000.0, [0.001])])
+    figures = {row.metric.partition(": ")[2]: (row.value, row.ratio) for row in rows}
+    assert figures["rows per server CPU second"] == (1000, 0.2)
+    assert figures["server CPU per row"] == (1000, 5)
+    assert figures["time of a request, one caller, p99"] == (2, 2)
 
 
 def test_a_fast_stack_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,6 +329,7 @@ def test_processes_are_found_below_their_parent_with_their_memory_and_time() -> 
         assert pid in proc.descendants(os.getpid())
         assert 1 < proc.pss_mb(pid) < 1000
         assert proc.cpu_s([pid]) > 0
+        assert proc.fine_cpu_s(pid) == pytest.approx(proc.cpu_s([pid]), abs=0.05)
         assert proc.threads(pid) == 1
         assert any(what.startswith("socket:") for what in proc.open_files(pid).values())
     finally:
@@ -306,3 +337,4 @@ def test_processes_are_found_below_their_parent_with_their_memory_and_time() -> 
         process.join()
     assert proc.pss_mb(pid) == 0
     assert proc.cpu_s([pid]) == 0
+    assert proc.fine_cpu_s(pid) == 0
