@@ -257,6 +257,17 @@ $$;
 create trigger srl_after_insert after insert on scrape_request_log referencing new table as inserted for each statement
     execute function srl_after_insert();
 
+-- A service that may only insert tasks can do so: what the trigger reads and writes for it is its owner's right. Triggers of one's
+-- own cannot be made of the function, or they would announce whatever their maker likes. A caller's search_path names nothing.
+do $$
+begin
+    execute format('alter function srl_after_insert() security definer set search_path to pg_catalog, %I, pg_temp',
+                   current_schema());
+    execute format('alter function srl_before_insert() set search_path to pg_catalog, %I, pg_temp', current_schema());
+end
+$$;
+revoke execute on function srl_after_insert() from public;
+
 -- What workers call to report and to claim (core/queue/statements.py explains it). PL/pgSQL keeps the plans.
 create function worker_step(
     flows text[], free integer[], worker bigint, ids bigint[], tokens timestamptz[], data text[], results jsonb[],
