@@ -731,10 +731,11 @@ create table asset (
 );
 create index asset_newest on asset (entity_id, updated_at desc, id desc);
 
--- The relation neighbours read: one row per entity.
+-- The relation neighbours read: one row per entity. Copies whose object is gone have no URL, and are not shown.
 create view asset_log as
 select distinct on (entity_id) id, entity_id, entity_type, platform, asset_type, asset_url, original_url, updated_at, created_at
 from asset
+where asset_url <> ''
 order by entity_id, updated_at desc, id desc;
 
 -- The uploader's statements (core/assets/statements.py explains them), for connections through a pooler.

@@ -8,3 +8,10 @@ begin
 end
 $$;
 revoke execute on function srl_after_insert() from public;
+
+-- Copies whose object is gone have no URL, and are not shown.
+create or replace view asset_log as
+select distinct on (entity_id) id, entity_id, entity_type, platform, asset_type, asset_url, original_url, updated_at, created_at
+from asset
+where asset_url <> ''
+order by entity_id, updated_at desc, id desc;
