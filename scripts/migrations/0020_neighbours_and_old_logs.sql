@@ -15,3 +15,10 @@ select distinct on (entity_id) id, entity_id, entity_type, platform, asset_type,
 from asset
 where asset_url <> ''
 order by entity_id, updated_at desc, id desc;
+
+-- How far profile_relationship_log and post_activity_log, which have no partitions to drop, have been looked through for old rows.
+create table log_retention (
+    log       text primary key,
+    keep_from timestamptz not null,                 -- rows last seen before are deleted
+    pruned_to bigint                                -- ids up to here have been looked at; null: all
+);
