@@ -283,7 +283,10 @@ class WorkerSettings(_Group):
     heartbeat_s: Seconds = Field(5.0, description="Seconds between heartbeats.")
     task_time_limit_s: Seconds = Field(600.0, description="Time limit of a task whose flow names none.")
     log_retention_months: int | None = Field(
-        None, ge=1, le=10_000, description="Whole months that profile_log and post_log are kept; for ever when unset."
+        None,
+        ge=1,
+        le=10_000,
+        description="Whole months that logs of profiles, posts, relations and activities are kept; unset: for ever.",
     )
     schedule_timeout_s: Seconds = Field(30.0, description="Longest time of a schedule's candidate query.")
     beat_host_id: str | None = Field(None, description="Name of this host in beat_worker; the host name when unset.")

@@ -15,7 +15,14 @@ from core.entities.instagram import (
     InstagramProfileInsights,
 )
 from core.entities.instagram_ts import InstagramAccountTs, InstagramPostTs
-from core.entities.log import PostActivityLog, PostLogRow, ProfileLogRow, ProfileRelationshipLog, SentimentLog
+from core.entities.log import (
+    LogRetention,
+    PostActivityLog,
+    PostLogRow,
+    ProfileLogRow,
+    ProfileRelationshipLog,
+    SentimentLog,
+)
 from core.entities.log_unwritten import OrderLog, ProfileActivityLog, ProfileSubscriptionLog, TaskLog
 from core.entities.order import Order
 from core.entities.quality import ProfileQuarantine, RawPayload
@@ -41,6 +48,7 @@ __all__ = [
     "InstagramPost",
     "InstagramPostTs",
     "InstagramProfileInsights",
+    "LogRetention",
     "Order",
     "OrderLog",
     "PayloadDrift",

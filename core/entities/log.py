@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import Index, PrimaryKeyConstraint, Sequence, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -107,6 +109,16 @@ class PostActivityLog(Base):
             postgresql_nulls_not_distinct=True,
         ),
     )
+
+
+class LogRetention(Base):
+    """How far a log without partitions has been looked through for rows last seen before ``keep_from``."""
+
+    __tablename__ = "log_retention"
+
+    log: Mapped[str] = mapped_column(primary_key=True)
+    keep_from: Mapped[datetime]
+    pruned_to: Mapped[int | None]
 
 
 class SentimentLog(Base):

@@ -142,6 +142,7 @@ class Upkeep:
         await self._work_by_the_clock()
         if look.retained:
             await self._retention.prune()
+        await self._retention.prune_logs()
 
     async def _work_by_the_clock(self) -> None:
         now = time.monotonic()

@@ -105,6 +105,7 @@ async def test_schema_file_and_migrations_make_the_same_database(
             "trigger scrape_request_log.srl_before_insert",
         ),
         ("alter function make_log_partitions reset timezone", "function make_log_partitions(integer)"),
+        ("grant execute on function srl_after_insert() to public", "function srl_after_insert()"),
         ("alter sequence social_post_id_seq owned by none", "sequence social_post_id_seq"),
     ],
 )

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 from sqlalchemy import select, text
 
+from core.assets.statements import VOID
 from core.entities import Asset, BeatFlow, InstagramPost, ProfileLogRow, ScrapeRequestLog
 from scripts.migrate import migrate
 from tests.support.scratch import scratch_database
@@ -74,6 +75,21 @@ async def test_assets_of_one_entity_do_not_overwrite_each_other_and_the_view_sho
     await db.execute(upsert, "PROFILE", "IMAGE", "picture", timedelta(0))
     assert await db.fetchval("select array_agg(asset_url order by id) from asset") == ["post", "video", "picture"]
     assert [row["asset_url"] for row in await db.fetch("select * from asset_log")] == ["video"]
+
+
+async def test_the_view_of_assets_leaves_out_those_without_a_url(db: asyncpg.Connection) -> None:
+    insert = (
+        "insert into asset (platform, entity_type, entity_id, asset_type, asset_url, updated_at)"
+        " values ('INSTAGRAM', 'POST', $1, $2, $3, now() + $4)"
+    )
+    await db.execute(insert, "43", "IMAGE", "older", timedelta(0))
+    await db.execute(insert, "43", "VIDEO", "gone", timedelta(hours=1))
+    await db.execute(insert, "44", "IMAGE", "gone", timedelta(0))
+    await db.execute(insert, "45", "IMAGE", None, timedelta(0))
+    for entity, asset_type in (("43", "VIDEO"), ("44", "IMAGE")):
+        await db.execute(VOID, entity, "POST", asset_type, "INSTAGRAM", "gone")
+    shown = await db.fetch("select entity_id, asset_url from asset_log where entity_id = any(array['43', '44', '45'])")
+    assert [tuple(row) for row in shown] == [("43", "older")]
 
 
 async def test_a_like_seen_again_is_one_row_and_comments_of_one_actor_are_many(db: asyncpg.Connection) -> None:

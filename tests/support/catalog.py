@@ -34,7 +34,7 @@ union all
 select 'trigger ' || c.relname || '.' || t.tgname, t.tgenabled::text || ' ' || pg_get_triggerdef(t.oid)
 from pg_trigger t join pg_class c on c.oid = t.tgrelid where {_MINE} and not t.tgisinternal
 union all
-select 'function ' || p.oid::regprocedure::text, pg_get_functiondef(p.oid)
+select 'function ' || p.oid::regprocedure::text, concat_ws(' ', pg_get_functiondef(p.oid), p.proacl::text)
 from pg_proc p where p.pronamespace = 'public'::regnamespace
 union all
 select 'database', unnest(setconfig) from pg_db_role_setting s

@@ -113,6 +113,7 @@ def test_the_readme_gives_the_keys_of_the_events_that_are_published_now() -> Non
         "profile_relationship_log_events",
         "post_activity_log_events",
         "post_activity_log_bulk",
+        "sentiment_log_events",
     }
     for key, keys in rows:
         assert re.findall(r"`(\w+)`", keys) == list(PUBLISHED[key].__annotations__)
