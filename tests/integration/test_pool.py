@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -163,7 +164,8 @@ async def test_what_a_terminal_sends_to_all_processes_lets_tasks_finish_too(
         await queue_tasks(marks, "test_nap", 3, low_ms=2000, high_ms=2000)
         await wait_for_statuses(marks, {"PROCESSING": 3})
         for pid in Host.of(pool).all:  # as the kernel does: all that the terminal ran
-            os.kill(pid, sign)
+            with suppress(ProcessLookupError):  # an idle one has left since the first was told
+                os.kill(pid, sign)
         assert await asyncio.wait_for(pool.process.wait(), 120) == 0
     await wait_for_statuses(marks, {"COMPLETE": 3}, within_s=1)
     assert await marks.fetchval("select max(retry_count) from scrape_request_log") == 1
