@@ -156,9 +156,27 @@ def test_redaction_takes_any_text_and_changes_nothing_the_second_time(text: str)
         assert function(once) == once
 
 
+@given(text=NOISE | FRAGMENTS | st.text(alphabet="abcdeghikmnoprstuy=:@_-.1/&?#\"' ", max_size=60))
+def test_what_is_passed_over_at_sight_holds_nothing_that_the_pattern_finds(text: str) -> None:
+    if not redact._is_suspect(text):
+        assert redact._TEXT.search(text) is None
+        for function in (redact_text, redact_url):
+            assert function(text) == text
+
+
+def test_the_rest_of_a_url_is_still_read_when_its_pairs_are_masked() -> None:
+    for url in (
+        "https://u:5ecr3t@h/?token=a&x=1",
+        "https://h/EAA5ecr3t5ecr3t5ecr3t?token=a",
+        "https://h/?token=a&x=secret%3D5ecr3t",
+        "https://h/?token=a&Bearer 5ecr3t",
+    ):
+        assert "5ecr3t" not in redact_url(url)
+
+
 def test_only_short_texts_without_secrets_are_remembered_and_not_too_many() -> None:
-    secret, plain, long = "access_token=5ecr3t5ecr3t", "refused: no such profile", "a line of text " * 50
-    for text in (secret, plain, long, *(f"text {number}" for number in range(2 * redact._MOST_CLEAN))):
+    secret, plain, long = "access_token=5ecr3t5ecr3t", "refused: no such key", "a line about keys " * 50
+    for text in (secret, plain, long, *(f"key {number}" for number in range(2 * redact._MOST_CLEAN))):
         assert redact_text(text) == redact_text(text)
         assert len(redact._clean) <= redact._MOST_CLEAN
     for text in (plain, secret, long):
