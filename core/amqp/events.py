@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -58,10 +58,10 @@ class Event:
         return json_text(self.payload) if self.text is None else self.text
 
 
-def _event(routing_key: str, entity_key: str, said: Mapping[str, Any]) -> Event:
+def _event(routing_key: str, entity_key: str, said: Mapping[str, Any], exchange: str = BEAT_EXCHANGE) -> Event:
     """An event about what was said, fit for jsonb; most of it is fit already, which its text tells."""
     text = plain_text(said)
-    return Event(routing_key, entity_key, json_safe(said) if text is None else dict(said), text=text)
+    return Event(routing_key, entity_key, json_safe(said) if text is None else dict(said), exchange, text)
 
 
 def profile_log_event(log: ProfileLog) -> Event:
@@ -180,7 +180,7 @@ def token_invalid_event(source: str, handle: str | None, profile_id: str | None,
         reason=reason,
         detected_by="beat",
     )
-    return replace(_event(NOTICE_KEY, f"{source}:{profile_id or handle}", payload), exchange=IDENTITY_EXCHANGE)
+    return _event(NOTICE_KEY, f"{source}:{profile_id or handle}", payload, IDENTITY_EXCHANGE)
 
 
 def trace_event(exchange: Exchange, ended_at: datetime, host: str) -> Event:
@@ -202,7 +202,7 @@ def trace_event(exchange: Exchange, ended_at: datetime, host: str) -> Event:
         requestBody="",
         responseBody="",
     )
-    return replace(_event(TRACE_KEY, number, payload), exchange=IDENTITY_EXCHANGE)
+    return _event(TRACE_KEY, number, payload, IDENTITY_EXCHANGE)
 
 
 def _bulk_activity(log: ActivityLog) -> BulkActivity:

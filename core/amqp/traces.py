@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import socket
 from datetime import datetime
@@ -12,6 +11,7 @@ from loguru import logger
 
 from core.amqp import outbox
 from core.amqp.events import trace_event
+from utils.one_at_a_time import OneAtATime
 from utils.paced import Paced
 from utils.times import utc_now
 
@@ -41,7 +41,7 @@ class TraceLog:
         self._waiting: list[tuple[datetime, Exchange]] = []
         self._dropped = 0
         self._soon = Paced(self._begin, every_s=HAND_ON_S, delay_s=HAND_ON_S)
-        self._sending: asyncio.Task[None] | None = None
+        self._sending = OneAtATime(self._send)
 
     def __call__(self, exchange: Exchange) -> None:
         """Note an exchange that has just ended."""
@@ -56,10 +56,7 @@ class TraceLog:
     async def settle(self) -> None:
         """Hand on what is left."""
         try:
-            async with asyncio.timeout(SETTLE_S):
-                if self._sending is not None:
-                    await self._sending
-                await self._send()
+            await self._sending.finish(within_s=SETTLE_S)
         except TimeoutError:
             logger.warning("traces of requests were not handed on in time")
 
@@ -69,9 +66,7 @@ class TraceLog:
         self._share = 0.0
 
     def _begin(self) -> None:
-        if self._sending is None or self._sending.done():
-            self._sending = asyncio.create_task(self._send())
-        else:
+        if not self._sending.begin():
             self._soon.ask()
 
     async def _send(self) -> None:

@@ -17,6 +17,7 @@ from core.drift.shape import Reads, fingerprint, holds_more
 from core.drift.store import Seen, enter
 from core.metrics import COUNTS, PAYLOAD_DRIFT
 from utils.db import Database
+from utils.one_at_a_time import OneAtATime
 
 HAND_ON_S = 60.0
 HAND_ON_AT = 500
@@ -36,7 +37,7 @@ class DriftWatch:
         self._share = share
         self._seen: dict[tuple[str, str], Seen] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._handing_on: asyncio.Task[None] | None = None
+        self._handing_on = OneAtATime(self._hand_on)
 
     async def __call__(self, payload: Payload, provider: Provider, error: ProviderError | None) -> None:
         """Note the shape of an answer that holds data, also when no parser could read it."""
@@ -60,18 +61,14 @@ class DriftWatch:
         """Hand on what is left."""
         self._stop_timer()
         try:
-            async with asyncio.timeout(SETTLE_S):
-                if self._handing_on is not None:
-                    await self._handing_on
-                await self._hand_on()
+            await self._handing_on.finish(within_s=SETTLE_S)
         except TimeoutError:
             logger.warning("shapes of answers were not handed on in time")
 
     def _begin(self) -> None:
         """In the background: no task waits for it. While one is under way the counts wait, within their bound."""
         self._stop_timer()
-        if self._handing_on is None or self._handing_on.done():
-            self._handing_on = asyncio.create_task(self._hand_on())
+        if self._handing_on.begin():
             return
         for seen in self._seen.values():
             del seen.answers[: -2 * HAND_ON_AT]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
+
+from utils.times import as_utc
 
 if TYPE_CHECKING:
     from config import Settings
@@ -32,9 +34,8 @@ def moment(given: str) -> datetime:
         argparse.ArgumentTypeError: it is none.
     """
     try:
-        said = datetime.fromisoformat(given)
-        return said.astimezone(UTC) if said.tzinfo else said.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
+        return as_utc(datetime.fromisoformat(given))
+    except ValueError:
         raise argparse.ArgumentTypeError(f"{given!r} is no time: write it as 2024-05-01T12:00Z") from None
 
 
