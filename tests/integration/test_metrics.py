@@ -141,9 +141,7 @@ async def test_counts_that_come_in_while_others_are_stored_are_kept(
     await transaction.start()
     await blocked.execute("lock table beat_metric")
     storing = asyncio.create_task(upkeep.store_counts())
-    while not await pg.fetchval(
-        "select exists (select from pg_locks where not granted and relation = $1::regclass)", "beat_metric"
-    ):
+    while not await pg.fetchval(SOMEONE_WAITS):
         await asyncio.sleep(0.01)
     upkeep.count(told(2))
     await transaction.rollback()

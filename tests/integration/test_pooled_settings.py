@@ -17,7 +17,7 @@ from core.queue.queue import WorkerQueue
 from utils.db import POOLED_NAME, connect, open_database
 
 Ask = Callable[[], Awaitable[object]]
-ROUNDS = 30
+ROUNDS, TURNS = 15, 4
 COMMITS = "select xact_commit from pg_stat_database where datname = current_database()"
 
 
@@ -58,12 +58,16 @@ async def commits(pg: asyncpg.Connection, pgbouncer_url: str, asks: Sequence[Ask
 async def test_clients_that_take_turns_cost_no_settings(
     pg: asyncpg.Connection, pgbouncer_url: str, clients: list[Ask], named: str
 ) -> None:
-    """Each is one transaction; a client of another name shows that a setting would be noticed."""
+    """Each is one transaction; a client of another name shows that a setting would be noticed.
+
+    Whatever else works in the database, an autovacuum for instance, only adds: the fewest of several turns count.
+    """
     other = await connect(pgbouncer_url, name=named)
     try:
         asks: list[Ask] = [*clients, partial(other.fetch, "select 1")]
         await commits(pg, pgbouncer_url, asks)  # the first call of each connects
-        in_turns = await commits(pg, pgbouncer_url, asks * ROUNDS)
+        turns = TURNS if named == POOLED_NAME else 1
+        in_turns = min([await commits(pg, pgbouncer_url, asks * ROUNDS) for _ in range(turns)])
     finally:
         await other.close()
     one_each = in_turns < (len(asks) + 0.5) * ROUNDS
