@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -79,6 +80,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def stack_env() -> dict[str, str]:
     """Variables of the shared servers (not of this session's share of them)."""
     return stack_environment()
+
+
+@pytest.fixture
+def hang_ups_count() -> Iterator[None]:
+    """Programs that a test starts end with their terminal, also when the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session")

@@ -146,6 +146,7 @@ async def test_a_pool_does_not_start_without_a_schema(
     assert (code, b"pool cannot start" in said, b"scripts.migrate" in said) == (2, True, True)
 
 
+@pytest.mark.usefixtures("hang_ups_count")
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda sign: sign.name)
 async def test_a_pool_that_waits_for_the_database_ends_at_once_when_it_is_told_to(
     program_env: dict[str, str], sign: signal.Signals
@@ -161,12 +162,16 @@ async def ended(program: str, env: dict[str, str], *, sign: signal.Signals | Non
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, program, cwd=ROOT, env=env, stderr=pipe)
     assert process.stderr is not None
-    async with asyncio.timeout(120):
-        said = b"" if sign is None else await process.stderr.readuntil(b"database was unavailable")
-        if sign is not None:
-            process.send_signal(sign)
-        said += await process.stderr.read()
-        return await process.wait(), said
+    try:
+        async with asyncio.timeout(120):
+            said = b"" if sign is None else await process.stderr.readuntil(b"database was unavailable")
+            if sign is not None:
+                process.send_signal(sign)
+            said += await process.stderr.read()
+            return await process.wait(), said
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 async def test_main_says_what_is_wrong_in_one_message_and_ends(

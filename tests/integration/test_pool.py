@@ -155,6 +155,7 @@ async def test_sigterm_lets_tasks_finish_and_a_second_one_hands_them_back(
     assert await marks.fetchval("select count(*) from beat_worker") == 0
 
 
+@pytest.mark.usefixtures("hang_ups_count")
 @pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGINT], ids=["lost", "Ctrl-C"])
 async def test_what_a_terminal_sends_to_all_processes_lets_tasks_finish_too(
     marks: asyncpg.Connection, program_env: dict[str, str], sign: signal.Signals

@@ -72,6 +72,7 @@ async def answering(client: aiohttp.ClientSession) -> None:
     raise AssertionError("the server did not start")
 
 
+@pytest.mark.usefixtures("hang_ups_count")
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP], ids=lambda sign: sign.name)
 async def test_it_serves_until_terminated_and_its_log_holds_no_query(
     server_env: dict[str, str], sign: signal.Signals
