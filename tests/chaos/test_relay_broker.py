@@ -1,4 +1,4 @@
-"""A broker that is stopped or killed in mid-stream delays events, loses none and keeps their order per key."""
+"""A broker that is stopped, killed or short of memory delays events, loses none and keeps their order per key."""
 
 from __future__ import annotations
 
@@ -46,6 +46,34 @@ async def test_events_survive_a_broker_that_goes_away_under_load(
             ids[number,].add(message.message_id)
     assert all(len(same) == 1 for same in ids.values())
     assert await pg.fetchval("select confirmed from event_confirmed where routing_key = 'chaos'") == ROWS
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+async def test_events_wait_for_a_broker_that_is_short_of_memory(
+    settings: Settings, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its alarm outlasts the patience with a confirm: what was sent meanwhile comes again, under the same id."""
+    monkeypatch.setattr("core.amqp.publisher.CONFIRM_TIMEOUT_S", 1.0)
+    async with own_broker() as broker:
+        changed = with_broker(settings, rmq_url=SecretStr(broker.url), relay_poll_s=0.2)
+        async with open_channel(broker.url) as channel:
+            queue = await bound_queue(channel, "chaos")
+        async with running_relay(changed):
+            await put(pg, [Sent("chaos", "first", 0)])
+            await until(lambda: _fewer_than(pg, 1))
+            await broker.refuse_messages(refuse=True)
+            await put(pg, [Sent("chaos", f"e{number % KEYS}", number) for number in range(ROWS)])
+            await asyncio.sleep(10)
+            assert await _left(pg) == ROWS
+            await broker.refuse_messages(refuse=False)
+            await until(lambda: _fewer_than(pg, 1), 90)
+        async with open_channel(broker.url) as channel:
+            source = await channel.declare_queue(queue, passive=True)
+            messages = await take(channel, queue, source.declaration_result.message_count or 1, 60)
+    assert len({message.message_id for message in messages}) == ROWS + 1
+    for entity in range(KEYS):
+        assert list(dict.fromkeys(numbers(messages, f"e{entity}"))) == list(range(entity, ROWS, KEYS))
 
 
 async def _restart(broker: OwnBroker, killed: bool) -> None:

@@ -30,6 +30,10 @@ class OwnBroker:
         """End it as an operator would."""
         await self.stack.command("stop", NAME)
 
+    async def refuse_messages(self, *, refuse: bool) -> None:
+        """Raise or clear its memory alarm: it reads nothing from those who publish."""
+        await self.stack.command("ctl", "set_vm_memory_high_watermark", "absolute", "1MB" if refuse else "1GB")
+
     def kill(self) -> None:
         """kill -9, with all that is in its memory."""
         pid = int((self.stack.home / ".stack" / "pids" / f"{NAME}.pid").read_text().split()[0])
