@@ -276,6 +276,19 @@ async def test_keys_that_nobody_gave_by_connecting_are_not_announced(
     assert await pg.fetchval("select count(*) from event_outbox") == 0
 
 
+async def test_a_credential_that_was_deleted_during_a_call_is_no_error(
+    manager: CredentialManager, pg: asyncpg.Connection
+) -> None:
+    await manager.insert_creds("graphapi", GRAPH)
+    credential = await picked(manager, "graphapi")
+    await pg.execute("delete from credential")
+    assert not await manager.usable(credential)
+    await manager.rest(credential, reason="429")
+    await manager.invalidate(credential, reason="401")
+    assert await manager.pick("graphapi") == Unusable("graphapi", None)
+    assert await pg.fetchval("select count(*) from event_outbox") == 0
+
+
 async def test_expired_data_access_ends_with_a_new_token(manager: CredentialManager, pg: asyncpg.Connection) -> None:
     credential_id = await manager.insert_creds("graphapi", GRAPH, handle="creator")
     await manager.invalidate(await picked(manager, "graphapi"), reason="(190, 'expired')", data_access_expired=True)
@@ -340,6 +353,32 @@ async def test_a_look_for_one_source_tells_about_all_that_are_asked_for(
     monkeypatch.setattr("credentials.manager.CACHE_S", 0.0)
     await manager.pick("graphapi")
     assert manager._wanted("graphapi") == ["graphapi"]
+
+
+async def test_a_credential_that_another_process_put_away_is_not_picked_again_from_memory(
+    sessions: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("credentials.manager.CACHE_S", 3600.0)
+    here, elsewhere = manager_of(sessions), manager_of(sessions)
+    await here.insert_creds("graphapi", GRAPH, handle="creator")
+    credential = await picked(here, "graphapi")
+    assert await picked(here, "graphapi", handle="creator") == credential
+    assert await here.usable(credential)
+    till = await elsewhere.rest(credential, reason="429")
+    assert await picked(here, "graphapi") == credential
+    assert not await here.usable(credential)
+    assert await here.pick("graphapi") == await here.pick("graphapi", handle="creator") == Unusable("graphapi", till)
+
+
+async def test_a_token_that_was_withdrawn_here_is_not_picked_again_from_memory(
+    manager: CredentialManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("credentials.manager.CACHE_S", 3600.0)
+    credential_id = await manager.insert_creds("graphapi", GRAPH)
+    await picked(manager, "graphapi")
+    assert await manager.withdraw("graphapi", {"user_id": GRAPH["user_id"]}, reason="gone") == credential_id
+    assert await manager.pick("graphapi") == Unusable("graphapi", None)
+    assert await manager.withdraw("graphapi", {"user_id": "1"}, reason="gone") is None
 
 
 async def test_a_source_that_waited_long_for_its_look_is_looked_at(
