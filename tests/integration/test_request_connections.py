@@ -102,6 +102,22 @@ async def test_a_request_is_not_repeated_on_a_new_connection_or_after_the_first_
         assert len(server.seen) == 1
 
 
+async def test_a_request_that_was_not_answered_in_time_is_not_repeated() -> None:
+    """The server may have counted it, and may be working on it still."""
+
+    async def answer_once(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if len(server.seen) > 1:
+            return await stall(seen)
+        writer.write(http())
+        return True
+
+    async with raw_server(answer_once) as server, client() as http_client:
+        await http_client.request("GET", server.url)
+        with pytest.raises(RequestTimeout):
+            await http_client.request("GET", server.url, timeouts=Timeouts(read=0.1))
+        assert (len(server.seen), server.connections) == (2, 1)
+
+
 async def test_leftovers_of_one_answer_are_never_taken_for_the_next() -> None:
     poisoned = http(body=b'"mine"') + http(body=b'"5ecr3t of another"')
     async with raw_server(always(poisoned)) as server, client() as http_client:
