@@ -269,7 +269,7 @@ async def blocked(pg: asyncpg.Connection, work: asyncio.Task[Any]) -> None:
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("late", ["a refusal of the old token", "an older token"])
+@pytest.mark.parametrize("late", ["a refusal of the old token", "an older token", "an older withdrawal"])
 async def test_what_crosses_a_newer_token_does_not_undo_it(
     manager: CredentialManager, pg: asyncpg.Connection, late: str
 ) -> None:
@@ -282,10 +282,12 @@ async def test_what_crosses_a_newer_token_does_not_undo_it(
             "update credential set credentials = $1::text::jsonb",
             json.dumps(manager.seal(credential_id, "graphapi", renewed) | said),
         )
+        older, said_at = {**GRAPH, "token": "EAAoldertoken000003"}, datetime(2024, 5, 10, 11, tzinfo=UTC)
+        work: asyncio.Task[Any]
         if late == "an older token":
-            older = {**GRAPH, "token": "EAAoldertoken000003"}
-            said_at = datetime(2024, 5, 10, 11, tzinfo=UTC)
-            work: asyncio.Task[Any] = asyncio.create_task(manager.insert_creds("graphapi", older, said_at=said_at))
+            work = asyncio.create_task(manager.insert_creds("graphapi", older, said_at=said_at))
+        elif late == "an older withdrawal":
+            work = asyncio.create_task(manager.withdraw("graphapi", GRAPH, reason="gone", said_at=said_at))
         else:
             work = asyncio.create_task(manager.invalidate(old, reason="(401, 'no')"))
         await blocked(pg, work)
