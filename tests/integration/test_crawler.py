@@ -324,6 +324,12 @@ async def test_a_fetch_waits_for_a_window_that_opens_in_time(rig: Rig) -> None:
     assert sources == ["alpha", "alpha", "alpha"]
 
 
+async def test_whoever_will_not_wait_does_not(rig: Rig) -> None:
+    crawler = rig.over("alpha", "beta", limits=(Limit(1, 60),))
+    crawler._max_wait_s = 600.0
+    assert [(await crawler.fetch(FIND, ASKED, max_wait_s=0.0)).source for _ in range(2)] == ["alpha", "beta"]
+
+
 async def test_the_waits_of_one_fetch_share_one_allowance(rig: Rig) -> None:
     allowed: list[float] = []
 
