@@ -134,12 +134,12 @@ def test_a_final_answer_is_none_of_its_own_outcomes() -> None:
 def test_an_outcome_holds_on_to_no_answer() -> None:
     def ask() -> None:
         try:
-            {}["name"]
-        except KeyError as error:
+            int("many")
+        except ValueError as error:
             raise Malformed("odd") from error
 
     with pytest.raises(Malformed) as raised:
         ask()
     error = Outcome("alpha", raised.value).error
-    assert isinstance(error.__cause__, KeyError)
+    assert isinstance(error.__cause__, ValueError)
     assert error.__traceback__ is error.__cause__.__traceback__ is None
