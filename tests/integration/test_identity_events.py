@@ -104,6 +104,12 @@ def test_only_an_event_may_withdraw() -> None:
         NewAccessToken.model_validate(flat)
 
 
+@pytest.mark.parametrize("changes", [{"status": "revoked"}, {"credentials": KEYS | {"token": None}}])
+def test_a_token_is_withdrawn_by_its_status_or_by_its_absence(changes: dict[str, Any]) -> None:
+    assert NewAccessToken.model_validate(EVENT).token is not None
+    assert NewAccessToken.model_validate(EVENT | changes).token is None
+
+
 def test_a_message_by_the_old_names_may_have_an_id_too() -> None:
     flat = {"handle": "a", "socialUserId": 1, "graphAccessToken": "EXAMPLE", "platform": "instagram", "event_id": "e-1"}
     read = NewAccessToken.model_validate(flat)
