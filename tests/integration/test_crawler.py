@@ -368,6 +368,20 @@ async def test_a_parser_that_stumbles_is_a_malformed_answer_and_the_payload_is_k
     assert rig.credentials.untouched
 
 
+@pytest.mark.parametrize(("kind", "kept"), [("Malformed", 1), ("NotCovered", 0), ("Unavailable", 0)])
+async def test_an_answer_that_was_malformed_before_any_parser_is_kept_too(rig: Rig, kind: str, kept: int) -> None:
+    shown: list[Any] = []
+
+    async def keep(payload: Payload, provider: Provider, failure: ProviderError | None) -> None:
+        if failure is not None:
+            shown.append(payload.data)
+
+    rig.crawler.on_payload = keep
+    rig.server.say("alpha", error(kind))
+    assert (await rig.crawler.fetch(FIND, ASKED)).source == "beta"
+    assert shown == [{"error": kind, "message": "said so"}] * kept
+
+
 async def test_a_payload_that_cannot_be_kept_does_not_stop_the_chain(rig: Rig) -> None:
     async def broken(payload: Payload, provider: Provider, failure: ProviderError | None) -> None:
         raise OSError("disk full")

@@ -263,7 +263,7 @@ async def blocked(pg: asyncpg.Connection, work: asyncio.Task[Any]) -> None:
     """Come back when the work waits for what this connection has locked."""
     mine = await pg.fetchval("select pg_backend_pid()")
     while not await pg.fetchval(
-        "select exists (select from pg_stat_activity where $1 = any(pg_blocking_pids(pid)))", mine
+        "select exists (select from pg_locks where not granted and $1 = any(pg_blocking_pids(pid)))", mine
     ):
         assert not work.done()
         await asyncio.sleep(0.01)

@@ -175,7 +175,10 @@ async def test_a_long_outage_is_outlived_however_often_redis_was_tried(told: lis
     await limiter.aclose()
 
 
-async def test_a_place_for_later_is_remembered_for_the_time_without_redis(server: OwnRedis, told: list[str]) -> None:
+async def test_a_place_for_later_is_remembered_for_the_time_without_redis(
+    server: OwnRedis, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "_TIMEOUT_S", 30.0)  # a Redis that is slow is not away
     limiter, level = RateLimiter(redis_client(server.url), now=Clock()), Level("source", Limit(1, 60, sliding=True))
     await limiter.acquire([level], max_wait_s=0)
     _, wait_s = await limiter._try([limiter._windows(level)], 600)  # as a task does that then waits for its place
