@@ -151,17 +151,19 @@ async def test_a_connection_keeps_little_of_what_nobody_reads_and_loses_nothing(
     sent = b"x" * 8_000_000
     async with raw_server(always(sent, keep=False)) as server:
         _, wire = await asyncio.get_running_loop().create_connection(Wire, "127.0.0.1", server.port)
-        wire.begin(30.0)
-        await wire.send(b"GET / HTTP/1.1\r\n\r\n")
-        await until(lambda: wire._paused)
-        await turns()
-        assert len(wire._buffer) < 3_000_000
-        received = 0
-        while data := await wire.receive():
-            received += len(data)
-        assert received == wire.received == len(sent)
-        wire.abort()
-        await wire.closed.wait()
+        wire.begin(10.0)
+        try:
+            await wire.send(b"GET / HTTP/1.1\r\n\r\n")
+            await until(lambda: wire._paused)
+            await turns()
+            assert len(wire._buffer) < 3_000_000
+            received = 0
+            while data := await wire.receive():
+                received += len(data)
+            assert received == wire.received == len(sent)
+        finally:
+            wire.abort()
+            await wire.closed.wait()
 
 
 async def test_connection_close_and_http_1_0_are_respected() -> None:

@@ -198,6 +198,8 @@ def test_the_rest_of_a_url_is_still_read_when_its_pairs_are_masked() -> None:
         "https://h/EAA5ecr3t5ecr3t5ecr3t?token=a",
         "https://h/?token=a&x=secret%3D5ecr3t",
         "https://h/?token=a&Bearer 5ecr3t",
+        "https://h/?x=Bearer%205ecr3t&y=1",
+        "https://h/?x=client_secret%20%3D%205ecr3t&y=1",
     ):
         assert "5ecr3t" not in redact_url(url)
 
