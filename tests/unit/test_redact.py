@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils import redact
-from utils.redact import MASK, SECRET_PARAMS, redact_headers, redact_text, redact_url
+from utils.redact import MASK, SECRET_PARAMS, is_secret_param, redact_headers, redact_text, redact_url
 
 URL_SECRETS = st.text(alphabet="abcdefXYZ0123456789-._~%|+/=:", min_size=1, max_size=60).map(
     lambda text: f"5ecr3t{text}"
@@ -122,6 +122,12 @@ def test_a_secret_that_is_known_by_its_shape_does_not_survive_under_any_name(sta
 )
 def test_no_secret_header_survives(name: str, secret: str) -> None:
     assert redact_headers({name: secret, "Accept": "text/html"}) == {name.lower(): MASK, "accept": "text/html"}
+
+
+@pytest.mark.parametrize("name", ["access_token", "Access-Token", " ACCESS_token ", "key", "x-amz-signature"])
+def test_a_parameter_is_known_by_its_name_however_it_is_written(name: str) -> None:
+    assert is_secret_param(name)
+    assert not is_secret_param(f"{name} of")
 
 
 def test_other_headers_stay_but_for_secrets_in_their_values() -> None:
