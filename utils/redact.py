@@ -43,6 +43,8 @@ _SECRET_HEADERS = ("authorization", "cookie", "token", "secret", "password", "si
 """A header whose name ends in one of these holds a secret."""
 
 _NAMES = "|".join(name.replace("_", "[_-]") for name in sorted(SECRET_PARAMS - {"key"}, key=len, reverse=True))
+_ENCODED = r"%(?:25)?[0-9a-f]{2}|\\u00[0-9a-f]{2}"
+"""What may stand before a name or a token inside an encoded URL or JSON text: its last letter is none of a word."""
 _HEADER_NAMES = r"(?:proxy-)?authorization|(?:set-)?cookie|x-[a-z0-9-]{0,40}(?:key|token)|api-key"
 
 _TEXT = re.compile(
@@ -53,15 +55,16 @@ _TEXT = re.compile(
     | (?P<single>'(?:{_NAMES}|{_HEADER_NAMES})'\s*:\s*b?')(?:[^'\\]|\\.)*                 # pair in the repr of a dict
     | (?P<mixed>'(?:{_NAMES}|{_HEADER_NAMES})'\s*:\s*b?")(?:[^"\\]|\\.)*                  # the same, value with a quote
     | (?P<quoted>(?<![a-z0-9_-])(?:{_NAMES})\s*=\s*(?P<q>["']))(?:(?!(?P=q))[^\\]|\\.)*   # token='...'
-    | (?P<pair>(?<![a-z0-9_-])(?:{_NAMES})\s*(?:=|%3d)\s*|[?&;]key=)[^\s&;\#"'<>)\]}},]+  # token=...
+    | (?P<pair>(?:(?<![a-z0-9_-])|{_ENCODED})(?:{_NAMES})\s*(?:=|%(?:25)?3d|\\u003d)\s*   # token=...
+        |(?:[?&;]|%(?:25)?(?:3f|26|3b)|\\u0026)key(?:=|%(?:25)?3d|\\u003d))[^\s&;\#"'<>)\]}},]+
     | (?P<line>(?<![a-z0-9_"'-])(?:{_HEADER_NAMES})\s*:[^\S\r\n]*)[^\r\n]+                # header line
     | (?P<scheme>\b(?:bearer|basic)\s+|\btoken\s+(?=[\w.+/=-]{{16}}))[\w.~+/=|-]+         # authorization value
-    | (?P<known>)(?:
-        (?<![a-z0-9])(?:EAA|IGQ)[a-z0-9_-]{{13,}}                                         # Graph user tokens
-      | (?<![a-z0-9])(?:sk-|shpat_|shpss_|ya29\.|AIza|1//)[\w-]{{16,}}
-      | [0-9a-f]{{6,32}}msh[0-9a-z]{{1,64}}jsn[0-9a-f]+                                         # gateway keys
-      | (?<![a-z0-9])eyJ[\w-]{{8,}}\.[\w-]+\.[\w-]*                                       # JSON web tokens
+    | (?P<known>(?<![a-z0-9])|{_ENCODED})(?:
+        (?:EAA|IGQ)[a-z0-9_-]{{13,}}                                                        # Graph user tokens
+      | (?:sk-|shpat_|shpss_|ya29\.|AIza|1//)[\w-]{{16,}}
+      | eyJ[\w-]{{8,}}\.[\w-]+\.[\w-]*                                                    # JSON web tokens
       )
+    | (?P<gateway>)[0-9a-f]{{6,32}}msh[0-9a-z]{{1,64}}jsn[0-9a-f]+                            # gateway keys
     """,
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
@@ -71,7 +74,7 @@ _SIGNS = (
 )  # fmt: skip
 """Whatever the pattern finds holds one of these, in lower case: looking for them costs a tenth of it."""
 
-_KINDS = ("escaped", "double", "single", "mixed", "quoted", "pair", "line", "scheme", "known")
+_KINDS = ("escaped", "double", "single", "mixed", "quoted", "pair", "line", "scheme", "known", "gateway")
 _MASKED_PAIR = re.compile(rf"[?&;#](?:{_NAMES}|key)=\*\*\*(?=[?&;#]|$)", re.IGNORECASE)
 _QUERY_PAIR = re.compile(r"(?<=[?&;#])([^=&;#?]+)=([^&;#]*)")
 _ROUNDS = 50

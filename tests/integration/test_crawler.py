@@ -13,6 +13,8 @@ from core.crawler.circuit import CircuitRule
 from core.crawler.crawler import Crawler
 from core.crawler.errors import (
     ChainFailed,
+    CredentialBusy,
+    CredentialInvalid,
     InsufficientData,
     Malformed,
     NoSourceAvailable,
@@ -25,8 +27,19 @@ from core.crawler.errors import (
     Unavailable,
     retry_rule,
 )
-from core.crawler.provider import Asked, Payload, Provider
-from tests.support.crawling import FIND, Answer, Credentials, Sources, data, error, provider, serving, table_of
+from core.crawler.provider import Asked, Credential, Payload, Provider
+from tests.support.crawling import (
+    FIND,
+    Answer,
+    Credentials,
+    Scripted,
+    Sources,
+    data,
+    error,
+    provider,
+    serving,
+    table_of,
+)
 from utils.rate_limit import By, Limit, RateLimiter, redis_client
 from utils.request import HttpClient, HttpOptions, Timeouts
 
@@ -107,6 +120,8 @@ async def test_each_class_of_failure_turns_to_the_next_source(
     assert (await rig.crawler.fetch(FIND, ASKED)).source == "beta"
     assert rig.server.counts == {"alpha": calls, "beta": 1}
     assert rig.credentials.untouched == (touched is None)
+    understood = kind in ("NotCovered", "NotFoundHere", "Unsupported")
+    assert rig.credentials.worked_ones == [("alpha", 1)] * understood + [("beta", 1)]
     if touched:
         assert len(getattr(rig.credentials, touched)) == 3
 
@@ -288,10 +303,31 @@ async def test_a_credentials_limit_turns_to_another_credential(rig: Rig) -> None
     assert rig.credentials.untouched
 
 
+async def test_a_credential_that_is_not_admitted_is_not_used_and_another_is(rig: Rig) -> None:
+    asked: list[tuple[int, str, Asked]] = []
+
+    async def admission(credential: Credential, function: str, what: Asked) -> None:
+        asked.append((credential.id, function, what))
+        if credential.id < 3:
+            raise CredentialBusy("its own budget is used up", retry_after_s=60.0)
+
+    rig.crawler.admission = admission
+    await rig.crawler.fetch(FIND, ASKED)
+    assert asked == [(number, "find", ASKED) for number in (1, 2, 3)]
+    assert rig.server.calls == [("alpha", "3")]
+    assert rig.credentials.untouched
+
+
 async def test_a_fetch_waits_for_a_window_that_opens_in_time(rig: Rig) -> None:
     crawler = rig.over("alpha", "beta", limits=(Limit(1, 0.2),))
     sources = [(await crawler.fetch(FIND, ASKED, max_wait_s=5.0)).source for _ in range(3)]
     assert sources == ["alpha", "alpha", "alpha"]
+
+
+async def test_whoever_will_not_wait_does_not(rig: Rig) -> None:
+    crawler = rig.over("alpha", "beta", limits=(Limit(1, 60),))
+    crawler._max_wait_s = 600.0
+    assert [(await crawler.fetch(FIND, ASKED, max_wait_s=0.0)).source for _ in range(2)] == ["alpha", "beta"]
 
 
 async def test_the_waits_of_one_fetch_share_one_allowance(rig: Rig) -> None:
@@ -332,6 +368,20 @@ async def test_a_parser_that_stumbles_is_a_malformed_answer_and_the_payload_is_k
     assert rig.credentials.untouched
 
 
+@pytest.mark.parametrize(("kind", "kept"), [("Malformed", 1), ("NotCovered", 0), ("Unavailable", 0)])
+async def test_an_answer_that_was_malformed_before_any_parser_is_kept_too(rig: Rig, kind: str, kept: int) -> None:
+    shown: list[Any] = []
+
+    async def keep(payload: Payload, provider: Provider, failure: ProviderError | None) -> None:
+        if failure is not None:
+            shown.append(payload.data)
+
+    rig.crawler.on_payload = keep
+    rig.server.say("alpha", error(kind))
+    assert (await rig.crawler.fetch(FIND, ASKED)).source == "beta"
+    assert shown == [{"error": kind, "message": "said so"}] * kept
+
+
 async def test_a_payload_that_cannot_be_kept_does_not_stop_the_chain(rig: Rig) -> None:
     async def broken(payload: Payload, provider: Provider, failure: ProviderError | None) -> None:
         raise OSError("disk full")
@@ -361,6 +411,31 @@ async def test_a_source_that_recovered_is_asked_again_after_one_trial(rig: Rig) 
         await asyncio.sleep(0.02)
     assert (await crawler.fetch(FIND, ASKED)).source == "alpha"
     assert rig.server.counts["alpha"] == 4
+
+
+@pytest.mark.parametrize("between", [data("alpha"), error("RateLimited"), error("NotCovered")])
+async def test_failures_between_which_a_source_answered_are_not_in_a_row(rig: Rig, between: Answer) -> None:
+    crawler = rig.over("alpha", "beta", rule=CircuitRule(threshold=2))
+    rig.server.say("alpha", *[error("Unavailable"), between] * 3)
+    for _ in range(6):
+        rig.credentials.resting.clear()
+        await crawler.fetch(FIND, ASKED)
+    assert not crawler._circuit("alpha").is_open
+    assert rig.server.counts["alpha"] >= 6
+
+
+async def test_a_credential_whose_data_access_has_run_out_is_put_away_as_such(rig: Rig) -> None:
+    class Expired(Scripted):
+        source = "alpha"
+
+        async def find(self, asked: Asked) -> Payload:
+            raise CredentialInvalid(f"data access to {asked.handle} has run out", data_access_expired=True)
+
+    rig.credentials = Credentials(alpha=1)
+    crawler = Crawler(table_of(Expired), rig.credentials, rig.http, rig.limiter, max_wait_s=0.0)
+    await rig.fails(crawler)
+    assert rig.credentials.invalid == {("alpha", 1): True}
+    assert rig.credentials.worked_ones == []
 
 
 async def test_an_open_circuit_of_one_source_leaves_the_others_closed(rig: Rig) -> None:

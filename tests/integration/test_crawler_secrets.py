@@ -6,7 +6,7 @@ import pickle
 import traceback
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from loguru import logger
@@ -173,6 +173,24 @@ def test_public_keys_may_be_named_and_long_texts_are_cut() -> None:
     secrets = secrets_of({"user_id": "17841400000000001", "token": SECRET})
     assert scrub_text(f"17841400000000001 {SECRET}", secrets) == "17841400000000001 ***"
     assert len(scrub_text("word " * 1000, secrets)) == 500
+
+
+@pytest.mark.parametrize(
+    "written", [quote(SECRET, safe=""), quote_plus(SECRET), repr("a\\b'\"" + SECRET)[1:-1], "a\\b'\"" + SECRET]
+)
+def test_a_secret_is_known_however_it_is_written(written: str) -> None:
+    secrets = secrets_of({"x-key": SECRET, "other": "a\\b'\"" + SECRET})
+    assert scrub_text(f"no such key: {written}!", secrets) == "no such key: ***!"
+
+
+def test_the_words_of_an_authorization_are_secret_but_for_its_scheme() -> None:
+    secrets = secrets_of({"Authorization": "Token planted-0123456789", "X-RapidAPI-Host": "h.example", "n": "abc"})
+    assert scrub_text("Token of h.example: planted-0123456789, abc", secrets) == "Token of h.example: ***, abc"
+
+
+def test_a_long_text_is_cut_after_it_was_cleaned() -> None:
+    assert scrub_text("x" * 485 + " EAAplantedgraphtoken00000001", []) == "x" * 485 + " ***"
+    assert "p1anted" not in scrub_text("x" * 494 + SECRET, secrets_of({"x-key": SECRET}))
 
 
 def test_what_is_said_can_be_sent_whatever_the_source_wrote() -> None:

@@ -118,6 +118,16 @@ async def test_a_handle_gets_only_its_own_credential(manager: CredentialManager)
     assert await manager.pick("graphapi", handle="nobody") == Unusable("graphapi", None)
 
 
+@pytest.mark.parametrize("gone", ["enabled = false", "data_access_expired = true"])
+async def test_nobody_waits_for_the_rest_of_a_credential_that_will_not_come_back(
+    manager: CredentialManager, pg: asyncpg.Connection, gone: str
+) -> None:
+    await manager.insert_creds("lama", lama(1))
+    await pg.execute(f"update credential set disabled_till = now() + interval '1 minute', {gone}")
+    manager._snapshots.clear()
+    assert await manager.pick("lama") == Unusable("lama", None)
+
+
 async def test_a_source_without_credentials_has_nothing_to_wait_for(manager: CredentialManager) -> None:
     assert await manager.pick("lama") == Unusable("lama", None)
 
@@ -174,7 +184,8 @@ async def test_a_longer_rest_is_never_shortened(manager: CredentialManager, pg: 
     long = await manager.rest(credential, reason="429", retry_after_s=7200)
     assert await manager.rest(credential, reason="429", retry_after_s=5) == long
     assert await manager.rest(credential, reason="429") == long
-    assert (await row(pg, credential_id))["rest_count"] == 1
+    stored = await row(pg, credential_id)
+    assert (stored["rest_count"], stored["last_error"]) == (1, "429")
 
 
 async def test_rests_by_several_processes_at_once_count_once(sessions: Database, pg: asyncpg.Connection) -> None:
@@ -237,6 +248,53 @@ async def test_a_refused_credential_comes_back_only_with_other_keys(
     assert (await row(pg, credential_id))["last_error"] is None
 
 
+async def test_a_renewed_credential_keeps_its_account_and_rests_from_the_shortest_again(
+    manager: CredentialManager, pg: asyncpg.Connection
+) -> None:
+    credential_id = await manager.insert_creds("graphapi", GRAPH, handle="creator")
+    await pg.execute("update credential set rest_count = 2, data_access_expired = true")
+    await manager.insert_creds("graphapi", {**GRAPH, "token": "EAArenewedtoken000002"})
+    await manager.rest(await picked(manager, "graphapi", handle="creator"), reason="429")
+    stored = await row(pg, credential_id)
+    assert (stored["rest_count"], minutes(stored["left"])) == (1, 10)
+
+
+async def blocked(pg: asyncpg.Connection, work: asyncio.Task[Any]) -> None:
+    """Come back when the work waits for what this connection has locked."""
+    mine = await pg.fetchval("select pg_backend_pid()")
+    while not await pg.fetchval(
+        "select exists (select from pg_locks where not granted and $1 = any(pg_blocking_pids(pid)))", mine
+    ):
+        assert not work.done()
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("late", ["a refusal of the old token", "an older token", "an older withdrawal"])
+async def test_what_crosses_a_newer_token_does_not_undo_it(
+    manager: CredentialManager, pg: asyncpg.Connection, late: str
+) -> None:
+    credential_id = await manager.insert_creds("graphapi", GRAPH)
+    old = await picked(manager, "graphapi")
+    renewed = {**GRAPH, "token": "EAArenewedtoken000002"}
+    said = {"said_at": "2024-05-10T12:00:00+00:00"}
+    async with pg.transaction():
+        await pg.execute(
+            "update credential set credentials = $1::text::jsonb",
+            json.dumps(manager.seal(credential_id, "graphapi", renewed) | said),
+        )
+        older, said_at = {**GRAPH, "token": "EAAoldertoken000003"}, datetime(2024, 5, 10, 11, tzinfo=UTC)
+        work: asyncio.Task[Any]
+        if late == "an older token":
+            work = asyncio.create_task(manager.insert_creds("graphapi", older, said_at=said_at))
+        elif late == "an older withdrawal":
+            work = asyncio.create_task(manager.withdraw("graphapi", GRAPH, reason="gone", said_at=said_at))
+        else:
+            work = asyncio.create_task(manager.invalidate(old, reason="(401, 'no')"))
+        await blocked(pg, work)
+    await work
+    assert (await picked(manager, "graphapi")).keys == renewed
+
+
 async def test_an_account_that_was_renamed_is_known_by_its_new_name(manager: CredentialManager) -> None:
     await manager.insert_creds("graphapi", GRAPH, handle="creator")
     assert (await picked(manager, "graphapi")).handle == "creator"
@@ -268,11 +326,33 @@ async def test_an_account_whose_token_is_refused_is_announced_once(
     assert await pg.fetchval("select count(*) from event_outbox") == 2
 
 
+async def test_a_token_that_several_tasks_found_refused_is_announced_once(
+    manager: CredentialManager, pg: asyncpg.Connection
+) -> None:
+    await manager.insert_creds("graphapi", GRAPH, handle="creator")
+    credential = await picked(manager, "graphapi")
+    await asyncio.gather(*(manager.invalidate(credential, reason="(401, 'no')") for _ in range(3)))
+    assert await pg.fetchval("select count(*) from event_outbox") == 1
+
+
 async def test_keys_that_nobody_gave_by_connecting_are_not_announced(
     manager: CredentialManager, pg: asyncpg.Connection
 ) -> None:
     await manager.insert_creds("lama", lama(1))
     await manager.invalidate(await picked(manager), reason="(403, 'no')")
+    assert await pg.fetchval("select count(*) from event_outbox") == 0
+
+
+async def test_a_credential_that_was_deleted_during_a_call_is_no_error(
+    manager: CredentialManager, pg: asyncpg.Connection
+) -> None:
+    await manager.insert_creds("graphapi", GRAPH)
+    credential = await picked(manager, "graphapi")
+    await pg.execute("delete from credential")
+    assert not await manager.usable(credential)
+    await manager.rest(credential, reason="429")
+    await manager.invalidate(credential, reason="401")
+    assert await manager.pick("graphapi") == Unusable("graphapi", None)
     assert await pg.fetchval("select count(*) from event_outbox") == 0
 
 
@@ -340,6 +420,32 @@ async def test_a_look_for_one_source_tells_about_all_that_are_asked_for(
     monkeypatch.setattr("credentials.manager.CACHE_S", 0.0)
     await manager.pick("graphapi")
     assert manager._wanted("graphapi") == ["graphapi"]
+
+
+async def test_a_credential_that_another_process_put_away_is_not_picked_again_from_memory(
+    sessions: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("credentials.manager.CACHE_S", 3600.0)
+    here, elsewhere = manager_of(sessions), manager_of(sessions)
+    await here.insert_creds("graphapi", GRAPH, handle="creator")
+    credential = await picked(here, "graphapi")
+    assert await picked(here, "graphapi", handle="creator") == credential
+    assert await here.usable(credential)
+    till = await elsewhere.rest(credential, reason="429")
+    assert await picked(here, "graphapi") == credential
+    assert not await here.usable(credential)
+    assert await here.pick("graphapi") == await here.pick("graphapi", handle="creator") == Unusable("graphapi", till)
+
+
+async def test_a_token_that_was_withdrawn_here_is_not_picked_again_from_memory(
+    manager: CredentialManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("credentials.manager.CACHE_S", 3600.0)
+    credential_id = await manager.insert_creds("graphapi", GRAPH)
+    await picked(manager, "graphapi")
+    assert await manager.withdraw("graphapi", {"user_id": GRAPH["user_id"]}, reason="gone") == credential_id
+    assert await manager.pick("graphapi") == Unusable("graphapi", None)
+    assert await manager.withdraw("graphapi", {"user_id": "1"}, reason="gone") is None
 
 
 async def test_a_source_that_waited_long_for_its_look_is_looked_at(
@@ -445,6 +551,22 @@ async def test_rotation_keeps_rests(sessions: Database, pg: asyncpg.Connection) 
     till = await manager.rest(await picked(manager), reason="429")
     await manager_of(sessions, f"{NEW},{OLD}").rotate()
     assert (await row(pg, credential_id))["disabled_till"] == till
+
+
+async def test_rotation_keeps_when_a_token_was_said(sessions: Database, pg: asyncpg.Connection) -> None:
+    said_at = datetime(2024, 5, 10, 12, tzinfo=UTC)
+    await manager_of(sessions, OLD).insert_creds("graphapi", GRAPH, said_at=said_at)
+    both = manager_of(sessions, f"{NEW},{OLD}")
+    assert (await both.rotate()).resealed == 1
+    older = {**GRAPH, "token": "EAAoldertoken000003"}
+    await both.insert_creds("graphapi", older, said_at=said_at - timedelta(hours=1))
+    assert (await picked(both, "graphapi")).keys == GRAPH
+
+
+async def test_a_host_is_shown_and_a_key_is_not(manager: CredentialManager) -> None:
+    await manager.insert_creds("rapidapi-igapi", {"X-RapidAPI-Key": "planted-key-of-a-gateway", "X-RapidAPI-Host": "h"})
+    (listed,) = await manager.list()
+    assert listed.keys == {"X-RapidAPI-Key": "…eway", "X-RapidAPI-Host": "h"}
 
 
 async def test_the_list_shows_states_and_masks(manager: CredentialManager, pg: asyncpg.Connection) -> None:

@@ -104,6 +104,31 @@ def test_only_an_event_may_withdraw() -> None:
         NewAccessToken.model_validate(flat)
 
 
+@pytest.mark.parametrize("changes", [{"status": "revoked"}, {"credentials": KEYS | {"token": None}}])
+def test_a_token_is_withdrawn_by_its_status_or_by_its_absence(changes: dict[str, Any]) -> None:
+    assert NewAccessToken.model_validate(EVENT).token is not None
+    assert NewAccessToken.model_validate(EVENT | changes).token is None
+
+
+def test_a_message_by_the_old_names_may_have_an_id_too() -> None:
+    flat = {"handle": "a", "socialUserId": 1, "graphAccessToken": "EXAMPLE", "platform": "instagram", "event_id": "e-1"}
+    read = NewAccessToken.model_validate(flat)
+    assert (read.is_event, read.user_id, read.platform, read.occurred_at) == (False, "1", "INSTAGRAM", None)
+
+
+@pytest.mark.parametrize(
+    ("keys", "profile_id", "known_as"),
+    [
+        ({"user_id": "1", "graphapi_id": "2"}, "3", "1"),
+        ({"graphapi_id": "2"}, "3", "2"),
+        ({"user_id": None}, 3, "3"),
+    ],
+)
+def test_an_account_is_known_by_the_first_of_its_ids(keys: dict[str, Any], profile_id: Any, known_as: str) -> None:
+    event = EVENT | {"credentials": {"token": "EXAMPLE", **keys}, "profile_id": profile_id}
+    assert NewAccessToken.model_validate(event).user_id == known_as
+
+
 async def test_a_token_that_no_header_can_hold_is_refused(ctx: FlowContext, pg: asyncpg.Connection) -> None:
     with pytest.raises(Refused):
         await hear(ctx, EVENT | {"credentials": KEYS | {"token": "a\nb"}})

@@ -237,7 +237,34 @@ async def test_a_sliding_window_refuses_what_may_not_wait_and_counts_nothing(red
     key = redis_key("beat_", "wide", 100, 60) + ":sliding"
     assert await redis.llen(key) == 2
     closed = Level("closed", Limit(0, 60, sliding=True))
-    assert (await admitted(limiter, [closed], 3))["closed"] == 3
+    for max_wait_s in (0, 600):
+        assert (await admitted(limiter, [closed], 3, max_wait_s))["closed"] == 3
+
+
+async def test_places_are_given_in_order_and_whoever_has_one_for_later_waits_for_it(redis: Redis) -> None:
+    """The source admits three in 60 s, each credential one in 30 s: the second call of one waits, and so do all after.
+
+    Nothing here takes so long: the places are read and nobody waits for them to come.
+    """
+    limiter, source = RateLimiter(redis), Level("source", Limit(3, 60, sliding=True))
+    key = redis_key("beat_", "source", 3, 60) + ":sliding"
+    places: list[int] = []
+    waiting = []
+    for credential in ("a", "a", "b", "c", "d"):
+        levels = [source, Level(credential, Limit(1, 30, By.CREDENTIAL, sliding=True))]
+        waiting.append(asyncio.create_task(limiter.acquire(levels, max_wait_s=600)))
+        before = [str(place).encode() for place in reversed(places[-3:])]
+        while (taken := await redis.lrange(key, 0, -1)) == before:
+            await asyncio.sleep(0.01)
+        places.append(int(taken[0]))
+        assert len(taken) == min(3, len(places))
+    first = places[0]
+    assert places == [first, first + 30_100, first + 30_100, first + 60_100, first + 90_200]
+    assert await redis.pttl(key) > 61_000  # as long as the last place and its window
+    done, _ = await asyncio.wait(waiting, timeout=0.1)
+    assert done <= {waiting[0]}
+    for task in waiting:
+        task.cancel()
 
 
 async def test_sliding_and_fixed_windows_are_not_mixed(redis: Redis) -> None:

@@ -10,6 +10,7 @@ from loguru import logger
 
 from tests.support.own_redis import OwnRedis, own_redis
 from tests.support.ports import silent_port
+from utils import rate_limit
 from utils.rate_limit import Level, Limit, LimitExceeded, RateLimiter, redis_client, redis_key
 
 
@@ -136,6 +137,67 @@ async def test_redis_is_tried_by_one_caller_in_a_while_and_no_other_waits_for_it
     await limiter.aclose()
     listener.close()
     await listener.wait_closed()
+
+
+async def test_a_crowd_does_not_queue_for_a_redis_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    """As many as ask at once find out; all others, who have waited for their turn, believe them."""
+    monkeypatch.setattr(rate_limit, "_TIMEOUT_S", 0.2)
+    arrivals = 0
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal arrivals
+        arrivals += 1
+        await reader.read()
+        writer.close()
+
+    listener = await asyncio.start_server(mute, "127.0.0.1", 0)
+    url = f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}/0"
+    limiter = RateLimiter(redis_client(url), now=Clock())
+    level = Level("source", Limit(1000, 60))
+    await asyncio.gather(*(limiter.acquire([level], max_wait_s=0) for _ in range(100)))
+    assert arrivals <= rate_limit._IN_FLIGHT
+    assert len(told) == 1
+    await limiter.aclose()
+    listener.close()
+    await listener.wait_closed()
+
+
+async def test_a_long_outage_is_outlived_however_often_redis_was_tried(told: list[str]) -> None:
+    clock, level = Clock(), Level("source", Limit(1000, 60))
+    with silent_port() as port:
+        limiter = RateLimiter(redis_client(f"redis://127.0.0.1:{port}/0"), now=clock)
+        for _ in range(10):
+            assert await admitted(limiter, level, 2) == 2
+            clock.now += 10
+    assert len(told) == 1
+    await limiter.aclose()
+
+
+async def test_a_place_for_later_is_remembered_for_the_time_without_redis(
+    server: OwnRedis, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "_TIMEOUT_S", 30.0)  # a Redis that is slow is not away
+    limiter, level = RateLimiter(redis_client(server.url), now=Clock()), Level("source", Limit(1, 60, sliding=True))
+    await limiter.acquire([level], max_wait_s=0)
+    _, wait_s = await limiter._try([limiter._windows(level)], 600)  # as a task does that then waits for its place
+    server.kill()
+    with pytest.raises(LimitExceeded) as refused:
+        await limiter.acquire([level], max_wait_s=0)
+    assert refused.value.retry_after_s == pytest.approx(wait_s + 60.1)
+    await limiter.aclose()
+
+
+async def test_nobody_waits_longer_than_allowed_in_several_turns_either(told: list[str]) -> None:
+    with silent_port() as port:
+        limiter = RateLimiter(redis_client(f"redis://127.0.0.1:{port}/0"))
+        level = Level("source", Limit(1, 0.3))
+        waiting = (limiter.acquire([level], max_wait_s=0.35) for _ in range(12))
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert None in ends
+    assert any(isinstance(end, LimitExceeded) for end in ends)
+    await limiter.aclose()
 
 
 async def test_waiting_goes_on_across_an_outage(server: OwnRedis, told: list[str]) -> None:

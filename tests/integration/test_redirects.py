@@ -104,6 +104,7 @@ async def test_credentials_travel_within_the_host() -> None:
         ("https://h.example/", "https://h.example:8443/", False),
         ("https://h.example/", "https://x.h.example/", False),
         ("https://h.example/", "//other.example/", False),
+        ("http://h.example/", "https://other.example/", False),
     ],
 )
 def test_a_host_is_its_name_and_port(before: str, after: str, kept: bool) -> None:
@@ -132,9 +133,10 @@ def test_a_redirect_to_a_place_of_another_kind_is_refused(before: str, location:
     assert "5ecr3t" not in str(refused.value)
 
 
+@pytest.mark.parametrize("location", ["", "Location: \r\n"])
 @pytest.mark.parametrize("status", [300, 301, 302, 304, 305])
-async def test_304_and_3xx_without_location_are_answers(status: int) -> None:
-    answer = f"HTTP/1.1 {status} X\r\nETag: x\r\n".encode()
+async def test_304_and_3xx_without_location_are_answers(status: int, location: str) -> None:
+    answer = f"HTTP/1.1 {status} X\r\nETag: x\r\n{location}".encode()
     length = b"" if status == 304 else b"Content-Length: 0\r\n"
     async with raw_server(always(answer + length + b"\r\n")) as server:
         response = await request("GET", server.url)

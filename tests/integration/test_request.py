@@ -138,15 +138,35 @@ async def test_behind_a_sandbox_path_and_query_stay_and_the_host_travels_in_a_he
 
 async def test_every_exchange_is_told_without_secrets() -> None:
     told: list[Exchange] = []
+    headers = {"Authorization": "Bearer 5ecr3t", "X-RapidAPI-Key": "5ecr3t", "X-RapidAPI-Host": "h.example"}
     async with raw_server(always(http(404, b"abc"))) as server, client(on_exchange=told.append) as http_client:
-        await http_client.request("POST", f"{server.url}/p", params={"token": "5ecr3t"}, data=b"x")
+        await http_client.request("POST", f"{server.url}/p", params={"token": "5ecr3t"}, headers=headers, data=b"x")
     async with client(on_exchange=told.append) as http_client:
         with pytest.raises(ConnectFailed):
             await http_client.request("GET", f"{server.url}/p")
     done, failed = told
     assert (done.method, done.status, done.size_bytes, done.error) == ("POST", 404, 3, None)
     assert done.url == f"{server.url}/p?token=***"
+    assert (done.headers["x-rapidapi-key"], done.headers["x-rapidapi-host"]) == ("***", "h.example")
+    assert "5ecr3t" not in repr(told)
     assert (failed.status, failed.error) == (None, "ConnectFailed")
+
+
+async def test_an_exchange_that_was_cancelled_is_told_as_such() -> None:
+    told: list[Exchange] = []
+    async with raw_server(always(b"")) as server, client(on_exchange=told.append) as http_client:
+        asking = asyncio.create_task(http_client.request("GET", server.url))
+        await until(lambda: bool(server.seen))
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert [(one.status, one.error) for one in told] == [(None, "Cancelled")]
+
+
+async def test_a_large_answer_is_read_to_its_end() -> None:
+    body = b"x" * 8_000_000  # more than a connection keeps before it stops reading
+    async with raw_server(always(http(body=body))) as server, client() as http_client:
+        assert (await http_client.request("GET", server.url)).body == body
 
 
 async def test_a_wrong_call_is_refused_before_anything_is_sent_and_quotes_no_value() -> None:

@@ -26,6 +26,7 @@ from utils.request import (
     RequestTimeout,
     Timeouts,
 )
+from utils.wire import Wire
 
 GREETING = {"text": "नमस्ते 🌍", "pk": 3776832898280228145}
 
@@ -102,6 +103,22 @@ async def test_a_request_is_not_repeated_on_a_new_connection_or_after_the_first_
         assert len(server.seen) == 1
 
 
+async def test_a_request_that_was_not_answered_in_time_is_not_repeated() -> None:
+    """The server may have counted it, and may be working on it still."""
+
+    async def answer_once(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if len(server.seen) > 1:
+            return await stall(seen)
+        writer.write(http())
+        return True
+
+    async with raw_server(answer_once) as server, client() as http_client:
+        await http_client.request("GET", server.url)
+        with pytest.raises(RequestTimeout):
+            await http_client.request("GET", server.url, timeouts=Timeouts(read=0.1))
+        assert (len(server.seen), server.connections) == (2, 1)
+
+
 async def test_leftovers_of_one_answer_are_never_taken_for_the_next() -> None:
     poisoned = http(body=b'"mine"') + http(body=b'"5ecr3t of another"')
     async with raw_server(always(poisoned)) as server, client() as http_client:
@@ -128,6 +145,25 @@ async def test_data_that_comes_while_nobody_asked_ends_the_connection() -> None:
             await until(partial(lambda wanted: said == wanted, number))
             await turns()
         assert server.connections == 3
+
+
+async def test_a_connection_keeps_little_of_what_nobody_reads_and_loses_nothing() -> None:
+    sent = b"x" * 8_000_000
+    async with raw_server(always(sent, keep=False)) as server:
+        _, wire = await asyncio.get_running_loop().create_connection(Wire, "127.0.0.1", server.port)
+        wire.begin(10.0)
+        try:
+            await wire.send(b"GET / HTTP/1.1\r\n\r\n")
+            await until(lambda: wire._paused)
+            await turns()
+            assert len(wire._buffer) < 3_000_000
+            received = 0
+            while data := await wire.receive():
+                received += len(data)
+            assert received == wire.received == len(sent)
+        finally:
+            wire.abort()
+            await wire.closed.wait()
 
 
 async def test_connection_close_and_http_1_0_are_respected() -> None:

@@ -166,6 +166,22 @@ async def test_a_server_that_does_not_read_is_a_read_timeout() -> None:
         await client.aclose()
 
 
+async def test_a_connection_that_breaks_during_an_upload_is_a_protocol_failure() -> None:
+    async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(50_000)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    server = await asyncio.start_server(leave, "127.0.0.1", 0)
+    client = HttpClient(HttpOptions())
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    with pytest.raises(ProtocolFailed):
+        await client.request("POST", url, data=b"x" * 20_000_000)
+    await client.aclose()
+    server.close()
+    await server.wait_closed()
+
+
 async def test_an_early_refusal_of_a_large_upload_is_still_read() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.crawler import errors
+from core.crawler import errors, verdict
 from core.crawler.errors import (
     ChainFailed,
     CredentialInvalid,
@@ -28,6 +28,7 @@ from core.crawler.errors import (
     Unavailable,
     retry_rule,
 )
+from core.crawler.verdict import of_credentials
 
 
 def every_class(base: type[ProviderError] = ProviderError) -> Iterator[type[ProviderError]]:
@@ -113,3 +114,32 @@ def test_a_chain_waits_for_the_source_that_opens_first() -> None:
 )
 def test_the_worker_learns_when_to_run_a_task_again(error: ProviderError, rule: Retry) -> None:
     assert retry_rule(error) is rule
+
+
+def test_a_source_waits_for_the_credential_that_opens_first() -> None:
+    resting = [RateLimited("slow", retry_after_s=wait_s) for wait_s in (600.0, 0.0, 90.0)]
+    assert of_credentials([*resting, CredentialInvalid("revoked")]) is resting[1]
+    assert of_credentials([resting[0], CredentialInvalid("revoked"), resting[2]]) is resting[2]
+
+
+def test_a_final_answer_is_none_of_its_own_outcomes() -> None:
+    latest = NotFound("gone")
+    answer = verdict.settled([Outcome("alpha", Unavailable("down")), Outcome("beta", latest)])
+    assert answer is not None
+    assert answer is not latest
+    assert [one.source for one in answer.outcomes] == ["alpha", "beta"]
+    assert latest.outcomes == ()
+
+
+def test_an_outcome_holds_on_to_no_answer() -> None:
+    def ask() -> None:
+        try:
+            int("many")
+        except ValueError as error:
+            raise Malformed("odd") from error
+
+    with pytest.raises(Malformed) as raised:
+        ask()
+    error = Outcome("alpha", raised.value).error
+    assert isinstance(error.__cause__, ValueError)
+    assert error.__traceback__ is error.__cause__.__traceback__ is None

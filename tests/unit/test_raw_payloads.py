@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config import ConfigError, load_settings
-from core.crawler.provider import Asked, Payload
-from core.crawler.raw import pack, parser_version, unpack
+from core.crawler import raw
+from core.crawler.errors import Malformed, ProviderError
+from core.crawler.provider import Asked, Credential, Payload, Provider
+from core.crawler.raw import RawPayloads, pack, parser_version, unpack
 from core.crawler.scrub import secrets_of
 from instagram.functions.retriever.crawler import INSTAGRAM
 from tests.support.instagram import Recorded, data_cases
+from utils.db import Database
+from utils.object_store import ObjectStore, ObjectStoreFailed
+from utils.request import HttpClient
 
 TOKEN = "planted-token-0001"
 SECRETS = secrets_of({"token": TOKEN, "user_id": "17841400000000001"})
@@ -70,6 +75,54 @@ def test_any_json_can_be_kept_and_no_planted_secret_is_in_it(data: Any) -> None:
 def test_the_version_is_that_of_all_parsers_of_a_platform() -> None:
     versions = {parser_version(provider) for provider in INSTAGRAM.providers.values()}
     assert [len(version) for version in versions] == [12]
+
+
+class Away:
+    """A store that fails, and counts how often it was asked."""
+
+    asked = 0
+
+    async def put(self, _key: str, _body: bytes, **_options: str) -> None:
+        self.asked += 1
+        raise ObjectStoreFailed("away")
+
+
+def keeping(store: Away, **shares: float) -> RawPayloads:
+    return RawPayloads(cast(ObjectStore, store), cast(Database, None), {**shares, "*": 1.0})
+
+
+def provider() -> Provider:
+    return INSTAGRAM.providers["graphapi"](Credential(1, "graphapi", None, {"token": TOKEN}), cast(HttpClient, None))
+
+
+async def test_a_store_that_failed_is_left_alone_for_a_while_and_then_asked_again() -> None:
+    store = Away()
+    kept = keeping(store)
+    for _ in range(3):
+        await kept(payload({}), provider(), Malformed("odd"))
+    assert store.asked == 1
+    kept._rests_until -= raw.REST_S
+    await kept(payload({}), provider(), Malformed("odd"))
+    assert store.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("share", "error", "wanted"),
+    [
+        (0.0, None, False),
+        (0.2, None, False),
+        (0.4, None, True),
+        (0.2, ProviderError("no"), False),
+        (0.0, Malformed("odd"), True),
+    ],
+)
+async def test_a_source_has_its_own_share_but_what_no_parser_reads_is_always_kept(
+    monkeypatch: pytest.MonkeyPatch, share: float, error: ProviderError | None, wanted: bool
+) -> None:
+    monkeypatch.setattr("core.crawler.raw.random.random", lambda: 0.3)
+    store = Away()
+    await keeping(store, graphapi=share)(payload({}), provider(), error)
+    assert store.asked == wanted
 
 
 @pytest.mark.parametrize(

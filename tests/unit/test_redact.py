@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils import redact
-from utils.redact import MASK, SECRET_PARAMS, redact_headers, redact_text, redact_url
+from utils.redact import MASK, SECRET_PARAMS, is_secret_param, redact_headers, redact_text, redact_url
 
 URL_SECRETS = st.text(alphabet="abcdefXYZ0123456789-._~%|+/=:", min_size=1, max_size=60).map(
     lambda text: f"5ecr3t{text}"
@@ -52,6 +52,16 @@ def test_an_encoded_parameter_name_hides_nothing(secret: str, name: str) -> None
         "https://h.example/p?key={}&x=1",
         "Bearer {}",
         "bearer {}",
+        "Basic {}",
+        "token abcdefgh01234567{}",
+        "next=%3Faccess_token%3D{}",
+        "next=%3Fa%3D1%26access-token%3D{}%26limit%3D5",
+        "next=%253Faccess_token%253D{}",
+        "next=%3Fkey%3D{}",
+        "next=%3Fa%3D1%26key={}",
+        '{{"next": "https://h.example/?a=1\\u0026access_token={}"}}',
+        '{{"next": "https://h.example/?a=1\\u0026key\\u003d{}"}}',
+        "/p;key={}",
         "Authorization: Token {}",
         "authorization:{}",
         "x-rapidapi-key: {}",
@@ -80,6 +90,19 @@ def test_no_secret_survives_in_text(frame: str, secret: str, before: str, after:
     assert redacted.endswith(f"\n{after}") or frame.endswith("cut {}")
 
 
+@pytest.mark.parametrize(
+    "start", ["EAA", "IGQ", "sk-", "shpat_", "shpss_", "ya29.", "AIza", "1//", "0a1b2c3dmsh9z8yp1", "eyJ"]
+)
+def test_a_secret_that_is_known_by_its_shape_does_not_survive_under_any_name(start: str) -> None:
+    rest = {"0a1b2c3dmsh9z8yp1": "jsn0a1b2c3d4e5f", "eyJ": "0123456789abcdef.0123456789abcdef.0123"}
+    secret = start + rest.get(start, "0123456789abcdef0123")
+    for text in (f"said {secret}", f"said ({secret})", f"x={secret}"):
+        assert redact_text(text) == text.replace(secret, MASK)
+    for text in (f"x%3D{secret}", f"x%253D{secret}", f"\\u003d{secret}"):
+        assert secret not in redact_text(text)
+    assert redact_url(f"https://h.example/{secret}?x={secret}&y=1") == f"https://h.example/{MASK}?x={MASK}&y=1"
+
+
 @given(secret=NOISE)
 @pytest.mark.parametrize(
     "name",
@@ -92,10 +115,19 @@ def test_no_secret_survives_in_text(frame: str, secret: str, before: str, after:
         "X-Shopify-Access-Token",
         "api-key",
         "x-goog-api-key",
+        "X-Client-Secret",
+        "X-Hub-Signature",
+        "Proxy-Password",
     ],
 )
 def test_no_secret_header_survives(name: str, secret: str) -> None:
     assert redact_headers({name: secret, "Accept": "text/html"}) == {name.lower(): MASK, "accept": "text/html"}
+
+
+@pytest.mark.parametrize("name", ["access_token", "Access-Token", " ACCESS_token ", "key", "x-amz-signature"])
+def test_a_parameter_is_known_by_its_name_however_it_is_written(name: str) -> None:
+    assert is_secret_param(name)
+    assert not is_secret_param(f"{name} of")
 
 
 def test_other_headers_stay_but_for_secrets_in_their_values() -> None:
@@ -142,6 +174,8 @@ FRAGMENTS = st.lists(
             "\n",
             "EAA",
             "%3D",
+            "%253F",
+            "\\u0026",
         ]
     )
     | st.text(max_size=5),
@@ -170,6 +204,8 @@ def test_the_rest_of_a_url_is_still_read_when_its_pairs_are_masked() -> None:
         "https://h/EAA5ecr3t5ecr3t5ecr3t?token=a",
         "https://h/?token=a&x=secret%3D5ecr3t",
         "https://h/?token=a&Bearer 5ecr3t",
+        "https://h/?x=Bearer%205ecr3t&y=1",
+        "https://h/?x=client_secret%20%3D%205ecr3t&y=1",
     ):
         assert "5ecr3t" not in redact_url(url)
 

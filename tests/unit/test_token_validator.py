@@ -12,10 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.crawler.errors import Malformed
-from credentials.validator import REQUIRED_SCOPES, read_debug_token
+from core.crawler.errors import Malformed, ProviderError, Unavailable
+from credentials.validator import REQUIRED_SCOPES, GraphTokens, TokenVerdict, read_debug_token
+from tests.support.http_client import client
+from tests.support.raw_server import RawServer, always, http, raw_server
 from utils.times import from_epoch
 
+TOKEN, APP_TOKEN = "planted-token-of-an-account", "4711|planted-secret-of-the-app"
+REFUSED = {"error": {"code": 190, "message": "Malformed access token"}}
 SAMPLES = Path(__file__).parents[1] / "contract/samples/graphapi"
 NOW = datetime(2023, 3, 1, tzinfo=UTC)
 ENDS = 1682668800
@@ -83,3 +87,43 @@ def test_a_token_without_end_never_expires_and_one_past_its_end_is_not_valid() -
 def test_any_answer_is_read_or_refused_by_name(answer: Any) -> None:
     with suppress(Malformed):  # anything else fails this test
         read_debug_token(answer, NOW)
+
+
+async def asked(answer: bytes, app_token: str | None) -> tuple[TokenVerdict | ProviderError, RawServer]:
+    """What a check of the token ends with when Graph answers so."""
+    async with raw_server(always(answer)) as server, client(sandbox_url=server.url) as http_client:
+        try:
+            return await GraphTokens(http_client, app_token).check(TOKEN), server
+        except ProviderError as error:
+            return error, server
+
+
+@pytest.mark.parametrize("app_token", [APP_TOKEN, None])
+async def test_the_app_asks_about_a_token_and_without_one_the_token_itself(app_token: str | None) -> None:
+    end, server = await asked(http(body=json.dumps(good()).encode()), app_token)
+    assert isinstance(end, TokenVerdict)
+    (seen,) = server.seen
+    asks = "4711%7Cplanted-secret-of-the-app" if app_token else TOKEN
+    assert seen.target == f"/v15.0/debug_token?input_token={TOKEN}&access_token={asks}"
+
+
+async def test_a_refused_app_says_nothing_of_the_token_that_was_asked_about() -> None:
+    answer = http(400, json.dumps(REFUSED).encode())
+    end, _ = await asked(answer, APP_TOKEN)
+    assert (type(end), str(end)) == (ProviderError, "(400, 'debug_token was refused: Malformed access token')")
+    verdict, _ = await asked(answer, None)
+    assert verdict == TokenVerdict(is_valid=False, missing_scopes=(), data_access_expired=False)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_a_graph_that_is_down_says_nothing_of_a_token(status: int) -> None:
+    for body in (good(is_valid=False), REFUSED, {}):
+        end, _ = await asked(http(status, json.dumps(body).encode()), None)
+        assert isinstance(end, Unavailable)
+
+
+@pytest.mark.parametrize("secret", [TOKEN, APP_TOKEN, "planted-secret-of-the-app", "4711%7Cplanted-secret-of-the-app"])
+async def test_a_refusal_that_quotes_a_token_gives_nothing_away(secret: str) -> None:
+    end, _ = await asked(http(403, json.dumps({"error": {"message": f"no: {secret}"}}).encode()), APP_TOKEN)
+    assert isinstance(end, ProviderError)
+    assert (end.code, end.message) == (403, "debug_token was refused: no: ***")
