@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -91,6 +92,21 @@ async def test_without_the_owners_token_there_is_no_post_unless_another_source_m
     assert await pg.fetchval("select count(*) from instagram_post") == 1
 
 
+@pytest.mark.parametrize(
+    "other", [{"third_party_fallback": "0"}, {"handle": "somebody.else"}], ids=["no other source", "another owner"]
+)
+async def test_a_post_wanted_at_once_in_two_ways_is_not_answered_in_one(
+    api: httpx2.AsyncClient, sandbox: Sandbox, other: dict[str, str]
+) -> None:
+    who, post = foreign(sandbox)
+    wanted = {"handle": who.handle, "third_party_fallback": "1"}
+    refused, answer = await asyncio.gather(
+        get(api, by_code(post), **(wanted | other)), get(api, by_code(post), **wanted)
+    )
+    assert refused["status"]["type"] == "ERROR"
+    assert refused["status"] != answer["status"]
+
+
 async def test_a_post_of_somebody_else_is_neither_answered_nor_stored(
     api: httpx2.AsyncClient, sandbox: Sandbox, pg: asyncpg.Connection
 ) -> None:
@@ -141,7 +157,9 @@ async def test_what_nobody_shows_is_not_found_in_the_words_of_its_kind(
 
 
 @pytest.mark.parametrize("path", ["/posts/instagram/byshortcode/CzzzzzzzzzA", "/posts/instagram/image/CzzzzzzzzzA"])
-@pytest.mark.parametrize("level", [("daily", 20_000, 86_400), ("per_minute", 60, 60)], ids=str)
+@pytest.mark.parametrize(
+    "level", [("daily", 20_000, 86_400), ("per_minute", 60, 60), ("per_shortcode_CzzzzzzzzzA", 1, 1)], ids=str
+)
 async def test_a_used_up_limit_refuses_the_request(
     api: httpx2.AsyncClient, sandbox: Sandbox, redis_url: str, path: str, level: tuple[str, int, int]
 ) -> None:
