@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 
 from config import Settings
 from tests.support.api import running_api, with_settings
+from tests.support.raw_server import Seen, raw_server
 
 NEWER = "schema is newer than the code"
 NOWHERE = "127.0.0.1:9"
@@ -66,11 +68,14 @@ async def test_without_redis_the_server_lives_but_is_not_ready(settings: Setting
     async with running_api(away) as api:
         ready, alive = await api.get("/readyz"), await api.get("/livez")
     assert (ready.status_code, ready.json()["status"]["message"]) == (503, "Not ready: redis")
+    assert ready.json()["checks"]["redis"]["detail"] == "ConnectionError"
     assert (alive.status_code, alive.json()["status"]["type"]) == (200, "SUCCESS")
 
 
-async def test_without_a_database_nothing_is_ready_and_routes_say_so(settings: Settings) -> None:
-    away = with_settings(settings, "database", pgbouncer_url=f"postgresql://beat@{NOWHERE}/beat")
+@pytest.mark.parametrize("url", [f"postgresql://beat@{NOWHERE}/beat", "postgresql://beat@/beat?host=/nowhere"])
+async def test_without_a_database_nothing_is_ready_and_routes_say_so(settings: Settings, url: str) -> None:
+    """It refuses, or there is nothing at its address."""
+    away = with_settings(settings, "database", pgbouncer_url=url)
     async with running_api(away) as api:
         ready, task = await api.get("/readyz"), await api.get("/scrape_request_log/flow/1")
         body = {"flow": "refresh_profile_basic", "platform": "INSTAGRAM", "params": {"handle": "natgeo"}}
@@ -128,6 +133,21 @@ async def test_a_schema_that_lacks_something_is_not_ready(api: httpx2.AsyncClien
     ]
 
 
+async def test_a_server_that_takes_connections_and_says_nothing_does_not_hold_the_probe(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.api.checks.CHECK_LIMIT_S", 0.2)
+
+    async def never(_seen: Seen, _writer: asyncio.StreamWriter) -> bool:
+        raise AssertionError("no HTTP is spoken here")
+
+    async with raw_server(never) as silent:
+        mute = with_settings(settings, "providers", redis_url=SecretStr(f"redis://127.0.0.1:{silent.port}/0"))
+        async with running_api(mute) as api:
+            redis = (await api.get("/readyz")).json()["checks"]["redis"]
+    assert redis == {"ok": False, "required": True, "detail": "no answer in 0.2 s"}
+
+
 @pytest.mark.parametrize(("scheme", "port"), [("amqp", 5672), ("amqps", 5671)])
 async def test_a_broker_without_a_port_is_looked_for_where_its_scheme_says(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, scheme: str, port: int
@@ -168,6 +188,13 @@ async def test_every_answer_names_its_request_and_a_usable_given_name_is_kept(ap
     assert (await api.get("/livez", headers={"X-Request-Id": "abc-1"})).headers["x-request-id"] == "abc-1"
     assert (await api.get("/nowhere", headers={"X-Request-Id": "a b\tc"})).headers["x-request-id"] != "a b\tc"
     assert len((await api.get("/livez")).headers["x-request-id"]) == 32
+
+
+async def test_a_file_that_is_missing_is_no_database_that_is_away(
+    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.api.tasks.seen", lambda *_: open("/nowhere/file"))  # noqa: SIM115, PTH123
+    assert (await api.get("/scrape_request_log/flow/1")).status_code == 500
 
 
 async def test_an_internal_error_answers_an_envelope_without_internals(
