@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from utils.db import broke_off, open_database
+from utils.db import broke_off, open_database, plain_url
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,8 @@ async def test_a_goodbye_that_nobody_asked_for_is_its_absence(
         await database.fetch("select $1", "secret")
     assert broke_off(caught.value) is away
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+asyncpg"])
+def test_the_driver_may_be_named_in_a_url(scheme: str) -> None:
+    assert plain_url(f"{scheme}://beat@127.0.0.1/beat") == "postgresql://beat@127.0.0.1/beat"
