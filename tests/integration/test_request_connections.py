@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import gzip
 import ipaddress
 import json
@@ -19,12 +20,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.http_client import client, open_files, settled, turns
 from tests.support.raw_server import Seen, always, http, raw_server, stall, until
+from utils.pool import Origin
 from utils.request import (
     ConnectFailed,
     ProtocolFailed,
     RequestTimeout,
     Timeouts,
 )
+from utils.wire import Wire
 
 GREETING = {"text": "नमस्ते 🌍", "pk": 3776832898280228145}
 
@@ -136,6 +139,22 @@ async def test_connection_close_and_http_1_0_are_respected() -> None:
             assert (await http_client.request("GET", server.url)).json() == {}
             assert (await http_client.request("POST", server.url)).json() == {}
             assert server.connections == 2
+
+
+def remembered() -> int:
+    """Connections, and hosts with a place, that some pool of this process holds."""
+    gc.collect()
+    return sum(isinstance(thing, Wire | Origin) for thing in gc.get_objects())
+
+
+async def test_neither_connections_nor_hosts_are_remembered_when_they_are_done_with() -> None:
+    async with raw_server(always(http(), keep=False)) as server, client(sandbox_url=server.url) as http_client:
+        before = remembered()
+        for number in range(20):
+            await http_client.request("GET", f"http://h{number}.example/")
+        await until(lambda: server.open_now == 0)
+        await turns()
+        assert remembered() <= before + 2
 
 
 async def test_cancelled_and_timed_out_requests_leave_no_descriptor_and_a_usable_client() -> None:
