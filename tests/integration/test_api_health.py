@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,8 +11,12 @@ import asyncpg
 import httpx2
 import pytest
 from pydantic import SecretStr
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from config import Settings
+from core.api.app import create_app
+from core.runtime import Runtime
+from server import Tokens
 from tests.support.api import running_api, with_settings
 from tests.support.raw_server import Seen, raw_server
 
@@ -184,10 +189,37 @@ async def test_unknown_paths_and_methods_answer_the_envelope(api: httpx2.AsyncCl
         assert answer.json()["status"]["code"] == code
 
 
-async def test_every_answer_names_its_request_and_a_usable_given_name_is_kept(api: httpx2.AsyncClient) -> None:
+async def test_every_answer_names_its_request_and_a_usable_given_name_is_kept(
+    api: httpx2.AsyncClient, logged: list[dict[str, Any]]
+) -> None:
     assert (await api.get("/livez", headers={"X-Request-Id": "abc-1"})).headers["x-request-id"] == "abc-1"
+    served = [(line["path"], line["request_id"]) for line in logged if line["event"] == "request_served"]
+    assert served == [("/livez", "abc-1")]
     assert (await api.get("/nowhere", headers={"X-Request-Id": "a b\tc"})).headers["x-request-id"] != "a b\tc"
     assert len((await api.get("/livez")).headers["x-request-id"]) == 32
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PoolTimeout("all of them are in use"),
+        ConnectionResetError(104, "reset"),
+        TimeoutError(),
+        socket.gaierror(-2, "Name or service not known"),
+        OSError(113, "No route to host"),
+        OSError("Multiple exceptions: refused, unreachable"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_each_way_in_which_a_connection_is_not_had_is_an_outage(
+    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("core.api.tasks.seen", fail)
+    answer = await api.get("/scrape_request_log/flow/1")
+    assert (answer.status_code, answer.json()["status"]["code"]) == (503, 503)
 
 
 async def test_a_file_that_is_missing_is_no_database_that_is_away(
@@ -195,6 +227,20 @@ async def test_a_file_that_is_missing_is_no_database_that_is_away(
 ) -> None:
     monkeypatch.setattr("core.api.tasks.seen", lambda *_: open("/nowhere/file"))  # noqa: SIM115, PTH123
     assert (await api.get("/scrape_request_log/flow/1")).status_code == 500
+
+
+async def test_a_request_does_not_wait_for_the_window_of_a_source(settings: Settings) -> None:
+    class SeenError(Exception):
+        pass
+
+    def build(given: Settings) -> Runtime:
+        raise SeenError(given.providers.rate_wait_s)
+
+    app = create_app(settings, build_runtime=build, token_store=Tokens)
+    with pytest.raises(SeenError) as seen:
+        async with app.router.lifespan_context(app):
+            pass
+    assert (settings.providers.rate_wait_s > 0, seen.value.args) == (True, (0.0,))
 
 
 async def test_an_internal_error_answers_an_envelope_without_internals(
