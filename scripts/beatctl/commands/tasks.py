@@ -54,17 +54,17 @@ def add_verbs(verbs: Verbs) -> None:
         ("explain", explain_task, "why a task is not running"),
     ):
         one = verbs.add_parser(verb, help=words)
-        one.add_argument("id", type=_positive, metavar="ID")
+        one.add_argument("id", type=int, metavar="ID")
         one.set_defaults(run=run)
     listing = verbs.add_parser("list", help="the newest tasks")
     listing.add_argument("--flow", metavar="FLOW")
     listing.add_argument("--status", type=str.upper, choices=[status.value for status in TaskStatus], metavar="STATUS")
     listing.add_argument("--account", metavar="ID")
-    listing.add_argument("--limit", type=_positive, default=20, metavar="N", help="at most so many (%(default)s)")
+    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (%(default)s)")
     listing.set_defaults(run=list_tasks)
     for verb, status in (("retry", TaskStatus.PENDING), ("cancel", TaskStatus.CANCELLED)):
         move = verbs.add_parser(verb, help=f"{verb} tasks")
-        move.add_argument("ids", type=_positive, nargs="+", metavar="ID")
+        move.add_argument("ids", type=int, nargs="+", metavar="ID")
         move.set_defaults(run=set_tasks, status=status)
     load = verbs.add_parser("load", help="queue the rows of a file; bad rows are named, good ones go in")
     load.add_argument(
@@ -176,13 +176,6 @@ async def load_tasks(arguments: argparse.Namespace) -> int:
 
 def _print_counts(counts: Counter[str]) -> None:
     print(f"{counts[CREATED]} queued, {counts[EXISTS]} there already, {counts[REFUSED]} refused")
-
-
-def _positive(word: str) -> int:
-    value = int(word)
-    if not 0 < value < 2**63:
-        raise argparse.ArgumentTypeError("must be from 1 to 9223372036854775807")
-    return value
 
 
 def _seconds(word: str) -> int:
