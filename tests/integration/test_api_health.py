@@ -11,6 +11,7 @@ import asyncpg
 import httpx2
 import pytest
 from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from config import Settings
@@ -208,6 +209,7 @@ async def test_every_answer_names_its_request_and_a_usable_given_name_is_kept(
         socket.gaierror(-2, "Name or service not known"),
         OSError(113, "No route to host"),
         OSError("Multiple exceptions: refused, unreachable"),
+        DBAPIError("select 1", None, asyncpg.AdminShutdownError("terminated by an administrator")),
     ],
     ids=lambda error: type(error).__name__,
 )
