@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from redis import Redis
 
 from config import Settings
+from core.crawler.errors import ChainFailed, InsufficientData, Outcome
 from tests.integration.test_api_profiles import LIMITED, asked, put_account
 from tests.sandbox.credentials import SandboxCredential
 from tests.support.api import running_api, with_settings
@@ -246,6 +247,30 @@ async def test_the_audience_of_an_account_that_is_not_stored_is_not_asked_for(
     answer = (await api.get(path(own, "audienceinsights"), headers=headers(own))).json()["status"]
     assert (answer["code"], answer["message"][:7]) == (404, "Error: ")
     assert await asked(sandbox) == 0
+
+
+async def test_a_token_that_is_refused_gives_no_audience(
+    api: httpx2.AsyncClient, sandbox: Sandbox, pg: asyncpg.Connection
+) -> None:
+    own = await rich(sandbox)
+    await put_account(pg, "4711", own.handle or "")
+    answer = await api.get(path(own, "audienceinsights"), headers=headers(own, OTHER))
+    assert answer.json()["status"] == {"type": "ERROR", "message": "Token is invalid", "code": 190}
+
+
+async def test_too_few_followers_have_no_audience(
+    api: httpx2.AsyncClient, own: SandboxCredential, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Reader:
+        async def adopt(self, *_: object) -> None:
+            pass
+
+        async def audience(self, *_: object) -> None:
+            raise ChainFailed("f", (Outcome("graphapi", InsufficientData("fewer than 100 followers")),))
+
+    monkeypatch.setattr("core.api.owners.resolve", lambda _: Reader())
+    status = (await api.get(path(own, "audienceinsights"), headers=headers(own))).json()["status"]
+    assert (status["code"], status["message"][:7]) == (404, "Error: ")
 
 
 async def test_other_platforms_have_no_insights(api: httpx2.AsyncClient, own: SandboxCredential) -> None:

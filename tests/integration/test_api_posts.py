@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -12,6 +13,7 @@ import pytest
 from redis import Redis
 
 from config import Settings
+from core.crawler.errors import ChainFailed, CredentialBusy, NotFound, Outcome, RateLimited, SourceBusy
 from tests.integration.test_api_profiles import LIMITED, asked, put_account, some
 from tests.integration.test_insights_flows import owners, recent, row_of
 from tests.sandbox.posts import Media, Post, posts_of, stories_of
@@ -168,6 +170,32 @@ async def test_a_used_up_limit_refuses_the_request(
         redis.set(redis_key("beat_server_", f"refresh_post_insta_{name}", count, per_s), count, ex=60)
     assert await get(api, path, handle="x", profile_id="1") == {"status": LIMITED}
     assert await asked(sandbox) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "own", "public"),
+    [
+        (ChainFailed("f", (Outcome("a", SourceBusy("our own limit")),)), 2, 2),
+        (ChainFailed("f", (Outcome("a", CredentialBusy("our own limit")), Outcome("b", RateLimited("theirs")))), 2, 2),
+        (ChainFailed("f", (Outcome("a", RateLimited("theirs")),)), 429, 404),
+        (NotFound("gone"), 404, 404),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+async def test_the_limits_that_beat_keeps_are_told_from_what_sources_say(
+    settings: Settings, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, error: Exception, own: int, public: int
+) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("core.api.posts.resolve", lambda _: SimpleNamespace(own=fail, public=fail))
+    async with running_api(settings) as client:
+        answers = [
+            await get(client, "/posts/instagram/byshortcode/CzzzzzzzzzA", handle="x"),
+            await get(client, "/posts/instagram/image/CzzzzzzzzzB", profile_id="1"),
+        ]
+    assert [answer["status"]["code"] for answer in answers] == [own, public]
+    assert all((answer["status"] == LIMITED) is (answer["status"]["code"] == 2) for answer in answers)
 
 
 @pytest.mark.parametrize(

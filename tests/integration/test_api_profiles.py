@@ -302,6 +302,17 @@ async def test_a_database_that_cannot_be_connected_to_is_not_called_a_slow_sourc
     }  # fmt: skip
 
 
+async def test_a_refresh_that_stores_nothing_of_the_handle_has_found_nobody(
+    strict_api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr("core.api.refresh.resolve", lambda _: nothing)
+    answer = await strict_api.get(path("renamed"))
+    assert answer.json()["status"] == {"type": "ERROR", "code": 404, "message": "Profile not found - renamed"}
+
+
 async def test_without_a_stored_profile_failing_sources_are_no_missing_profile(
     strict_api: httpx2.AsyncClient, sandbox: Sandbox
 ) -> None:
