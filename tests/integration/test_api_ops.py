@@ -243,3 +243,20 @@ async def test_a_schedule_is_not_enabled_where_its_query_cannot_be_tried(
 
 def test_the_script_and_the_style_hold_no_end_tag() -> None:
     assert "</" not in ops_page.SCRIPT + ops_page.STYLE
+
+
+@pytest.mark.parametrize(
+    "error", [asyncpg.CannotConnectNowError("it starts"), asyncpg.InterfaceError("closed"), OSError(113, "no route")]
+)
+async def test_a_schedule_is_not_enabled_while_the_direct_database_is_away(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise error
+
+    await plant(pg, "s")
+    await pg.execute("update scrape_schedule set enabled = false")
+    monkeypatch.setattr("core.api.ops.must_run", fail)
+    answer = await api.post("/ops/schedules/s/enable")
+    assert (answer.status_code, answer.json()["status"]["message"][:8]) == (503, "PG_URL: ")
+    assert await pg.fetchval("select enabled from scrape_schedule") is False

@@ -388,6 +388,15 @@ async def test_a_used_up_limit_refuses_the_refresh_and_nothing_else_is_used_up(
     assert await asked(sandbox) == 0
 
 
+async def test_a_used_up_limit_refuses_although_an_old_profile_is_stored(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, redis_url: str
+) -> None:
+    await put_account(pg, "1", "stored", age="2 days")
+    with Redis.from_url(redis_url) as redis:
+        redis.set(redis_key("beat_server_", "refresh_profile_insta_basic_per_minute", 60, 60), 60, ex=3600)
+    assert (await api.get(path("stored"))).json() == {"status": LIMITED}
+
+
 async def test_a_refresh_counts_once_in_each_limit_of_its_family(
     api: httpx2.AsyncClient, sandbox: Sandbox, redis_url: str
 ) -> None:

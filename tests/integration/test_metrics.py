@@ -130,6 +130,19 @@ async def test_gauges_are_those_of_the_database_and_kept_for_some_seconds(
     assert await scrape(api) == seen
 
 
+async def test_counts_of_buckets_that_were_given_up_are_in_the_last_one(
+    pg: asyncpg.Connection, api: httpx2.AsyncClient
+) -> None:
+    """As an older version, or one that is newer on another host, may have counted."""
+    await pg.executemany(
+        "insert into beat_metric (name, labels, value) values ('beat_task_pickup_seconds_bucket', $1, 1)",
+        [('["test_nap", "0"]',), ('["test_nap", "99"]',)],
+    )
+    seen = await scrape(api)
+    assert value(seen, "beat_task_pickup_seconds_bucket", flow="test_nap", le="3600") == 1
+    assert value(seen, "beat_task_pickup_seconds_bucket", flow="test_nap", le="+Inf") == 2
+
+
 async def test_counts_outlive_a_database_that_fails(api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     COUNTS.add(PROVIDER_REQUESTS, "graphapi", "ok", by=2)
     with monkeypatch.context() as broken:
