@@ -72,9 +72,9 @@ class Pool:
 
     def take(self, origin: Origin) -> Wire | None:
         """The idle connection used last, if one is alive and young."""
-        slot = self._slots[origin]
+        slot = self._slots.get(origin)  # gone, if the pool was closed while the caller waited for its turn
         oldest = time.monotonic() - self._options.idle_ttl_s
-        while slot.idle:
+        while slot is not None and slot.idle:
             wire = slot.idle.pop()
             if wire.idle_since >= oldest and wire.fit():
                 return wire

@@ -18,8 +18,9 @@ from utils.redact import redact_text
 Handler = Callable[[Request, Any], Awaitable[JSONResponse]]
 
 _MAX_NAMED = 10
-_AWAY = (PoolTimeout, ConnectionError, TimeoutError)
-"""How a database that cannot be connected to shows itself; one that breaks off is a DBAPIError."""
+_AWAY = (PoolTimeout, OSError)
+"""How a database that cannot be connected to shows itself (refused, late, its name or its socket not there); one that
+breaks off is a DBAPIError."""
 
 
 def refuse(*where: str | int, message: str) -> RequestValidationError:
@@ -42,6 +43,8 @@ def install(app: FastAPI, *, strict: bool) -> None:
 
     async def database_failed(_: Request, error: Exception) -> JSONResponse:
         if isinstance(error, DBAPIError) and not broke_off(error):
+            raise error
+        if isinstance(error, OSError) and error.filename is not None:  # a file's, not a connection's
             raise error
         logger.bind(error=type(error).__name__).error("database_unreachable")
         return error_response(503, "The database cannot be reached, try again later")

@@ -36,7 +36,10 @@ async def test_ten_thousand_rows_of_more_than_a_megabyte_are_queued(
     said = answer.json()
     assert said["status"] == {"type": "SUCCESS", "message": "10000 of 10000 scrape requests added"}
     assert (said["created"], len(said["rows"])) == (10_000, 10_000)
-    queued = "select count(*) from scrape_request_log where account_id = '42' and expires_at > now()"
+    queued = (
+        "select count(*) from scrape_request_log where account_id = '42'"
+        " and expires_at - created_at between interval '50 minutes' and interval '70 minutes'"
+    )
     assert await pg.fetchval(queued) == 10_000
     refused = await api.post("/tokens", content=body)
     assert refused.status_code == 413
@@ -47,7 +50,7 @@ async def test_lines_are_rows_and_bad_ones_are_named(
     api: httpx2.AsyncClient, pg: asyncpg.Connection, kind: str | None
 ) -> None:
     lines = [
-        json.dumps(row(idempotency_key="k")),
+        "\ufeff" + json.dumps(row(idempotency_key="k")),
         "{broken",
         json.dumps(row("a", x=1)),
         json.dumps(row(idempotency_key="k")),
@@ -73,6 +76,11 @@ async def test_a_body_without_rows_is_refused(api: httpx2.AsyncClient, content: 
     answer = await api.post(PATH, content=content)
     assert answer.status_code == 422
     assert word in answer.json()["status"]["message"]
+
+
+async def test_a_list_of_anything_is_refused_row_by_row(api: httpx2.AsyncClient, pg: asyncpg.Connection) -> None:
+    said = (await api.post(PATH, json=[None, 1, [], row(), row() | {"account_id": 7}])).json()
+    assert [one["outcome"] for one in said["rows"]] == ["refused"] * 3 + ["created", "refused"]
 
 
 async def test_a_form_is_refused(api: httpx2.AsyncClient) -> None:

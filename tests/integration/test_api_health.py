@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,9 +11,15 @@ import asyncpg
 import httpx2
 import pytest
 from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from config import Settings
+from core.api.app import create_app
+from core.runtime import Runtime
+from server import Tokens
 from tests.support.api import running_api, with_settings
+from tests.support.raw_server import Seen, raw_server
 
 NEWER = "schema is newer than the code"
 NOWHERE = "127.0.0.1:9"
@@ -66,11 +74,14 @@ async def test_without_redis_the_server_lives_but_is_not_ready(settings: Setting
     async with running_api(away) as api:
         ready, alive = await api.get("/readyz"), await api.get("/livez")
     assert (ready.status_code, ready.json()["status"]["message"]) == (503, "Not ready: redis")
+    assert ready.json()["checks"]["redis"]["detail"] == "ConnectionError"
     assert (alive.status_code, alive.json()["status"]["type"]) == (200, "SUCCESS")
 
 
-async def test_without_a_database_nothing_is_ready_and_routes_say_so(settings: Settings) -> None:
-    away = with_settings(settings, "database", pgbouncer_url=f"postgresql://beat@{NOWHERE}/beat")
+@pytest.mark.parametrize("url", [f"postgresql://beat@{NOWHERE}/beat", "postgresql://beat@/beat?host=/nowhere"])
+async def test_without_a_database_nothing_is_ready_and_routes_say_so(settings: Settings, url: str) -> None:
+    """It refuses, or there is nothing at its address."""
+    away = with_settings(settings, "database", pgbouncer_url=url)
     async with running_api(away) as api:
         ready, task = await api.get("/readyz"), await api.get("/scrape_request_log/flow/1")
         body = {"flow": "refresh_profile_basic", "platform": "INSTAGRAM", "params": {"handle": "natgeo"}}
@@ -128,6 +139,21 @@ async def test_a_schema_that_lacks_something_is_not_ready(api: httpx2.AsyncClien
     ]
 
 
+async def test_a_server_that_takes_connections_and_says_nothing_does_not_hold_the_probe(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.api.checks.CHECK_LIMIT_S", 0.2)
+
+    async def never(_seen: Seen, _writer: asyncio.StreamWriter) -> bool:
+        raise AssertionError("no HTTP is spoken here")
+
+    async with raw_server(never) as silent:
+        mute = with_settings(settings, "providers", redis_url=SecretStr(f"redis://127.0.0.1:{silent.port}/0"))
+        async with running_api(mute) as api:
+            redis = (await api.get("/readyz")).json()["checks"]["redis"]
+    assert redis == {"ok": False, "required": True, "detail": "no answer in 0.2 s"}
+
+
 @pytest.mark.parametrize(("scheme", "port"), [("amqp", 5672), ("amqps", 5671)])
 async def test_a_broker_without_a_port_is_looked_for_where_its_scheme_says(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, scheme: str, port: int
@@ -164,10 +190,59 @@ async def test_unknown_paths_and_methods_answer_the_envelope(api: httpx2.AsyncCl
         assert answer.json()["status"]["code"] == code
 
 
-async def test_every_answer_names_its_request_and_a_usable_given_name_is_kept(api: httpx2.AsyncClient) -> None:
+async def test_every_answer_names_its_request_and_a_usable_given_name_is_kept(
+    api: httpx2.AsyncClient, logged: list[dict[str, Any]]
+) -> None:
     assert (await api.get("/livez", headers={"X-Request-Id": "abc-1"})).headers["x-request-id"] == "abc-1"
+    served = [(line["path"], line["request_id"]) for line in logged if line["event"] == "request_served"]
+    assert served == [("/livez", "abc-1")]
     assert (await api.get("/nowhere", headers={"X-Request-Id": "a b\tc"})).headers["x-request-id"] != "a b\tc"
     assert len((await api.get("/livez")).headers["x-request-id"]) == 32
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PoolTimeout("all of them are in use"),
+        ConnectionResetError(104, "reset"),
+        TimeoutError(),
+        socket.gaierror(-2, "Name or service not known"),
+        OSError(113, "No route to host"),
+        OSError("Multiple exceptions: refused, unreachable"),
+        DBAPIError("select 1", None, asyncpg.AdminShutdownError("terminated by an administrator")),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_each_way_in_which_a_connection_is_not_had_is_an_outage(
+    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("core.api.tasks.seen", fail)
+    answer = await api.get("/scrape_request_log/flow/1")
+    assert (answer.status_code, answer.json()["status"]["code"]) == (503, 503)
+
+
+async def test_a_file_that_is_missing_is_no_database_that_is_away(
+    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.api.tasks.seen", lambda *_: open("/nowhere/file"))  # noqa: SIM115, PTH123
+    assert (await api.get("/scrape_request_log/flow/1")).status_code == 500
+
+
+async def test_a_request_does_not_wait_for_the_window_of_a_source(settings: Settings) -> None:
+    class SeenError(Exception):
+        pass
+
+    def build(given: Settings) -> Runtime:
+        raise SeenError(given.providers.rate_wait_s)
+
+    app = create_app(settings, build_runtime=build, token_store=Tokens)
+    with pytest.raises(SeenError) as seen:
+        async with app.router.lifespan_context(app):
+            pass
+    assert (settings.providers.rate_wait_s > 0, seen.value.args) == (True, (0.0,))
 
 
 async def test_an_internal_error_answers_an_envelope_without_internals(

@@ -69,7 +69,8 @@ async def test_the_page_shows_the_pool_flows_events_and_schedules(
         await pg.execute(EVENT, "profile_log_events", age)
     await plant(pg, "sick")
     await pg.execute(
-        "update scrape_schedule set last_outcome = 'failed', last_error = 'a reason', last_run_at = '2026-01-02 03:04'"
+        "update scrape_schedule set last_outcome = 'failed', last_error = 'a reason token=planted',"
+        " last_run_at = '2026-01-02 03:04'"
     )
     page = await shown(api)
     assert page.rows["here"][1:5] == ["alive", "1", "4", "1"]
@@ -81,7 +82,7 @@ async def test_the_page_shows_the_pool_flows_events_and_schedules(
     sick = page.rows["sick"]
     assert sick[1:4] == ["enabled", "0 0 1 1 *", "test_nap"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", sick[4])
-    assert sick[5:] == ["2026-01-02 03:04", "failed", "a reason", "disable "]
+    assert sick[5:] == ["2026-01-02 03:04", "failed", "a reason token=***", "disable "]
 
 
 @pytest.mark.parametrize("moment", ["infinity", "-infinity", "20000-01-01"])
@@ -171,6 +172,8 @@ async def test_each_button_of_the_page_does_what_it_says(api: httpx2.AsyncClient
         assert path in (await shown(api, task=task)).posts
         assert (await press(api, path))["status"] == {"type": "SUCCESS", "message": said}
         assert await pg.fetchval(query) == value
+        await pg.execute("update scrape_request_log set retry_count = 3 where status <> 'PENDING'")
+    assert await pg.fetchval("select retry_count from scrape_request_log") == 1
     events = await pg.fetch("select payload->>'status' as status from event_outbox order by id")
     assert [event["status"] for event in events] == ["PENDING", "FAILED", "PENDING"]
 
@@ -240,3 +243,20 @@ async def test_a_schedule_is_not_enabled_where_its_query_cannot_be_tried(
 
 def test_the_script_and_the_style_hold_no_end_tag() -> None:
     assert "</" not in ops_page.SCRIPT + ops_page.STYLE
+
+
+@pytest.mark.parametrize(
+    "error", [asyncpg.CannotConnectNowError("it starts"), asyncpg.InterfaceError("closed"), OSError(113, "no route")]
+)
+async def test_a_schedule_is_not_enabled_while_the_direct_database_is_away(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise error
+
+    await plant(pg, "s")
+    await pg.execute("update scrape_schedule set enabled = false")
+    monkeypatch.setattr("core.api.ops.must_run", fail)
+    answer = await api.post("/ops/schedules/s/enable")
+    assert (answer.status_code, answer.json()["status"]["message"][:8]) == (503, "PG_URL: ")
+    assert await pg.fetchval("select enabled from scrape_schedule") is False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from redis import Redis
 
 from config import Settings
+from core.crawler.errors import ChainFailed, InsufficientData, Outcome
 from tests.integration.test_api_profiles import LIMITED, asked, put_account
 from tests.sandbox.credentials import SandboxCredential
 from tests.support.api import running_api, with_settings
@@ -76,7 +78,7 @@ async def test_insights_answer_the_account_store_it_and_keep_the_token(
     assert dict(row or {}) == {"source": "graphapi", "handle": who.handle, "enabled": True}
 
 
-@pytest.mark.parametrize("way", ["header", "query", "body"])
+@pytest.mark.parametrize("way", ["header", "header rather than query", "query", "body"])
 async def test_the_token_may_come_in_a_header_in_the_query_or_in_a_body(
     api: httpx2.AsyncClient, own: SandboxCredential, way: str
 ) -> None:
@@ -86,7 +88,8 @@ async def test_the_token_may_come_in_a_header_in_the_query_or_in_a_body(
     elif way == "query":
         answer = await api.get(path(own), params={"token": token, "user_id": user_id})
     else:
-        answer = await api.get(path(own).replace("INSTAGRAM", "instagram"), headers=headers(own))
+        old = {"token": OTHER, "user_id": "1"} if "query" in way else {}
+        answer = await api.get(path(own).replace("INSTAGRAM", "instagram"), params=old, headers=headers(own))
     assert answer.json()["status"]["type"] == "SUCCESS", answer.text
 
 
@@ -94,7 +97,9 @@ async def test_the_token_may_come_in_a_header_in_the_query_or_in_a_body(
 async def test_a_token_that_is_missing_or_malformed_is_refused_and_not_repeated(
     api: httpx2.AsyncClient, own: SandboxCredential, what: str
 ) -> None:
-    for params in ({}, {"token": OTHER}, {"user_id": "1"}, {"token": OTHER, "user_id": "x1"}, {"token": f"{OTHER} x"}):
+    for token, user_id in ((None, None), (OTHER, None), (None, "1"), (OTHER, "x1"), (f"{OTHER} x", "1")):
+        given = {"token": token, "user_id": user_id}
+        params = {name: value for name, value in given.items() if value}
         answer = await api.get(path(own, what), params=params)
         assert (answer.status_code, answer.json()["status"]["code"]) == (422, 422)
         assert OTHER not in answer.text
@@ -170,6 +175,16 @@ async def test_the_same_token_again_is_not_asked_about(
     assert {row["function"] for row in (await sandbox.stats())["rows"]} == {"fetch_profile_by_handle"}
 
 
+async def test_tokens_sent_at_once_for_one_account_are_not_taken_for_each_other(
+    api: httpx2.AsyncClient, own: SandboxCredential
+) -> None:
+    """The later one meets the limit of one a second and account, if that second is not over."""
+    bad, good = await asyncio.gather(
+        api.get(path(own), headers=headers(own, OTHER)), api.get(path(own), headers=headers(own))
+    )
+    assert bad.json()["status"] != good.json()["status"]
+
+
 async def test_a_handle_that_graph_does_not_know_is_not_found(api: httpx2.AsyncClient, own: SandboxCredential) -> None:
     answer = await api.get("/profiles/INSTAGRAM/byhandle/no.such.body/insights", headers=headers(own))
     assert answer.json()["status"] == {"type": "ERROR", "message": "Profile not found - no.such.body", "code": 404}
@@ -234,6 +249,30 @@ async def test_the_audience_of_an_account_that_is_not_stored_is_not_asked_for(
     assert await asked(sandbox) == 0
 
 
+async def test_a_token_that_is_refused_gives_no_audience(
+    api: httpx2.AsyncClient, sandbox: Sandbox, pg: asyncpg.Connection
+) -> None:
+    own = await rich(sandbox)
+    await put_account(pg, "4711", own.handle or "")
+    answer = await api.get(path(own, "audienceinsights"), headers=headers(own, OTHER))
+    assert answer.json()["status"] == {"type": "ERROR", "message": "Token is invalid", "code": 190}
+
+
+async def test_too_few_followers_have_no_audience(
+    api: httpx2.AsyncClient, own: SandboxCredential, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Reader:
+        async def adopt(self, *_: object) -> None:
+            pass
+
+        async def audience(self, *_: object) -> None:
+            raise ChainFailed("f", (Outcome("graphapi", InsufficientData("fewer than 100 followers")),))
+
+    monkeypatch.setattr("core.api.owners.resolve", lambda _: Reader())
+    status = (await api.get(path(own, "audienceinsights"), headers=headers(own))).json()["status"]
+    assert (status["code"], status["message"][:7]) == (404, "Error: ")
+
+
 async def test_other_platforms_have_no_insights(api: httpx2.AsyncClient, own: SandboxCredential) -> None:
     for what in ("insights", "audienceinsights"):
         answer = await api.get(f"/profiles/YOUTUBE/byhandle/x/{what}", headers=headers(own))
@@ -271,10 +310,21 @@ async def test_a_good_token_is_valid_however_it_is_sent(
     rest = {name: everything[name] for name in ("handle", "platform", "type")}
     assert (await checking.get("/token/validate", params=everything)).json() == wanted
     flush(redis_url)
-    assert (await checking.get("/token/validate", params=rest, headers=headers(own))).json() == wanted
-    flush(redis_url)
+    for query in (rest, check(own, access_token=OTHER, social_user_id="1")):
+        assert (await checking.get("/token/validate", params=query, headers=headers(own))).json() == wanted
+        flush(redis_url)
     assert (await checking.post("/token/validate", content=json.dumps(everything))).json() == wanted
     assert await pg.fetchval("select count(*) from credential") == 0
+
+
+async def test_tokens_checked_at_once_get_each_its_own_verdict(
+    checking: httpx2.AsyncClient, own: SandboxCredential
+) -> None:
+    good, bad = await asyncio.gather(
+        checking.get("/token/validate", params=check(own)),
+        checking.get("/token/validate", params=check(own, access_token=OTHER, handle="another")),
+    )
+    assert (good.json()["status"]["type"], bad.json()["status"]["code"]) == ("SUCCESS", 190)
 
 
 async def test_a_token_that_nobody_issued_is_invalid(checking: httpx2.AsyncClient, own: SandboxCredential) -> None:

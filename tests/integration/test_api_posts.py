@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -11,6 +13,7 @@ import pytest
 from redis import Redis
 
 from config import Settings
+from core.crawler.errors import ChainFailed, CredentialBusy, NotFound, Outcome, RateLimited, SourceBusy
 from tests.integration.test_api_profiles import LIMITED, asked, put_account, some
 from tests.integration.test_insights_flows import owners, recent, row_of
 from tests.sandbox.posts import Media, Post, posts_of, stories_of
@@ -91,6 +94,21 @@ async def test_without_the_owners_token_there_is_no_post_unless_another_source_m
     assert await pg.fetchval("select count(*) from instagram_post") == 1
 
 
+@pytest.mark.parametrize(
+    "other", [{"third_party_fallback": "0"}, {"handle": "somebody.else"}], ids=["no other source", "another owner"]
+)
+async def test_a_post_wanted_at_once_in_two_ways_is_not_answered_in_one(
+    api: httpx2.AsyncClient, sandbox: Sandbox, other: dict[str, str]
+) -> None:
+    who, post = foreign(sandbox)
+    wanted = {"handle": who.handle, "third_party_fallback": "1"}
+    refused, answer = await asyncio.gather(
+        get(api, by_code(post), **(wanted | other)), get(api, by_code(post), **wanted)
+    )
+    assert refused["status"]["type"] == "ERROR"
+    assert refused["status"] != answer["status"]
+
+
 async def test_a_post_of_somebody_else_is_neither_answered_nor_stored(
     api: httpx2.AsyncClient, sandbox: Sandbox, pg: asyncpg.Connection
 ) -> None:
@@ -141,7 +159,9 @@ async def test_what_nobody_shows_is_not_found_in_the_words_of_its_kind(
 
 
 @pytest.mark.parametrize("path", ["/posts/instagram/byshortcode/CzzzzzzzzzA", "/posts/instagram/image/CzzzzzzzzzA"])
-@pytest.mark.parametrize("level", [("daily", 20_000, 86_400), ("per_minute", 60, 60)], ids=str)
+@pytest.mark.parametrize(
+    "level", [("daily", 20_000, 86_400), ("per_minute", 60, 60), ("per_shortcode_CzzzzzzzzzA", 1, 1)], ids=str
+)
 async def test_a_used_up_limit_refuses_the_request(
     api: httpx2.AsyncClient, sandbox: Sandbox, redis_url: str, path: str, level: tuple[str, int, int]
 ) -> None:
@@ -150,6 +170,32 @@ async def test_a_used_up_limit_refuses_the_request(
         redis.set(redis_key("beat_server_", f"refresh_post_insta_{name}", count, per_s), count, ex=60)
     assert await get(api, path, handle="x", profile_id="1") == {"status": LIMITED}
     assert await asked(sandbox) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "own", "public"),
+    [
+        (ChainFailed("f", (Outcome("a", SourceBusy("our own limit")),)), 2, 2),
+        (ChainFailed("f", (Outcome("a", CredentialBusy("our own limit")), Outcome("b", RateLimited("theirs")))), 2, 2),
+        (ChainFailed("f", (Outcome("a", RateLimited("theirs")),)), 429, 404),
+        (NotFound("gone"), 404, 404),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+async def test_the_limits_that_beat_keeps_are_told_from_what_sources_say(
+    settings: Settings, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, error: Exception, own: int, public: int
+) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("core.api.posts.resolve", lambda _: SimpleNamespace(own=fail, public=fail))
+    async with running_api(settings) as client:
+        answers = [
+            await get(client, "/posts/instagram/byshortcode/CzzzzzzzzzA", handle="x"),
+            await get(client, "/posts/instagram/image/CzzzzzzzzzB", profile_id="1"),
+        ]
+    assert [answer["status"]["code"] for answer in answers] == [own, public]
+    assert all((answer["status"] == LIMITED) is (answer["status"]["code"] == 2) for answer in answers)
 
 
 @pytest.mark.parametrize(

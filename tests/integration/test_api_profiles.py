@@ -302,6 +302,17 @@ async def test_a_database_that_cannot_be_connected_to_is_not_called_a_slow_sourc
     }  # fmt: skip
 
 
+async def test_a_refresh_that_stores_nothing_of_the_handle_has_found_nobody(
+    strict_api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr("core.api.refresh.resolve", lambda _: nothing)
+    answer = await strict_api.get(path("renamed"))
+    assert answer.json()["status"] == {"type": "ERROR", "code": 404, "message": "Profile not found - renamed"}
+
+
 async def test_without_a_stored_profile_failing_sources_are_no_missing_profile(
     strict_api: httpx2.AsyncClient, sandbox: Sandbox
 ) -> None:
@@ -375,6 +386,15 @@ async def test_a_used_up_limit_refuses_the_refresh_and_nothing_else_is_used_up(
             assert redis.get(used_up) == str(count)
     assert (answer.status_code, answer.json()) == (mode[1], {"status": LIMITED})
     assert await asked(sandbox) == 0
+
+
+async def test_a_used_up_limit_refuses_although_an_old_profile_is_stored(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, redis_url: str
+) -> None:
+    await put_account(pg, "1", "stored", age="2 days")
+    with Redis.from_url(redis_url) as redis:
+        redis.set(redis_key("beat_server_", "refresh_profile_insta_basic_per_minute", 60, 60), 60, ex=3600)
+    assert (await api.get(path("stored"))).json() == {"status": LIMITED}
 
 
 async def test_a_refresh_counts_once_in_each_limit_of_its_family(

@@ -73,6 +73,11 @@ async def test_json_without_a_content_type_is_accepted(api: httpx2.AsyncClient, 
     assert len(await rows(pg)) == 1
 
 
+async def test_a_byte_order_mark_before_the_body_is_no_part_of_it(api: httpx2.AsyncClient) -> None:
+    answer = await api.post(PATH, content=json.dumps(BODY).encode("utf-8-sig"))
+    assert answer.json()["status"]["type"] == "SUCCESS"
+
+
 async def test_a_form_is_refused_with_what_to_send_instead(api: httpx2.AsyncClient) -> None:
     answer = await api.post(PATH, data={"flow": FLOW})
     assert answer.status_code == 415
@@ -284,6 +289,11 @@ async def test_an_account_lists_its_newest_tasks_without_an_envelope(api: httpx2
     two = (await api.get("/list_scrape_data/42", params={"size": "2"})).json()
     assert [task["scrape_id"] for task in two["scrape_list"]] == mine[:9:-1]
     assert (await api.get("/list_scrape_data/nobody")).json() == {"account_id": "nobody", "scrape_list": []}
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "1001", "all"])
+async def test_a_list_holds_one_to_a_thousand_tasks(api: httpx2.AsyncClient, size: str) -> None:
+    assert refused_fields(await api.get("/list_scrape_data/42", params={"size": size})) == ["query.size"]
 
 
 async def test_a_stuck_task_is_queued_again_or_failed_as_schedulers_do_it(

@@ -28,6 +28,12 @@ async def test_a_key_is_shown_once_and_its_hash_is_kept(beatctl: Run, pg: asyncp
     assert key not in out
 
 
+async def test_an_account_is_listed_as_it_is_written(beatctl: Run, pg: asyncpg.Connection) -> None:
+    await beatctl("add", "dashboard", "--account", "[/a] [b]c")
+    code, out, err = await beatctl("list")
+    assert (code, err, "[/a] [b]c" in out) == (0, "", True)
+
+
 async def test_a_name_is_taken_once(beatctl: Run, pg: asyncpg.Connection) -> None:
     assert (await beatctl("add", "dashboard"))[0] == 0
     code, out, err = await beatctl("add", "dashboard", "--scope", "admin")

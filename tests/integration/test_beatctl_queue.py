@@ -50,10 +50,18 @@ async def test_what_is_set_on_a_flow_is_stored_listed_and_reset(beatctl: Run, pg
     assert [tuple(r) for r in await pg.fetch("select flow, paused from beat_flow")] == [("test_nap", False)]
 
 
+async def test_a_flow_on_which_zero_was_set_is_listed(beatctl: Run, pg: asyncpg.Connection) -> None:
+    await beatctl("flows", "set", FLOW, "--slots", "0")
+    await beatctl("flows", "set", "test_nap", "--priority", "0")
+    listed = (await beatctl("flows", "list")).out
+    assert (FLOW in listed, "test_nap" in listed, "test_mark" in listed) == (True, True, False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (("flows", "pause", "no_flow"), 1, "there is no flow no_flow"),
+        (("flows", "pause", FLOW, "no_flow"), 1, "there is no flow no_flow"),
         (("flows", "set", FLOW), 1, "nothing to set"),
         (("flows", "set", FLOW, "--slots", "-1"), 2, "at least 0"),
         (("flows", "set", FLOW, "--slots", "few"), 2, "invalid number"),

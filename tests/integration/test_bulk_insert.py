@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from core.flows.registry import build_registry
-from core.queue import tasks
+from core.queue import bulk, tasks
 from core.queue.bulk import RowResult, parse_rows
 from tests.support.postgres import SOMEONE_WAITS
 from utils.db import Database, connect, open_database
@@ -103,6 +103,8 @@ async def test_keys_repeated_in_one_batch_name_its_first_row(db: Database, pg: a
         ({"run_after": "9999-12-31T23:59:59-14:00"}, "run_after"),
         ({"expires_at": "9999-12-31T23:59:59-14:00"}, "expires_at"),
         ({"run_after": "2099-01-01", "expires_at": "2098-12-31"}, "run_after"),
+        ({"run_after": "2099-01-01", "expires_at": "2099-01-01"}, "run_after"),
+        ({"max_retries": 0}, "max_retries"),
         (STORIES | {"params": IDS | {"handle": "漢" * 90_000}}, "params"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -142,9 +144,13 @@ async def test_what_a_row_leaves_out_is_the_callers_or_the_flows(pg: asyncpg.Con
     rows = [
         row(platform="instagram"),
         row(priority=9, account_id="7", expires_at="2099-01-01T00:00:00Z", max_retries=1),
+        row(priority=0),
     ]
     await tasks.insert_many(pg, REGISTRY, rows, account_id="42", expires_in=timedelta(hours=2))
-    first, second = await pg.fetch("select *, expires_at - created_at as life from scrape_request_log order by id")
+    first, second, third = await pg.fetch(
+        "select *, expires_at - created_at as life from scrape_request_log order by id"
+    )
+    assert third["priority"] == 0
     assert (first["platform"], first["priority"], first["account_id"], first["status"]) == (
         "INSTAGRAM",
         5,
@@ -174,6 +180,22 @@ async def test_a_key_that_another_transaction_takes_meanwhile_is_that_ones(
     await other.close()
     results = await waiting
     assert [(r.outcome, r.id == mine.id) for r in results] == [("exists", True), ("created", False)]
+
+
+@pytest.mark.parametrize("change", [{"params": {"handle": "other"}}, {"flow": "refresh_profile_basic"}])
+async def test_a_key_that_another_transaction_takes_meanwhile_for_another_task_is_refused(
+    db: Database, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    (first,) = await insert(db, [row(idempotency_key="k")])
+    monkeypatch.setattr(bulk, "_result", lambda given: RowResult(given["row"], bulk.EXISTS))  # as if it were not seen
+    same, other = await insert(db, [row(idempotency_key="k"), row(idempotency_key="k") | change])
+    assert (same.outcome, same.id) == ("exists", first.id)
+    assert (other.outcome, other.id, other.field) == ("refused", first.id, "idempotency_key")
+    await pg.execute("delete from scrape_request_log")
+    monkeypatch.setattr(bulk, "KEY_OWNERS", f"{bulk.KEY_OWNERS} and false")  # its owner is gone by now
+    (given_up,) = await insert(db, [row(idempotency_key="k")])
+    assert (given_up.outcome, given_up.id) == ("refused", None)
+    assert "send it again" in str(given_up.message)
 
 
 async def test_the_same_keys_in_another_order_do_not_wait_for_each_other(
@@ -212,3 +234,15 @@ def test_rows_come_from_a_list_or_from_lines() -> None:
     assert list(parse_rows(f"\x1e{json.dumps(row())}\n\x1e2\n")) == [row(), 2]
     with pytest.raises(ValueError, match="Expecting"):
         list(parse_rows("[1,"))
+
+
+def test_rows_nested_beyond_reason_are_refused() -> None:
+    deep = "[" * 100_000
+    with pytest.raises(ValueError, match="nested too deeply"):
+        list(parse_rows(deep))
+    assert list(parse_rows(f'{{"params": {deep}\n2')) == ["no JSON", 2]
+
+
+def test_a_line_ends_with_a_newline_and_nothing_else() -> None:
+    line = json.dumps(row("a\u2028b\x85c"), ensure_ascii=False)
+    assert list(parse_rows(f"{line}\r\n{line}")) == [row("a\u2028b\x85c")] * 2

@@ -26,6 +26,7 @@ from tests.support.flows import MARKS
 from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
 from tests.support.postgres import SOMEONE_WAITS
 from tests.support.relay import until
+from tests.support.schedules import plant
 from utils.db import connect
 
 BREAK = """
@@ -102,12 +103,22 @@ async def test_gauges_are_those_of_the_database_and_kept_for_some_seconds(
     await queue_tasks(pg, "test_mark", 2)
     await pg.execute("update scrape_request_log set run_after = now() + interval '1 hour' where id = 5")
     await pg.execute("insert into event_confirmed (routing_key, confirmed) values ('k', 7)")
-    await pg.execute("insert into beat_flow (flow, paused) values ('test_nap', true)")
+    await pg.execute("insert into beat_flow (flow, paused) values ('test_nap', true), ('test_mark', false)")
+    await pg.execute("update scrape_request_log set status = 'PROCESSING', worker = 1, picked_at = now() where id = 4")
+    await pg.execute("update event_outbox set created_at = now() - interval '2 hours' where entity_key = '1'")
+    await pg.execute("insert into beat_worker (host, pid, flow, slots) values ('h', 1, 'w', '{}'), ('h', 2, 'w', '{}')")
+    for name in ("well", "sick", "off"):
+        await plant(pg, name)
+    await pg.execute("update scrape_schedule set last_outcome = 'failed', enabled = name <> 'off' where name <> 'well'")
     COUNTS.add(PROVIDER_REQUESTS, "graphapi", "ok", by=2)
     seen = await scrape(api)
     assert value(seen, "beat_queue_depth_tasks", flow="test_nap") == 3
     assert 3600 <= value(seen, "beat_queue_oldest_age_seconds", flow="test_nap") < 3660
     assert value(seen, "beat_queue_delayed_tasks") == 1
+    assert value(seen, "beat_queue_running_tasks") == 1
+    assert value(seen, "beat_workers") == 2
+    assert value(seen, "beat_schedules_unwell") == 1
+    assert 7200 <= value(seen, "beat_outbox_lag_seconds") < 10_800
     assert value(seen, "beat_outbox_depth_events") == 5
     assert value(seen, "beat_events_confirmed_total", routing_key="k") == 7
     assert value(seen, "beat_flows_paused") == 1
@@ -117,6 +128,19 @@ async def test_gauges_are_those_of_the_database_and_kept_for_some_seconds(
     assert {"beat_queue_dead_rows", "beat_oldest_transaction_seconds", "beat_workers", "beat_schedules_unwell"} <= names
     await queue_tasks(pg, "test_nap", 1)
     assert await scrape(api) == seen
+
+
+async def test_counts_of_buckets_that_were_given_up_are_in_the_last_one(
+    pg: asyncpg.Connection, api: httpx2.AsyncClient
+) -> None:
+    """As an older version, or one that is newer on another host, may have counted."""
+    await pg.executemany(
+        "insert into beat_metric (name, labels, value) values ('beat_task_pickup_seconds_bucket', $1, 1)",
+        [('["test_nap", "0"]',), ('["test_nap", "99"]',)],
+    )
+    seen = await scrape(api)
+    assert value(seen, "beat_task_pickup_seconds_bucket", flow="test_nap", le="3600") == 1
+    assert value(seen, "beat_task_pickup_seconds_bucket", flow="test_nap", le="+Inf") == 2
 
 
 async def test_counts_outlive_a_database_that_fails(api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

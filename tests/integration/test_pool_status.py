@@ -34,7 +34,10 @@ async def test_an_empty_pool_says_so(beatctl: Run, clean_db: str) -> None:
 async def test_hosts_flows_events_schedules_and_holders_are_shown(
     beatctl: Run, pg: asyncpg.Connection, clean_db: str
 ) -> None:
-    for host, slots, age_s in (("a", {"test_nap": 2}, 1), ("a", {"test_mark": 3}, 2), ("b", {"test_nap": 5}, 99)):
+    workers = (
+        ("a", {"test_nap": 2}, 1), ("a", {"test_mark": 3}, 2), ("b", {"test_nap": 5}, 99), ("c", {"test_nap": 4}, 1)
+    )  # fmt: skip
+    for host, slots, age_s in workers:
         await pg.execute(WORKER, host, json.dumps(slots), age_s)
     await queue_tasks(pg, "test_nap", 3)
     await queue_tasks(pg, "test_broken", 1)
@@ -44,9 +47,13 @@ async def test_hosts_flows_events_schedules_and_holders_are_shown(
     await pg.execute("insert into beat_flow (flow, paused, slots) values ('test_mark', true, 7)")
     await plant(pg, "well")
     await plant(pg, "sick")
-    await pg.execute("update scrape_schedule set last_outcome = 'failed' where name = 'sick'")
+    await plant(pg, "off")
+    await pg.execute("update scrape_schedule set last_outcome = 'failed' where name <> 'well'")
+    await pg.execute("update scrape_schedule set enabled = name <> 'off', next_run_at = '2098-01-01'")
+    await pg.execute("update scrape_schedule set next_run_at = '2097-01-01' where name = 'off'")
     export = await connect(clean_db, name="export")
     await export.execute("begin isolation level repeatable read")
+    await export.fetch("select pg_advisory_lock(4711)")  # as relays hold one
     await export.fetch("select 'planted-value' from beat_flow")
     await asyncio.sleep(1.1)
     found = json.loads((await beatctl("pool", "status", "--json")).out)
@@ -58,7 +65,8 @@ async def test_hosts_flows_events_schedules_and_holders_are_shown(
     assert (hosts["a"]["flows"], hosts["b"]["alive"], hosts["b"]["lost"]) == (["test_mark", "test_nap"], False, 1)
     flows = {one["flow"]: one for one in found["flows"]}
     nap = flows["test_nap"]
-    assert (nap["ready"], nap["delayed"], nap["running"], nap["slots"], nap["workers"]) == (1, 1, 1, 2, 1)
+    assert (nap["ready"], nap["delayed"], nap["running"], nap["slots"], nap["workers"]) == (1, 1, 1, 6, 2)
+    assert (found["relay"], found["next_run"][:10]) == (None, "2098-01-01")
     assert 10_799 < nap["oldest_s"] < 10_900
     assert (nap["state"], flows["test_mark"]["state"], flows["test_broken"]["state"]) == ("open", "paused", "no worker")
     assert flows["test_mark"]["cap"] == 7
@@ -95,6 +103,7 @@ async def test_a_pool_that_runs_is_seen_with_its_relay(
         ({"running": 4, "free": 0}, "open"),
         ({"ready": 1, "running": 2, "cap": 2}, "busy"),
         ({"ready": 1, "cap": 0}, "no slots"),
+        ({"cap": -3}, "no slots"),
         ({"ready": 1, "workers": 0}, "no worker"),
         ({"workers": 0}, ""),
         ({"paused": True, "ready": 1}, "paused"),

@@ -188,6 +188,17 @@ async def test_requeueing_gives_an_expired_task_another_hour(db: Database, pg: a
     assert timedelta(minutes=55) < left <= timedelta(hours=1)
 
 
+@pytest.mark.parametrize("until", ["2099-01-01", "infinity", None])
+async def test_requeueing_leaves_an_expiry_to_come_as_it_is(
+    db: Database, pg: asyncpg.Connection, until: str | None
+) -> None:
+    created = await create(db)
+    await pg.execute("update scrape_request_log set expires_at = $1::text::timestamptz", until)
+    await set_to(db, created.id, TaskStatus.PENDING)
+    same = "select expires_at is not distinct from $1::text::timestamptz from scrape_request_log"
+    assert await pg.fetchval(same, until)
+
+
 @pytest.mark.parametrize("status", tasks.SETTABLE)
 async def test_setting_a_running_task_takes_its_claim_away_and_tells_the_supervisor(
     db: Database, pg: asyncpg.Connection, told: asyncio.Queue[tuple[str, str]], status: TaskStatus
@@ -231,6 +242,16 @@ async def test_failing_a_task_keeps_the_error_it_already_had(db: Database, pg: a
     await set_to(db, created.id, TaskStatus.FAILED)
     row = await row_of(pg, created.id)
     assert (row["data"], row["error_code"]) == ("(503, 'away')", "UPSTREAM")
+
+
+async def test_a_task_that_is_called_complete_has_no_error_and_keeps_its_text(
+    db: Database, pg: asyncpg.Connection
+) -> None:
+    created = await create(db)
+    await pg.execute("update scrape_request_log set data = 'half of it', error_code = 'UPSTREAM', run_after = now()")
+    await set_to(db, created.id, TaskStatus.COMPLETE)
+    row = await row_of(pg, created.id)
+    assert (row["data"], row["error_code"], row["run_after"]) == ("half of it", None, None)
 
 
 @pytest.mark.parametrize("ended", ["COMPLETE", "FAILED", "EXPIRED", "CANCELLED"])
@@ -285,6 +306,15 @@ async def test_an_account_lists_its_own_newest_tasks_first(db: Database) -> None
     assert listed[0].params == HANDLE
 
 
+async def test_the_newest_tasks_are_those_that_their_producer_dates_so(db: Database, pg: asyncpg.Connection) -> None:
+    first, second, third = [(await create(db, account_id="42")).id for _ in range(3)]
+    await pg.execute("update scrape_request_log set created_at = '2026-03-01'")
+    await pg.execute("update scrape_request_log set created_at = '2026-03-02' where id = $1", first)
+    async with db.sessions() as session:
+        listed = await tasks.list_for_account(session, "42", 3)
+    assert [row.id for row in listed] == [first, third, second]
+
+
 async def test_many_tasks_keep_when_they_start_and_leave_out_keys_that_are_taken(
     db: Database, pg: asyncpg.Connection
 ) -> None:
@@ -294,5 +324,25 @@ async def test_many_tasks_keep_when_they_start_and_leave_out_keys_that_are_taken
     async with db.sessions.begin() as session:
         assert await tasks.create_all(session, [new, tasks.NewTask("flow_a", "INSTAGRAM", {})]) == 2
         assert await tasks.create_all(session, [again]) == 0
+        assert await tasks.create_all(session, []) == 0
     rows = await pg.fetch("select params, run_after from scrape_request_log order by id")
     assert [(json.loads(row["params"]), row["run_after"]) for row in rows] == [({"n": 1}, start), ({}, None)]
+
+
+async def test_many_tasks_are_stored_as_one_would_be(db: Database, pg: asyncpg.Connection) -> None:
+    until = datetime(2099, 1, 1, tzinfo=UTC)
+    named = {"priority": 9, "account_id": "42", "idempotency_key": "k", "expires_at": until}
+    both = [new(), new(flow="refresh_profile_basic", **named)]
+    stored = (
+        "select flow, platform, params, priority, account_id, idempotency_key, status, retry_count, max_retries,"
+        " case when expires_at < '2099-01-01' then (expires_at - created_at > '59 minutes')::text"
+        " || (expires_at - created_at < '61 minutes')::text else expires_at::text end as expiry"
+        " from scrape_request_log order by id"
+    )
+    for task in both:
+        await tasks.create(db, task)
+    one_by_one = await pg.fetch(stored)
+    await pg.execute("delete from scrape_request_log")
+    async with db.sessions.begin() as session:
+        await tasks.create_all(session, both)
+    assert await pg.fetch(stored) == one_by_one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import gzip
 import ipaddress
 import json
@@ -19,10 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.http_client import client, open_files, settled, turns
 from tests.support.raw_server import Seen, always, http, raw_server, stall, until
+from utils.pool import Origin
 from utils.request import (
     ConnectFailed,
     ProtocolFailed,
-    RequestFailed,
     RequestTimeout,
     Timeouts,
 )
@@ -175,6 +176,22 @@ async def test_connection_close_and_http_1_0_are_respected() -> None:
             assert server.connections == 2
 
 
+def remembered() -> int:
+    """Connections, and hosts with a place, that some pool of this process holds."""
+    gc.collect()
+    return sum(isinstance(thing, Wire | Origin) for thing in gc.get_objects())
+
+
+async def test_neither_connections_nor_hosts_are_remembered_when_they_are_done_with() -> None:
+    async with raw_server(always(http(), keep=False)) as server, client(sandbox_url=server.url) as http_client:
+        before = remembered()
+        for number in range(20):
+            await http_client.request("GET", f"http://h{number}.example/")
+        await until(lambda: server.open_now == 0)
+        await turns()
+        assert remembered() <= before + 2
+
+
 async def test_cancelled_and_timed_out_requests_leave_no_descriptor_and_a_usable_client() -> None:
     async def stall_first(seen: Seen, writer: asyncio.StreamWriter) -> bool:
         if seen.target == "/stall":
@@ -202,13 +219,14 @@ async def test_cancelled_and_timed_out_requests_leave_no_descriptor_and_a_usable
         await until(lambda: open_files() <= before + 2)  # the one idle connection has two ends here
 
 
-async def test_closing_the_client_ends_what_is_under_way() -> None:
-    async with raw_server(always(b"")) as server, client() as http_client:
-        task = asyncio.create_task(http_client.request("GET", server.url))
+async def test_closing_the_client_ends_what_is_under_way_and_what_waits_for_its_turn() -> None:
+    async with raw_server(always(b"")) as server, client(connections=1) as http_client:
+        requests = [asyncio.create_task(http_client.request("GET", server.url)) for _ in range(3)]
         await until(lambda: bool(server.seen))
         await http_client.aclose()
-        with pytest.raises(RequestFailed):
-            await task
+        ends = await asyncio.gather(*requests, return_exceptions=True)
+        assert [type(end) for end in ends] == [ProtocolFailed, ConnectFailed, ConnectFailed]
+        await until(lambda: server.open_now == 0)
 
 
 def make_certificates(directory: Path) -> tuple[Path, ssl.SSLContext]:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.support.http_client import turns
 from tests.support.pool import command_of
+from utils import statement_pool
 from utils.db import Database, fetch_in, open_database
 
 PID = "select pg_backend_pid() as pid"
@@ -63,6 +64,13 @@ async def test_who_waits_too_long_for_a_connection_is_told_so(clean_db: str) -> 
     await database.dispose()
 
 
+async def test_a_connection_that_cannot_be_opened_takes_no_place() -> None:
+    away = open_database("postgresql://beat@127.0.0.1:9/beat", pool_size=1, wait_s=0.05)
+    for _ in range(3):
+        with pytest.raises(ConnectionRefusedError):
+            await away.fetch(PID)
+
+
 async def test_a_statement_is_a_transaction_of_its_own(pooled: Database, pg: asyncpg.Connection) -> None:
     rows = await pooled.fetch(
         "insert into task_log (name, arguments) values ($1, $2::jsonb) returning name, arguments", "a", '{"b": [1]}'
@@ -90,6 +98,25 @@ async def test_a_connection_that_died_is_replaced(direct: Database, pg: asyncpg.
     await gone(pg, first)
     await turns()
     assert await pid_of(direct) != first
+
+
+async def test_an_old_connection_is_replaced(direct: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await pid_of(direct)
+    assert await pid_of(direct) == first
+    monkeypatch.setattr(statement_pool, "RECYCLE_S", 0.0)
+    assert await pid_of(direct) != first
+
+
+async def test_what_is_in_use_when_the_pool_is_closed_is_closed_when_it_comes_back(
+    direct: Database, pg: asyncpg.Connection
+) -> None:
+    pid = await pid_of(direct)
+    waiting = asyncio.create_task(direct.fetch("select pg_sleep(0.2)"))
+    await turns()
+    await direct.dispose()
+    await waiting
+    while await pg.fetchval("select exists (select from pg_stat_activity where pid = $1)", pid):
+        await asyncio.sleep(0.01)
 
 
 async def test_a_connection_that_dies_under_a_statement_is_a_database_error(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config import ConfigError, load_settings
+from config import ApiSettings, ConfigError, load_settings
 from core.bucket import store_access
 from core.client.store_place import StorePlace
 
@@ -38,12 +38,24 @@ BAD = [
     ({"ASSET_SPOOL_MB": "100"}, "ASSET_SPOOL_MB must hold the largest file"),
     ({"ASSET_MAX_IMAGE_MB": "1025"}, "ASSET_SPOOL_MB must hold the largest file"),
     ({"ASSET_CACHE_CONTROL": "a\r\nb"}, "ASSET_CACHE_CONTROL"),
+    ({"REDIS_URL": "redis://h:0/0"}, "REDIS_URL: write it as redis://"),
+    ({"HEARTBEAT_S": "15"}, "WORKER_LEASE_S must be longer than HEARTBEAT_S"),
+    ({"ASSET_DNS": "127.0.0.1:65536"}, "ASSET_DNS: write it as address:port"),
+    ({"AWS_ACCESS_KEY": "a"}, "AWS_ACCESS_KEY and AWS_SECRET_ACCESS_KEY both"),
+    ({"AWS_SECRET_ACCESS_KEY": "a"}, "AWS_ACCESS_KEY and AWS_SECRET_ACCESS_KEY both"),
+    *(
+        ({"RAW_SAMPLE": share}, "RAW_SAMPLE: write it as 0.01")
+        for share in ("-0.1", "1.1", "nan", "lama=2", "=1", "all")
+    ),
 ]
 
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PROVIDER_SANDBOX_URL", "DEMO_LIMIT_FACTOR", "ENVIRONMENT"):
+    for name in (
+        "PROVIDER_SANDBOX_URL", "DEMO_LIMIT_FACTOR", "ENVIRONMENT", "GRAPH_APP_ID", "GRAPH_APP_SECRET",
+        "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY",
+    ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
 
 
@@ -64,11 +76,64 @@ def test_all_bad_values_are_reported_together(monkeypatch: pytest.MonkeyPatch) -
     assert "PG_URL" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("PG_URL", "postgresql+asyncpg://beat@127.0.0.1/beat"),
+        ("PGBOUNCER_URL", "postgresql:///beat?host=/run/postgresql"),
+        ("REDIS_URL", "rediss://127.0.0.1:6380/0"),
+        ("RMQ_URL", "amqps://127.0.0.1/"),
+        ("S3_ENDPOINT_URL", "https://127.0.0.1:9000"),
+    ],
+)
+def test_a_url_may_be_of_each_kind_that_its_client_knows(
+    monkeypatch: pytest.MonkeyPatch, variable: str, url: str
+) -> None:
+    monkeypatch.setenv(variable, url)
+    load_settings()
+
+
+@pytest.mark.parametrize("variable", ["PG_URL", "PGBOUNCER_URL", "REDIS_URL", "RMQ_URL", "S3_ENDPOINT_URL"])
+def test_a_refused_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "gopher://beat:hunter2@127.0.0.1/")
+    with pytest.raises(ConfigError, match=f"{variable}: write it as") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "wants"),
+    [("127.0.0.1", False), ("::1", False), ("localhost", False), ("0.0.0.0", True), ("::", True), ("beat", True)],
+)
+def test_callers_need_keys_where_the_server_listens_beyond_loopback(host: str, *, wants: bool) -> None:
+    assert ApiSettings(api_host=host).wants_keys is wants
+
+
+def test_the_apps_token_is_made_of_both_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().providers.graph_app_token is None
+    monkeypatch.setenv("GRAPH_APP_ID", "123")
+    monkeypatch.setenv("GRAPH_APP_SECRET", "app-secret")
+    assert load_settings().providers.graph_app_token == "123|app-secret"
+
+
+def test_workers_and_api_use_the_pooler_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGBOUNCER_URL", raising=False)
+    monkeypatch.setenv("PG_URL", "postgresql://beat@direct/beat")
+    assert load_settings().database.pooled_url == "postgresql://beat@direct/beat"
+    monkeypatch.setenv("PGBOUNCER_URL", "postgresql://beat@pooler/beat")
+    assert load_settings().database.pooled_url == "postgresql://beat@pooler/beat"
+
+
 def test_a_secret_never_shows_in_the_settings_text_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BEAT_KEYS", "k1:c2VjcmV0LXNlY3JldA==")
     monkeypatch.setenv("RMQ_URL", "amqp://user:hunter2@127.0.0.1/")
     monkeypatch.setenv("PG_URL", "postgresql://beat:hunter2@127.0.0.1/beat")
     monkeypatch.setenv("PGBOUNCER_URL", "postgresql://beat:hunter2@127.0.0.1:6432/beat")
+    monkeypatch.setenv("REDIS_URL", "redis://:hunter2@127.0.0.1/0")
+    monkeypatch.setenv("GRAPH_APP_ID", "123")
+    monkeypatch.setenv("GRAPH_APP_SECRET", "hunter2")
+    monkeypatch.setenv("AWS_ACCESS_KEY", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     text = repr(load_settings())
     assert "c2VjcmV0" not in text
     assert "hunter2" not in text

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from loguru import logger
@@ -109,3 +110,21 @@ def test_levels_that_only_one_of_the_two_libraries_knows_hold_for_both(
     logger.success("done")
     logging.getLogger("some.library").critical("broken")
     assert [line["event"] for line in lines(stream)] == shown
+
+
+def test_a_line_is_written_at_once(tmp_path: Path) -> None:
+    """Of a process that is killed too."""
+    with (tmp_path / "log").open("w", encoding="utf-8") as stream:
+        configure("INFO", "json", stream)
+        logger.info("task_done")
+        assert '"event": "task_done"' in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        configure("INFO", "json", full)
+        logger.info("task_done")
+        logger.remove()
+        with pytest.raises(OSError, match="No space left"):
+            full.close()
+    assert "No space left" in capfd.readouterr().err

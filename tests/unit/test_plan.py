@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+import main
 from config import ConfigError, Settings, StoreSettings, WorkerSettings
 from core.amqp.listeners import LISTENERS
 from core.amqp.models import AmqpListener
@@ -158,3 +159,18 @@ def test_where_flows_are_packed_one_process_takes_the_messages_of_all_queues(set
 def test_a_queue_that_cannot_be_read_is_refused_by_name(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"WORKER_LISTENERS.*{name}"):
         listening(worker_listeners=f"identity_token_q,{name}")
+
+
+@pytest.mark.parametrize(("variables", "has_one"), [({}, False), ({"AWS_BUCKET": "pictures"}, True)])
+def test_the_workers_copy_media_where_there_is_a_bucket(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variables: dict[str, str], *, has_one: bool
+) -> None:
+    def told(_registry: object, _workers: object, *, bucket: bool) -> None:
+        raise ConfigError(f"a bucket: {bucket}")
+
+    monkeypatch.delenv("AWS_BUCKET", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(main, "plan", told)
+    assert main.main() == 2
+    assert capsys.readouterr().err == f"a bucket: {has_one}\n"

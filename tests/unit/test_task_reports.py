@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from core.client.errors import MediaError, MediaRefused, MediaUnavailable, StoreUnavailable, UrlExpired
 from core.crawler.errors import ChainFailed, NotFound, Outcome, ProviderError, RateLimited, Unavailable
 from core.flows.registry import build_registry
-from core.flows.scraper import BadTask, claimed_params, done, failed
-from core.queue.queue import Claim
+from core.flows.scraper import BadTask, claimed_params, done, failed, read_params, timed_out
+from core.models.params import MAX_PARAMS_BYTES
+from core.queue.queue import NO_DATA, Claim, Failed
 
 FLOWS = build_registry()
 HANDLE = FLOWS["refresh_profile_by_handle"]
@@ -113,6 +115,67 @@ def test_a_source_is_asked_again_when_it_said_or_after_half_a_minute(said_s: flo
 def test_a_failed_chain_has_the_word_of_the_source_that_decided_it() -> None:
     chain = ChainFailed("f", (Outcome("a", RateLimited("slow")), Outcome("b", Unavailable("away"))))
     assert failed(HANDLE, claim(), chain).code == "RATE_LIMITED"
+
+
+@pytest.mark.parametrize(
+    ("report", "row"),
+    [
+        (failed(HANDLE, claim(), RuntimeError()), ("RuntimeError", "RuntimeError", "BACKOFF", 3)),
+        (failed(HANDLE, claim(), KeyError("id")), ("'id'", "KeyError", "BACKOFF", 3)),
+        (failed(None, claim(), BadTask("no such flow", "UNKNOWN_FLOW")), ("no such flow", "UNKNOWN_FLOW", "NEVER", 1)),
+        (timed_out(claim(), 600.0), ("timed out: cancelled after 600 s", "TIMEOUT", "NEVER", 1)),
+    ],
+    ids=lambda value: getattr(value, "code", ""),
+)
+def test_a_bug_is_tried_again_and_what_would_end_the_same_is_not(
+    report: Failed, row: tuple[str, str, str, int]
+) -> None:
+    assert (report.data, report.code, report.rule, report.max_retries) == row
+
+
+@pytest.mark.parametrize(
+    "kind", [Unavailable, ValueError, lambda text: MediaUnavailable("TRUNCATED", text)], ids=["source", "bug", "media"]
+)
+def test_the_text_of_a_failure_holds_no_secret_and_does_not_fill_the_row(kind: Callable[[str], Exception]) -> None:
+    report = failed(HANDLE, claim(), kind("asked with access_token=planted-value" + " and more" * 1000))
+    assert "asked with access_token=***" in report.data
+    assert len(report.data) == 4000
+
+
+def test_a_csv_job_is_told_its_task_and_answers_in_text() -> None:
+    job = FLOWS["fetch_channels_csv"]
+    asked = claim('{"scrape_id": 1, "channel_ids": ["a"]}', "YOUTUBE")
+    assert claimed_params(job, asked).model_dump(exclude_unset=True) == {"scrape_id": 7, "channel_ids": ["a"]}
+    assert (done(job, asked, "reports/7.csv").data, done(HANDLE, claim(), "reports/7.csv").data) == (
+        "reports/7.csv",
+        NO_DATA,
+    )
+
+
+def test_params_may_be_a_quarter_of_a_megabyte() -> None:
+    frame = '{{"shortcodes": ["{}"]}}'
+    full = frame.format("x" * (MAX_PARAMS_BYTES - len(frame.format(""))))
+    flow = FLOWS["extract_post_keywords"]
+    assert claimed_params(flow, claim(full))
+    with pytest.raises(BadTask, match="got 262145"):
+        claimed_params(flow, claim(full + " "))
+
+
+@pytest.mark.parametrize(
+    ("flow", "params", "named"),
+    [
+        ("asset_upload_flow", {"hash": 2**64}, "params.hash"),
+        ("asset_upload_flow", {"hash": -1}, "params.hash"),
+        ("asset_upload_flow", {"hash": True}, "params.hash: must be a whole number"),
+        ("refresh_profile_basic", {}, "params.*: give profile_id, handle or both"),
+        ("refresh_profile_basic", {"profile_id": " ", "handle": ""}, "params.*: give profile_id, handle or both"),
+        ("refresh_profile_by_handle", {"handle": "  "}, "params.handle"),
+    ],
+)
+def test_values_out_of_bounds_are_refused(flow: str, params: dict[str, Any], named: str) -> None:
+    with pytest.raises(BadTask) as refusal:
+        read_params(FLOWS[flow], params)
+    assert named in str(refusal.value)
 
 
 @pytest.mark.parametrize(

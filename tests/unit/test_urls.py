@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.urls import clean, encode_pairs, target, with_params
+from utils.urls import clean, encode_pairs, target, with_params, without_secrets
 
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40)
 
@@ -63,3 +63,10 @@ def test_what_is_no_plain_http_url_is_refused_without_its_secrets(url: str) -> N
     with pytest.raises(ValueError, match=r"URL|host") as refused:
         clean(url)
     assert "5ecr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "secret", ["access_token=x", "Access-Token=x", "access%5Ftoken=x", "%74oken=x", "key", "token="]
+)
+def test_a_query_is_told_from_its_secrets_however_they_are_written(secret: str) -> None:
+    assert without_secrets(f"a=1&{secret}&fields=token&b=%26") == "a=1&fields=token&b=%26"

@@ -63,8 +63,7 @@ async def list_flows(arguments: argparse.Namespace) -> int:
     values = {"flows": list(_registry(settings)), "lease_s": settings.workers.worker_lease_s}
     async with database(settings) as opened, opened.sessions() as session:
         rows = (await session.execute(text(LIST), values)).mappings().all()
-    names = ("paused", "slots", "priority", "max_retries", "timeout_s", "retain", "ready", "running")
-    shown = rows if arguments.all else [row for row in rows if any(row[name] not in (None, False, 0) for name in names)]
+    shown = rows if arguments.all else [row for row in rows if _has_news(row)]
     table = Table(
         "flow", "state", "slots", "priority", "max retries", "time limit", "retain", "ready", "running", "workers"
     )
@@ -109,6 +108,12 @@ async def reset_flows(arguments: argparse.Namespace) -> int:
 
 def _registry(settings: Settings) -> Registry:
     return build_registry(settings.workers.beat_extra_flows)
+
+
+def _has_news(row: RowMapping) -> bool:
+    """Whether something is set, a zero too, or waits or runs."""
+    settings = ("slots", "priority", "max_retries", "timeout_s", "retain")
+    return bool(row["paused"] or row["ready"] or row["running"] or any(row[name] is not None for name in settings))
 
 
 def _cells(row: RowMapping) -> list[str]:

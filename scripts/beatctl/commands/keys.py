@@ -78,7 +78,7 @@ async def list_keys(_: argparse.Namespace) -> int:
     for row in rows:
         until = f"{row['expires']} (expired)" if row["expired"] else row["expires"] or ""
         table.add_row(row["name"], row["scope"], row["account_id"] or "", row["created"], until)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(table, markup=False)
     return OK
 
 
