@@ -63,6 +63,11 @@ async def never_ends(message: Order, ctx: FlowContext) -> None:
         await asyncio.Event().wait()
 
 
+async def fails_oddly(message: Order, ctx: FlowContext) -> None:
+    """Fail with a text that is no UTF-8, as a provider's answer may hold one."""
+    raise (Refused if message.name == "refused" else RuntimeError)("half a pair: \ud83d")
+
+
 async def takes_text(message: str, ctx: FlowContext) -> None:
     """No listener: its message has no model."""
 
@@ -237,6 +242,16 @@ async def test_a_message_that_its_handler_refuses_is_put_aside_at_once(
     assert str(dead.headers["x-reason"]).startswith("refused: name: nobody is called so")
     assert "abcdef1234567890" not in str(dead.headers["x-reason"])
     assert await records(pg, "nobody") == 0
+
+
+@pytest.mark.parametrize("name", ["refused", "failed"])
+async def test_an_error_that_no_header_can_quote_is_put_aside_like_others(
+    channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings, name: str
+) -> None:
+    async with running(replace(listener, handler=f"{__name__}:fails_oddly"), rmq_url, settings):
+        await send(channel, listener, {"name": name})
+        (dead,) = await take(channel, error_queue(listener.queue), 1)
+    assert "half a pair: ?" in str(dead.headers["x-reason"])
 
 
 def test_a_handler_says_what_its_messages_look_like() -> None:
