@@ -82,3 +82,40 @@ async def test_calls_kept_apart_wait_their_time_unless_a_whole_batch_waits() -> 
     early.append(batches.add(4))
     assert await asyncio.gather(*early) == [4, 6, 8]
     assert double.calls == [[1], [2, 3, 4]]
+    late = batches.add(5)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert double.calls == [[1], [2, 3, 4]], "a whole batch is no leave for the next one"
+    for number in (6, 7):
+        batches.add(number)
+    assert await late == 10
+
+
+async def test_a_whole_batch_that_came_during_a_call_follows_it_at_once() -> None:
+    double = Double()
+    batches: Batches[int, int] = Batches(double, most=3, apart_s=3600.0)
+    first = batches.add(1)
+    await asyncio.sleep(0)
+    later = [batches.add(number) for number in (2, 3, 4)]
+    double.held.set()
+    assert await asyncio.gather(first, *later) == [2, 4, 6, 8]
+
+
+async def test_calls_kept_apart_come_when_their_time_has_come() -> None:
+    double = Double()
+    double.held.set()
+    batches: Batches[int, int] = Batches(double, apart_s=0.05)
+    assert await batches.add(1) == 2
+    async with asyncio.timeout(30):
+        assert await batches.add(2) == 4
+
+
+async def test_when_all_are_withdrawn_there_is_no_call() -> None:
+    double = Double()
+    double.held.set()
+    batches: Batches[int, int] = Batches(double)
+    batches.add(1).cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert double.calls == []
+    assert await batches.add(2) == 4
