@@ -63,6 +63,17 @@ async def never_ends(message: Order, ctx: FlowContext) -> None:
         await asyncio.Event().wait()
 
 
+UNDER_WAY: dict[str, asyncio.Event] = {}
+"""By name of their message: handlers that wait for leave to go on."""
+
+
+async def waits_for_leave(message: Order, ctx: FlowContext) -> None:
+    """Write when the test says so."""
+    await UNDER_WAY.setdefault(message.name, asyncio.Event()).wait()
+    async with ctx.runtime.database.sessions.begin() as session:
+        await session.execute(RECORD, {"name": message.name, "arguments": "{}"})
+
+
 async def fails_oddly(message: Order, ctx: FlowContext) -> None:
     """Fail with a text that is no UTF-8, as a provider's answer may hold one."""
     raise (Refused if message.name == "refused" else RuntimeError)("half a pair: \ud83d")
@@ -278,6 +289,27 @@ async def test_a_message_whose_listener_dies_is_delivered_again(
     async with running(listener, rmq_url, settings):
         await until(lambda: records(pg, "again"))
     assert await records(pg, "again") == 1
+
+
+async def test_what_is_being_handled_at_the_end_is_finished_and_nothing_new_is_begun(
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
+) -> None:
+    async def is_under_way() -> bool:
+        return "last" in UNDER_WAY
+
+    async def has_no_consumer() -> bool:
+        source = await channel.declare_queue(listener.queue, passive=True)
+        return source.declaration_result.consumer_count == 0
+
+    async with running(replace(listener, handler=f"{__name__}:waits_for_leave"), rmq_url, settings) as stopping:
+        await send(channel, listener, {"name": "last"})
+        await until(is_under_way)
+        stopping.set()
+        await until(has_no_consumer)
+        await send(channel, listener, {"name": "too late"})
+        UNDER_WAY["last"].set()
+    assert await records(pg, "last") == 1
+    assert (await depth(channel, listener.queue), "too late" in UNDER_WAY) == (1, False)
 
 
 async def test_a_listener_takes_no_more_messages_than_it_may_have_in_hand(
