@@ -29,6 +29,10 @@ class Broker:
         self.asked: list[int] = []
         self.sent: list[int] = []
 
+    async def open(self, _: float) -> None:
+        if not self.up:
+            raise BrokerAwayError("no connection in time")
+
     async def publish(self, row: Row) -> None:
         self.asked.append(row.id)
         await self.may_answer.wait()
@@ -75,7 +79,7 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> Stored:
 
 
 class Stored:
-    """Rows that wait; ``meanwhile`` is done once the next reading has found its rows."""
+    """Rows that wait; ``meanwhile`` is done while they are read or deleted the next time."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
@@ -90,6 +94,10 @@ class Stored:
         return found
 
     async def forget(self, _: Any, ids: list[int]) -> None:
+        if self.meanwhile is not None and ids:
+            self.meanwhile()
+            self.meanwhile = None
+            await settled()
         self.rows = [row for row in self.rows if row.id not in ids]
 
 
@@ -145,6 +153,59 @@ async def test_what_follows_one_that_failed_is_given_back_and_read_again_with_it
     await settled()
     await lanes._step(NO_DATABASE)
     assert (broker.sent, stored.rows, lanes._in_hand) == ([1, 2, 3], [], set())
+    lanes._holds.add(row(4, "a").key, "refused")
+    assert (lanes._holds.next_s() or 60) <= 0.6, "what was confirmed counts as a first failure again"
+
+
+async def test_what_is_confirmed_while_others_are_deleted_is_deleted_after_them(
+    lanes: Relay, broker: Broker, stored: Stored
+) -> None:
+    stored.rows = [row(1, "a")]
+    broker.may_answer.set()
+    await lanes._step(NO_DATABASE)
+    await settled()
+    broker.may_answer.clear()
+    lanes._start([row(2, "b")])
+    stored.rows.append(row(2, "b"))
+    stored.meanwhile = broker.may_answer.set
+    await lanes._flush(NO_DATABASE)
+    assert (broker.sent, [one.id for one in stored.rows], lanes._in_hand) == ([1, 2], [2], {2})
+    await lanes._flush(NO_DATABASE)
+    assert (stored.rows, lanes._in_hand) == ([], set())
+
+
+async def test_what_could_not_be_deleted_is_not_sent_again_and_deleted_later(
+    lanes: Relay, broker: Broker, stored: Stored
+) -> None:
+    def lose() -> None:
+        raise ConnectionError("the database is gone")
+
+    stored.rows = [row(1, "a")]
+    broker.may_answer.set()
+    await lanes._step(NO_DATABASE)
+    await settled()
+    stored.meanwhile = lose
+    with pytest.raises(ConnectionError):
+        await lanes._step(NO_DATABASE)
+    stored.meanwhile = None
+    await lanes._step(NO_DATABASE)
+    await settled()
+    assert (broker.sent, stored.rows, lanes._in_hand) == ([1], [], set())
+
+
+async def test_while_the_broker_is_away_what_it_had_confirmed_is_deleted_and_failures_are_counted(
+    lanes: Relay, broker: Broker, stored: Stored
+) -> None:
+    stored.rows = [row(1, "a"), row(2, "a")]
+    broker.fate[2] = BrokerAwayError("gone")
+    broker.may_answer.set()
+    await lanes._step(NO_DATABASE)
+    await settled()
+    lanes._stopping.set()  # so that nothing is waited for
+    assert await lanes._reopen(NO_DATABASE, 3) == 4
+    assert [one.id for one in stored.rows] == [2]
+    broker.up = True
+    assert await lanes._reopen(NO_DATABASE, 4) == 0
 
 
 async def test_a_route_that_nobody_wants_stops_its_other_keys_too(lanes: Relay, broker: Broker, stored: Stored) -> None:
