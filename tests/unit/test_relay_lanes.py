@@ -11,8 +11,9 @@ from typing import Any, cast
 import pytest
 
 from core.amqp import outbox, relay
+from core.amqp.backoff import pause_s
 from core.amqp.holds import Holds
-from core.amqp.outbox import Row
+from core.amqp.outbox import OutboxLag, Row
 from core.amqp.publisher import BrokerAwayError, HeldBackError
 from core.amqp.relay import Relay
 
@@ -194,18 +195,51 @@ async def test_what_could_not_be_deleted_is_not_sent_again_and_deleted_later(
 
 
 async def test_while_the_broker_is_away_what_it_had_confirmed_is_deleted_and_failures_are_counted(
-    lanes: Relay, broker: Broker, stored: Stored
+    lanes: Relay, broker: Broker, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pauses: list[float] = []
+
+    async def pause(*_: asyncio.Event, timeout_s: float) -> None:
+        pauses.append(timeout_s)
+
     stored.rows = [row(1, "a"), row(2, "a")]
     broker.fate[2] = BrokerAwayError("gone")
     broker.may_answer.set()
     await lanes._step(NO_DATABASE)
     await settled()
-    lanes._stopping.set()  # so that nothing is waited for
+    monkeypatch.setattr(relay, "wait_any", pause)
     assert await lanes._reopen(NO_DATABASE, 3) == 4
     assert [one.id for one in stored.rows] == [2]
+    assert (len(pauses), pauses[0] <= pause_s(4) * 1.2) == (1, True)
     broker.up = True
     assert await lanes._reopen(NO_DATABASE, 4) == 0
+    assert len(pauses) == 1
+
+
+async def test_the_lag_is_asked_for_now_and_then(lanes: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    async def lag(fetch: Any) -> OutboxLag:
+        asked.append(fetch)
+        return OutboxLag(0, 0.0, {})
+
+    monkeypatch.setattr(outbox, "outbox_lag", lag)
+    monkeypatch.setattr(relay, "LAG_EVERY_S", 3600.0)
+    for _ in range(3):
+        await lanes._watch_lag(cast("Any", SimpleNamespace(fetch="a connection's")))
+    assert asked == ["a connection's"]
+
+
+async def test_no_more_is_in_hand_than_the_window_holds(lanes: Relay, broker: Broker, stored: Stored) -> None:
+    stored.rows = [row(number, "a") for number in range(250)]
+    for _ in range(3):
+        await lanes._step(NO_DATABASE)
+    assert len(lanes._in_hand) == 100
+    broker.may_answer.set()
+    while stored.rows:
+        await lanes._step(NO_DATABASE)
+        assert len(lanes._in_hand) <= 100
+    assert broker.sent == list(range(250))
 
 
 async def test_a_route_that_nobody_wants_stops_its_other_keys_too(lanes: Relay, broker: Broker, stored: Stored) -> None:
