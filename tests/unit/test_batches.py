@@ -55,6 +55,20 @@ async def test_an_error_that_is_everybodys_is_told_to_all_and_not_tried_again() 
     assert double.calls == [[1, 13, 3]]
 
 
+async def test_who_is_cancelled_before_a_call_fails_keeps_its_error_from_nobody() -> None:
+    double = Double()
+    batches: Batches[int, int] = Batches(double, shared=(ConnectionError,))
+    first = batches.add(13)
+    second, third = batches.add(1), batches.add(2)
+    await asyncio.sleep(0)
+    second.cancel()
+    double.held.set()
+    async with asyncio.timeout(30):
+        results = await asyncio.gather(first, third, return_exceptions=True)
+        assert [type(result) for result in results] == [ConnectionError] * 2
+        assert await batches.add(4) == 8
+
+
 async def test_who_is_cancelled_withdraws_what_was_not_sent_and_nothing_else() -> None:
     double = Double()
     batches: Batches[int, int] = Batches(double)
