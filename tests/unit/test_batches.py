@@ -32,6 +32,9 @@ async def test_what_comes_during_a_call_goes_with_the_next_one_in_order() -> Non
     first = batches.add(1)
     await asyncio.sleep(0)
     later = [batches.add(number) for number in (2, 3, 4, 5)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert double.calls == [[1]], "one call at a time"
     double.held.set()
     assert await asyncio.gather(first, *later) == [2, 4, 6, 8, 10]
     assert double.calls == [[1], [2, 3, 4], [5]]
