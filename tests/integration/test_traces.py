@@ -229,7 +229,7 @@ async def test_the_end_waits_for_a_hanging_database_only_so_long(
         await log.aclose()
     await blocker.close()
     await database.dispose()
-    assert [line["event"] for line in logged][-1:] == ["traces of requests were not handed on in time"]
+    assert "traces of requests were not handed on in time" in [line["event"] for line in logged]
 
 
 async def test_an_exchange_of_which_no_event_can_be_made_harms_nobody(
