@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ from pydantic import BaseModel
 from sqlalchemy import text
 
 from config import Settings
-from core.amqp.amqp import run_listener
+from core.amqp.amqp import Consumer, run_listener
 from core.amqp.models import AmqpListener, Refused
 from core.amqp.topology import EXCHANGES, error_queue, retry_queue
 from core.runtime import FlowContext
@@ -310,6 +311,21 @@ async def test_what_is_being_handled_at_the_end_is_finished_and_nothing_new_is_b
         UNDER_WAY["last"].set()
     assert await records(pg, "last") == 1
     assert (await depth(channel, listener.queue), "too late" in UNDER_WAY) == (1, False)
+
+
+async def test_nothing_is_kept_of_messages_that_were_handled(
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
+) -> None:
+    runtime, stopping = build_runtime(settings), asyncio.Event()
+    consumer = Consumer(listener, runtime, stopping)
+    task = asyncio.create_task(consumer.serve(rmq_url))
+    for number in range(3):
+        await send(channel, listener, {"name": f"number {number}"})
+        await until(partial(records, pg, f"number {number}"))
+    stopping.set()
+    await task
+    await runtime.aclose()
+    assert not consumer._running
 
 
 async def test_a_listener_takes_no_more_messages_than_it_may_have_in_hand(
