@@ -119,7 +119,7 @@ class Consumer:
         try:
             handled = await self._handle(parsed, self._lost)
         except Refused as error:
-            await self._put_aside(channel, message, f"refused: {redact_text(str(error))[:500]}")
+            await self._put_aside(channel, message, f"refused: {_quoted(str(error))}")
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, the message must not be lost
             logger.opt(exception=error).error("message was not handled", queue=self._listener.queue)
             await self._again(channel, message, _reason(error))
@@ -217,4 +217,9 @@ def _path(entry: Any) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    return redact_text(f"{type(error).__name__}: {error}")[:500]
+    return _quoted(f"{type(error).__name__}: {error}")
+
+
+def _quoted(text: str) -> str:
+    """As a header can have it: without secrets, and as UTF-8, which an error may quote otherwise from elsewhere."""
+    return redact_text(text)[:500].encode(errors="replace").decode()

@@ -7,6 +7,8 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +21,7 @@ from pydantic import BaseModel
 from sqlalchemy import text
 
 from config import Settings
-from core.amqp.amqp import run_listener
+from core.amqp.amqp import Consumer, _loss_of, run_listener
 from core.amqp.models import AmqpListener, Refused
 from core.amqp.topology import EXCHANGES, error_queue, retry_queue
 from core.runtime import FlowContext
@@ -61,6 +63,22 @@ async def never_ends(message: Order, ctx: FlowContext) -> None:
     async with ctx.runtime.database.sessions.begin() as session:
         await session.execute(RECORD, {"name": message.name, "arguments": "{}"})
         await asyncio.Event().wait()
+
+
+UNDER_WAY: dict[str, asyncio.Event] = {}
+"""By name of their message: handlers that wait for leave to go on."""
+
+
+async def waits_for_leave(message: Order, ctx: FlowContext) -> None:
+    """Write when the test says so."""
+    await UNDER_WAY.setdefault(message.name, asyncio.Event()).wait()
+    async with ctx.runtime.database.sessions.begin() as session:
+        await session.execute(RECORD, {"name": message.name, "arguments": "{}"})
+
+
+async def fails_oddly(message: Order, ctx: FlowContext) -> None:
+    """Fail with a text that is no UTF-8, as a provider's answer may hold one."""
+    raise (Refused if message.name == "refused" else RuntimeError)("half a pair: \ud83d")
 
 
 async def takes_text(message: str, ctx: FlowContext) -> None:
@@ -157,6 +175,22 @@ async def test_an_invalid_payload_goes_to_the_dead_letter_queue_with_its_reason(
     assert dead.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
 
 
+async def test_a_message_is_put_aside_with_all_that_its_sender_said_of_it(
+    channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
+) -> None:
+    said: dict[str, Any] = {
+        "content_type": "text/plain", "content_encoding": "utf-8", "type": "order", "app_id": "shop",
+        "correlation_id": "c-1", "message_id": "m-2", "timestamp": datetime(2026, 3, 1, tzinfo=UTC),
+    }  # fmt: skip
+    async with running(listener, rmq_url, settings):
+        await send(channel, listener, {"name": "there is the queue"})
+        message = aio_pika.Message(b"not json", headers={"x-from": "here"}, **said)
+        await channel.default_exchange.publish(message, listener.queue)
+        (dead,) = await take(channel, error_queue(listener.queue), 1)
+    assert {name: getattr(dead, name) for name in said} == said
+    assert dead.headers.keys() == {"x-from", "x-reason"}
+
+
 async def test_a_message_that_cannot_be_put_aside_stays_in_its_queue(
     channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
 ) -> None:
@@ -213,15 +247,22 @@ async def test_an_error_of_the_database_about_the_message_uses_up_attempts(
 async def test_a_message_that_waits_for_the_database_is_left_to_others_at_the_end(
     pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
 ) -> None:
-    waits = asyncio.Event()
-    sink = logger.add(lambda line: waits.set() if "message waits for the database" in line else None)
+    attempts: list[str] = []
+
+    async def waits() -> bool:
+        return bool(attempts)
+
+    sink = logger.add(lambda line: attempts.append(line) if "message waits for the database" in line else None)
     away = settings.database.model_copy(update={"pgbouncer_url": f"postgresql://beat@127.0.0.1:{free_port()}/beat"})
     try:
-        async with running(listener, rmq_url, settings.model_copy(update={"database": away})), asyncio.timeout(60):
+        async with running(listener, rmq_url, settings.model_copy(update={"database": away})) as stopping:
             await send(channel, listener, {"name": "kept"})
-            await waits.wait()
+            await until(waits)
+            stopping.set()
+            before = len(attempts)
     finally:
         logger.remove(sink)
+    assert len(attempts) <= before + 1, "one may have been under way"
     assert await records(pg, "kept") == 0
     async with running(listener, rmq_url, settings):
         await until(lambda: records(pg, "kept"))
@@ -237,6 +278,16 @@ async def test_a_message_that_its_handler_refuses_is_put_aside_at_once(
     assert str(dead.headers["x-reason"]).startswith("refused: name: nobody is called so")
     assert "abcdef1234567890" not in str(dead.headers["x-reason"])
     assert await records(pg, "nobody") == 0
+
+
+@pytest.mark.parametrize("name", ["refused", "failed"])
+async def test_an_error_that_no_header_can_quote_is_put_aside_like_others(
+    channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings, name: str
+) -> None:
+    async with running(replace(listener, handler=f"{__name__}:fails_oddly"), rmq_url, settings):
+        await send(channel, listener, {"name": name})
+        (dead,) = await take(channel, error_queue(listener.queue), 1)
+    assert "half a pair: ?" in str(dead.headers["x-reason"])
 
 
 def test_a_handler_says_what_its_messages_look_like() -> None:
@@ -265,6 +316,42 @@ async def test_a_message_whose_listener_dies_is_delivered_again(
     assert await records(pg, "again") == 1
 
 
+async def test_what_is_being_handled_at_the_end_is_finished_and_nothing_new_is_begun(
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
+) -> None:
+    async def is_under_way() -> bool:
+        return "last" in UNDER_WAY
+
+    async def has_no_consumer() -> bool:
+        source = await channel.declare_queue(listener.queue, passive=True)
+        return source.declaration_result.consumer_count == 0
+
+    async with running(replace(listener, handler=f"{__name__}:waits_for_leave"), rmq_url, settings) as stopping:
+        await send(channel, listener, {"name": "last"})
+        await until(is_under_way)
+        stopping.set()
+        await until(has_no_consumer)
+        await send(channel, listener, {"name": "too late"})
+        UNDER_WAY["last"].set()
+    assert await records(pg, "last") == 1
+    assert (await depth(channel, listener.queue), "too late" in UNDER_WAY) == (1, False)
+
+
+async def test_nothing_is_kept_of_messages_that_were_handled(
+    pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
+) -> None:
+    runtime, stopping = build_runtime(settings), asyncio.Event()
+    consumer = Consumer(listener, runtime, stopping)
+    task = asyncio.create_task(consumer.serve(rmq_url))
+    for number in range(3):
+        await send(channel, listener, {"name": f"number {number}"})
+        await until(partial(records, pg, f"number {number}"))
+    stopping.set()
+    await task
+    await runtime.aclose()
+    assert not consumer._running
+
+
 async def test_a_listener_takes_no_more_messages_than_it_may_have_in_hand(
     pg: asyncpg.Connection, channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
 ) -> None:
@@ -287,6 +374,14 @@ async def _unacknowledged(channel: AbstractChannel, queue: str) -> bool:
     """Nothing is ready, and somebody consumes: the message is in his hands."""
     source = await channel.declare_queue(queue, passive=True)
     return source.declaration_result.message_count == 0 and source.declaration_result.consumer_count == 1
+
+
+async def test_a_channel_that_the_broker_closes_is_noticed(channel: AbstractChannel) -> None:
+    lost = await _loss_of(channel)
+    with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
+        await channel.declare_queue(f"test.{uuid4()}", passive=True)
+    async with asyncio.timeout(60):
+        await lost.wait()
 
 
 async def test_a_listener_whose_queue_is_deleted_makes_it_again(

@@ -72,7 +72,7 @@ ODD = {
     "table": with_header(sized(b"F", b"\x01bt\x01")),
     "long name": with_header(b"t\x01", b"k" * 255),
     "text of retries": with_header(sized(b"S", b"9"), b"x-retries"),
-    "huge": with_header(sized(b"S", b"y" * 130_500)),
+    "huge": with_header(sized(b"S", b"y" * 131_000)),
 }
 
 

@@ -119,6 +119,17 @@ async def test_the_lag_is_that_of_the_oldest_unsent_row(pg: asyncpg.Connection) 
     assert 5 <= lag.routes["profiles"].oldest_s < 90
 
 
+async def test_the_lag_is_counted_from_the_oldest_row_on(
+    pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "LAG_COUNTED", 1)
+    await pg.execute(INSERT, "posts", timedelta(seconds=90))
+    await pg.execute(INSERT, "profiles", timedelta(seconds=5))
+    await pg.execute("update event_outbox set entity_key = 'f' where routing_key = 'posts'")  # it lies behind the other
+    lag = await outbox.outbox_lag(pg.fetch)
+    assert (lag.rows, list(lag.routes)) == (1, ["posts"])
+
+
 @pytest.mark.parametrize(
     ("change", "status", "reason"),
     [

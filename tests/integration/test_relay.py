@@ -16,7 +16,7 @@ from loguru import logger
 
 from config import Settings
 from core.amqp.outbox import Row, Scope
-from core.amqp.publisher import HeldBackError, Publisher
+from core.amqp.publisher import BrokerAwayError, HeldBackError, Publisher
 from core.amqp.relay import RELAY_LOCK
 from tests.support.relay import (
     Sent,
@@ -215,13 +215,14 @@ async def test_a_refusal_holds_back_no_more_than_what_is_refused(
     publisher = Publisher(rmq_url)
     await publisher.open(1.0)
 
-    async def held(exchange: str, routing_key: str) -> Scope:
+    async def held(exchange: str, routing_key: str, event_id: str | None = None) -> Scope:
         with pytest.raises(HeldBackError) as refusal:
-            await publisher.publish(Row(1, exchange, routing_key, "e", "{}", None, datetime.now(UTC)))
+            await publisher.publish(Row(1, exchange, routing_key, "e", "{}", event_id, datetime.now(UTC)))
         return refusal.value.scope
 
     try:
         assert await held("beat.dx", f"{route}.full") == ("beat.dx", f"{route}.full", "e")
+        assert await held("beat.dx", f"{route}.full", "x" * 300) == ("beat.dx", f"{route}.full", "e")
         assert await held("beat.dx", f"{route}.unbound") == ("beat.dx", f"{route}.unbound")
         assert await held("no.dx", route) == ("no.dx",)
         assert await held(f"{route}.dx", route) == (f"{route}.dx", route)
@@ -229,6 +230,20 @@ async def test_a_refusal_holds_back_no_more_than_what_is_refused(
         assert (await held(f"{route}.dx", route), publisher.up) == ((f"{route}.dx",), False)
         await publisher.open(10.0)
         assert (await held(f"{route}.dx", route), publisher.up) == ((f"{route}.dx",), True)
+    finally:
+        await publisher.close()
+
+
+async def test_a_closed_channel_is_a_broker_that_is_away(rmq_url: str, route: str) -> None:
+    publisher = Publisher(rmq_url)
+    await publisher.open(1.0)
+    try:
+        assert publisher.up
+        assert publisher._channel is not None
+        await publisher._channel.close()
+        with pytest.raises(BrokerAwayError):
+            await publisher.publish(Row(1, "beat.dx", route, "e", "{}", None, datetime.now(UTC)))
+        assert not publisher.up
     finally:
         await publisher.close()
 

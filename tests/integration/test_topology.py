@@ -12,7 +12,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from core.amqp import topology
 from core.amqp.payloads import PUBLISHED
-from core.amqp.topology import CONSUMED, EXCHANGES, QUEUES, declare_topology, exchange_exists
+from core.amqp.topology import CONSUMED, EXCHANGES, QUEUES, declare_topology, exchange_exists, own_queues
 from tests.support.relay import take
 
 LIMITED = "order_log_events_q"
@@ -85,6 +85,29 @@ async def test_dead_letter_queues_of_beat_are_quorum_queues(connection: Abstract
     await declare_topology(connection)
     assert await declared_again(connection, "error.keyword_collection_q", **{"x-queue-type": "quorum"})
     assert not await declared_again(connection, "error.keyword_collection_q")
+
+
+async def test_exchanges_outlive_the_broker(connection: AbstractConnection) -> None:
+    await declare_topology(connection)
+    channel = await connection.channel()
+    for exchange in EXCHANGES:
+        await channel.declare_exchange(exchange, durable=True)  # another word would be refused
+
+
+def test_what_waits_for_its_next_attempt_is_safe_until_it_has_returned() -> None:
+    aside, waiting = own_queues("some_q", retry_delay_s=1.5)
+    assert (aside.name, aside.arguments) == ("error.some_q", {"x-queue-type": "quorum"})
+    assert (waiting.name, waiting.arguments) == (
+        "retry.some_q",
+        {
+            "x-queue-type": "quorum",
+            "x-message-ttl": 1500,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": "some_q",
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        },
+    )
 
 
 async def test_a_queue_that_its_owner_made_in_his_way_is_left_alone_and_bound(connection: AbstractConnection) -> None:

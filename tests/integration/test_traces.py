@@ -22,9 +22,10 @@ from core.runtime import Runtime
 from credentials.runtime import build_runtime
 from tests.support.consume import drain_queue
 from tests.support.http_client import client
+from tests.support.postgres import SOMEONE_WAITS
 from tests.support.raw_server import RawServer, Seen, http, raw_server
 from tests.support.relay import running_relay, until, waiting
-from utils.db import open_database
+from utils.db import connect, open_database
 from utils.request import ConnectFailed, Exchange
 
 PUT = "select exchange, routing_key, entity_key, payload from event_outbox order by id"
@@ -188,6 +189,59 @@ async def test_what_a_slow_database_leaves_waiting_is_bounded(
     for _ in range(15):
         log(SEEN)
     await log.settle()
-    await database.dispose()
     assert await waiting(pg) == 10
-    assert [line["traces"] for line in logged if "dropped" in line["event"]] == [5]
+    log(SEEN)
+    await log.settle()
+    await database.dispose()
+    assert await waiting(pg) == 11
+    assert [line["traces"] for line in logged if "dropped" in line["event"]] == [5], "they are told once"
+
+
+async def test_what_comes_while_others_are_handed_on_follows_by_itself(
+    clean_db: str, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traces, "HAND_ON_S", 0.01)
+    database = open_database(clean_db)
+    log = TraceLog(database, 1.0)
+    blocker = await connect(clean_db, name="blocker")
+    async with blocker.transaction():
+        await blocker.execute("lock table event_outbox in share mode")
+        log(SEEN)
+        await until(lambda: pg.fetchval(SOMEONE_WAITS))
+        log(SEEN)
+        await asyncio.sleep(0.1)  # its turn comes, and finds the first still under way
+    await blocker.close()
+    await until(lambda: pg.fetchval("select count(*) = 2 from event_outbox"))
+    await log.aclose()
+    await database.dispose()
+
+
+async def test_the_end_waits_for_a_hanging_database_only_so_long(
+    clean_db: str, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, logged: list[dict[str, Any]]
+) -> None:
+    monkeypatch.setattr(traces, "SETTLE_S", 0.1)
+    database = open_database(clean_db)
+    log = TraceLog(database, 1.0)
+    blocker = await connect(clean_db, name="blocker")
+    async with blocker.transaction():
+        await blocker.execute("lock table event_outbox in share mode")
+        log(SEEN)
+        await log.aclose()
+    await blocker.close()
+    await database.dispose()
+    assert "traces of requests were not handed on in time" in [line["event"] for line in logged]
+
+
+async def test_an_exchange_of_which_no_event_can_be_made_harms_nobody(
+    clean_db: str, pg: asyncpg.Connection, logged: list[dict[str, Any]]
+) -> None:
+    database = open_database(clean_db)
+    log = TraceLog(database, 1.0)
+    log(Exchange("GET", "https://[no-address/", None, 0.1, 0))
+    await log.settle()
+    log(SEEN)
+    await log.aclose()
+    await database.dispose()
+    assert await waiting(pg) == 1
+    (lost,) = [line for line in logged if line["event"] == "traces of requests were lost"]
+    assert (lost["traces"], lost["error"]) == (1, "ValueError")

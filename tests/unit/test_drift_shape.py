@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.drift import rule
 from core.drift.rule import MOST_PATHS, Known, Paths, note_samples
-from core.drift.shape import KINDS, LONGEST, MOST_VALUES, Reads, fingerprint, holds_more, parent_of
+from core.drift.shape import KINDS, LONGEST, MOST_ITEMS, MOST_VALUES, Reads, fingerprint, holds_more, parent_of
 from core.drift.watch import declared_reads
 from instagram.functions.retriever.crawler import INSTAGRAM
 from scripts.reads import files
@@ -101,6 +101,14 @@ def test_a_huge_answer_costs_a_bounded_look() -> None:
     wide = {f"a{number}": {f"b{other}": [1] * 50 for other in range(60)} for number in range(250)}
     assert len(fingerprint(deep)) <= 15
     assert len(fingerprint(wide)) <= MOST_VALUES
+
+
+def test_of_long_lists_the_beginning_is_looked_at_and_paths_have_an_end() -> None:
+    assert fingerprint([{"a": 1}] * MOST_ITEMS + [{"late": 1}]) == {("$", "list"), ("[]", "object"), ("[].a", "number")}
+    deep: dict[str, Any] = {}
+    for _ in range(6):
+        deep = {"k" * 60: deep}
+    assert max(len(path) for path, _ in fingerprint(deep)) == 3 * 61 - 1
 
 
 @pytest.mark.parametrize("case", data_cases(), ids=str)

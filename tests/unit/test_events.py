@@ -16,6 +16,8 @@ from core.amqp.events import (
     post_log_event,
     profile_log_event,
     profile_relationship_log_event,
+    sentiment_log_event,
+    token_invalid_event,
 )
 from core.amqp.payloads import (
     PUBLISHED,
@@ -24,9 +26,11 @@ from core.amqp.payloads import (
     PostLogEvent,
     ProfileLogEvent,
     ProfileRelationshipEvent,
+    SentimentEvent,
+    TokenInvalidEvent,
 )
 from core.enums import ActivityType, Platform, RelationshipType
-from core.models.logs import ActivityLog, PostLog, ProfileLog, RelationshipLog
+from core.models.logs import ActivityLog, PostLog, ProfileLog, RelationshipLog, SentimentLog
 
 BODY = "metrics dimensions"
 BOTH = "source_metrics target_metrics source_dimensions target_dimensions"
@@ -201,6 +205,31 @@ def test_a_publish_time_that_is_no_whole_number_of_seconds_is_unknown(taken_at: 
     event = post_log_event(post(dimensions={"taken_at_timestamp": taken_at}))
     assert event.payload["publish_time"] is None
     assert_valid(event, PostLogEvent)
+
+
+def test_a_post_without_a_shortcode_keeps_its_order_with_those_of_its_owner() -> None:
+    event = post_log_event(post(shortcode=None))
+    assert (event.entity_key, event.payload["shortcode"]) == ("INSTAGRAM:17841400000000001", None)
+
+
+def test_a_sentiment_event_says_what_was_judged() -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    event = sentiment_log_event(
+        SentimentLog(Platform.INSTAGRAM, "Cabc123", "178", "so\x00 nice", "positive", 0.4215, "beat", at)
+    )
+    assert_valid(event, SentimentEvent)
+    assert (event.routing_key, event.entity_key) == ("sentiment_log_events", "Cabc123:178")
+    assert (event.payload["comment"], event.payload["score"]) == ("so nice", 0.4215)
+
+
+@pytest.mark.parametrize(
+    ("profile_id", "account"), [("17841400000000001", "17841400000000001"), (None, "lena.example")]
+)
+def test_a_notice_of_a_refused_token_goes_to_the_identity_service(profile_id: str | None, account: str) -> None:
+    event = token_invalid_event("instagram_graph", "lena.example", profile_id, "gone")
+    assert_valid(event, TokenInvalidEvent)
+    assert (event.exchange, event.routing_key) == ("identity.dx", "token_invalid_notice")
+    assert event.entity_key == f"instagram_graph:{account}"
 
 
 def test_an_unknown_owner_is_null() -> None:

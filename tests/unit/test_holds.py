@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
+import pytest
+
+from core.amqp.backoff import pause_s
 from core.amqp.holds import KEYS_PER_ROUTE, Holds
 from core.amqp.outbox import Row
 
@@ -60,14 +64,39 @@ def test_a_second_failure_in_flight_counts_once() -> None:
     assert holds.next_s() == first
 
 
-def test_a_confirm_forgets_the_failures() -> None:
+def test_a_pause_has_a_longest_however_long_an_outage_lasts() -> None:
+    assert 10 <= pause_s(100_000) <= 12
+
+
+def test_what_has_waited_is_tried_again_and_the_next_turn_is_that_of_the_nearest() -> None:
+    clock = Clock()
+    holds = Holds(clock)
+    for _ in range(3):
+        holds.add(row("a").key, "refused")
+        clock.now += 5
+    assert (holds.now(), holds.next_s()) == ([], None)
+    holds.add(row("a").key, "refused")
+    holds.add(row("b").key, "refused")
+    assert holds.now() == [row("a").key, row("b").key]
+    near = holds.next_s()
+    assert near is not None
+    assert near <= 0.6
+    clock.now += near
+    assert holds.now() == [row("a").key]
+    far = holds.next_s()
+    assert far is not None
+    assert far >= 4 - near
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_a_confirm_forgets_the_failures_of_key_route_and_exchange(length: int) -> None:
     clock = Clock()
     holds = Holds(clock)
     for _ in range(4):
-        holds.add(row().key, "refused")
+        holds.add(row().key[:length], "refused")
         clock.now += 20
     holds.clear(row())
-    holds.add(row().key, "refused")
+    holds.add(row().key[:length], "refused")
     wait = holds.next_s()
     assert wait is not None
     assert wait <= 0.6
@@ -88,3 +117,35 @@ def test_keys_that_were_confirmed_do_not_count_as_held_ones() -> None:
         holds.clear(row(str(number)))
     holds.add(row("a").key, "refused")
     assert not holds.covers(row("b"))
+
+
+def test_a_key_that_fails_again_counts_once() -> None:
+    clock = Clock()
+    holds = Holds(clock)
+    for _ in range(KEYS_PER_ROUTE + 1):
+        holds.add(row("a").key, "refused")
+        clock.now += 20
+    holds.add(row("b").key, "refused")
+    assert not holds.covers(row("c"))
+
+
+def test_a_route_that_is_free_again_is_no_key_less() -> None:
+    holds = Holds(Clock())
+    holds.add(row().key[:2], "unroutable")
+    holds.clear(row())
+    for number in range(KEYS_PER_ROUTE + 1):
+        holds.add(row(str(number)).key, "refused")
+    assert holds.covers(row("another"))
+
+
+def test_what_is_held_is_told_once_per_route_in_ten_seconds(logged: list[dict[str, Any]]) -> None:
+    clock = Clock()
+    holds = Holds(clock)
+    for number in range(3):
+        holds.add(row(str(number)).key, "refused")
+    holds.add(row(route="profiles").key, "refused")
+    assert [line["routing_key"] for line in logged] == ["posts", "profiles"]
+    clock.now += 10
+    holds.add(("beat.dx",), "missing")
+    holds.add(row("3").key, "refused")
+    assert [line["routing_key"] for line in logged[2:]] == ["*", "posts"]

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.enums import Platform
-from utils.json_safe import DEEPEST, json_safe, json_text, plain_text, safe_text, stored_json
+from utils.json_safe import DEEPEST, json_safe, json_text, plain_text, safe_text, storable, stored_json
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("aé漢😀\n"),
@@ -40,6 +41,10 @@ ANYTHING = st.recursive(
         (Decimal(12), 12),
         (Decimal("1.5"), 1.5),
         (Decimal("NaN"), None),
+        (Decimal("-Infinity"), None),
+        (Decimal("1E+30"), 10**30),
+        (Decimal("1E+5000"), None),
+        (MappingProxyType({"a": {"b"}}), {"a": ["b"]}),
         (2**80, 2**80),
         (("a", Platform.YOUTUBE), ["a", "YOUTUBE"]),
         ({1: {"k\x00": None}}, {"1": {"k": None}}),
@@ -55,6 +60,7 @@ def test_a_value_becomes_json(value: Any, expected: Any) -> None:
 @given(PLAIN)
 def test_plain_json_is_not_changed(value: Any) -> None:
     assert json_safe(value) == value
+    assert storable(value) is value
 
 
 @example({"\\u0000": None})
@@ -109,3 +115,20 @@ def test_what_needs_mending_is_not_plain(value: Any) -> None:
 def test_words_of_an_enumeration_and_names_of_escapes_are_plain_enough() -> None:
     assert plain_text({"a": Platform.YOUTUBE}) == '{"a":"YOUTUBE"}'
     assert safe_text(r"\u0000 is a name") == json_text(r"\u0000 is a name")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a\x00b",
+        "half \ud83d",
+        {"k\x00": 1},
+        {"\udc00": 1},
+        [[{"a": ["b", "\x00"]}]],
+        float("nan"),
+        {"a": [float("-inf")]},
+    ],
+)
+def test_what_jsonb_cannot_hold_is_not_storable(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"holds a NUL|not finite"):
+        storable(value)

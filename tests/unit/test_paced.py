@@ -44,3 +44,12 @@ async def test_nothing_is_called_unasked_and_a_delay_gathers() -> None:
     assert not calls
     await asyncio.sleep(0.1)
     assert calls == [1]
+
+
+async def test_the_delay_is_waited_for_from_the_first_call_on() -> None:
+    calls = []
+    paced = Paced(lambda: calls.append(1), every_s=0.0, delay_s=3600.0)
+    paced.ask()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not calls

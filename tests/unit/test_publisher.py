@@ -8,6 +8,7 @@ import pytest
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
+from core.amqp.outbox import Row
 from core.amqp.publisher import EventProperties
 
 AT = datetime(2026, 11, 30, 23, 59, 59, 999_999, tzinfo=UTC)
@@ -27,3 +28,8 @@ def test_properties_are_written_as_the_library_writes_them(message_id: str) -> N
 def test_an_id_that_no_frame_can_hold_is_refused() -> None:
     with pytest.raises(ValueError, match="range"):
         EventProperties("x" * 256, AT).marshal()
+
+
+@pytest.mark.parametrize(("event_id", "message_id"), [("id-1", "id-1"), (None, "outbox-7"), ("", "outbox-7")])
+def test_a_message_is_known_by_its_event_or_else_by_its_row(event_id: str | None, message_id: str) -> None:
+    assert Row(7, "beat.dx", "posts", "e", "{}", event_id, AT).message_id == message_id

@@ -33,6 +33,12 @@ def test_columns_are_put_in_whole_and_with_their_type() -> None:
     assert fill({"all": "$all"}, {"all": [{"a": "$b"}]}) == {"all": [{"a": "$b"}]}, "a value is no template"
 
 
+@pytest.mark.parametrize(("text", "said"), [("$handle's page", "$handle's page"), ("$$a $$b", "$a $$b"), ("$1", "$1")])
+def test_a_text_that_only_begins_like_a_column_is_a_text(text: str, said: str) -> None:
+    check_columns({"bio": text}, None)
+    assert fill({"bio": text}, {"handle": "lena"}) == {"bio": said}
+
+
 def test_a_column_that_is_not_there_is_named_with_its_place() -> None:
     assert list(columns(TEMPLATE)) == [("params.data.handle", "handle"), ("params.ids.0", "id")]
     with pytest.raises(NoSuchColumn, match=r"^params.ids.0: the candidates have no column id, but handle, name$"):
@@ -59,9 +65,10 @@ def test_one_key_per_window_candidate_schedule_and_flow() -> None:
     assert len({key, *others}) == 8
 
 
-def test_a_candidate_may_say_itself_what_it_is() -> None:
+@pytest.mark.parametrize("named", ["a", "", 0, False])
+def test_a_candidate_may_say_itself_what_it_is(named: Any) -> None:
     daily = schedule(dedup_window=timedelta(days=1))
-    assert daily.key({"dedup_key": "a"}, {"followers": 1}, DUE) == daily.key({"dedup_key": "a"}, {"followers": 2}, DUE)
+    assert daily.key({"dedup_key": named}, {"n": 1}, DUE) == daily.key({"dedup_key": named}, {"n": 2}, DUE)
     assert daily.key({"dedup_key": "a"}, {}, DUE) != daily.key({"dedup_key": "b"}, {}, DUE)
 
 
@@ -82,6 +89,7 @@ def test_a_report_counts_and_names_what_was_refused() -> None:
     assert (report.refused, report.outcome) == (2, "partial")
     assert report.text == "2 of 5 candidates were refused; params.handle: Field required (2 times)"
     assert RunReport(refused=1, reasons=Counter({"x": 1})).outcome == "failed"
+    assert RunReport(refused=1, existing=1).outcome == "partial"
     assert RunReport(error="flow: gone", created=1).outcome == "failed"
 
 
