@@ -126,6 +126,25 @@ async def test_another_source_an_hour_later_is_the_second_one(
     assert await told(pg) == [None, who.followers]
 
 
+@pytest.mark.parametrize(("hours", "resolution"), [(25, None), (1, "rejected: lama says 7")])
+async def test_doubts_of_yesterday_and_those_that_were_settled_confirm_nothing(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection, who: Creator, hours: int, resolution: str | None
+) -> None:
+    old = who.followers * 10
+    await remember(pg, who, old)
+    await pg.execute(
+        """insert into profile_quarantine
+        (platform, profile_id, source, "column", old, new, reason, seen_at, resolved_at, resolution)
+        values ('INSTAGRAM', $1, 'lama', 'followers', $2, $3, 'x', now() - make_interval(hours => $4),
+            case when $5::text is not null then now() end, $5)""",
+        str(who.pk), old, who.followers, hours, resolution,
+    )  # fmt: skip
+    await sandbox.fault(ARRAYBOBO, "server_error", function="fetch_profile_by_id")
+    await refresh(ctx, who)
+    assert (await account(pg))["followers"] == old
+    assert [row[4] for row in await quarantine(pg)] == [resolution, None]
+
+
 async def test_a_jump_that_one_source_alone_sees_is_rejected(
     ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection
 ) -> None:

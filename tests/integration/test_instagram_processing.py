@@ -278,16 +278,6 @@ async def test_posts_that_come_with_an_account_are_announced_with_the_owner_of_t
     assert [found[shortcode]["dimensions"]["profile_id"] for shortcode in "AB"] == ["5", "1"]
 
 
-async def test_a_post_that_names_a_handle_belongs_to_the_account_that_was_last_seen_with_it(
-    db: Store, pg: asyncpg.Connection
-) -> None:
-    for profile_id in ("1", "2", "1"):
-        await store(db, profile(profile_id, "me"), [])
-    async with db.sessions() as session:
-        await upsert_posts(session, [post("B", None, handle="me")])
-    assert (await events(pg))[-1][1]["profile_id"] == "1"
-
-
 async def test_a_failure_leaves_nothing_behind(db: Store, pg: asyncpg.Connection) -> None:
     await store(db, profile(followers=1), [])
     before = await counts(pg)
