@@ -109,6 +109,15 @@ async def test_the_own_profile_is_asked_for_without_discovery() -> None:
     assert "business_discovery" not in graph.seen[0][1]["fields"]
 
 
+@pytest.mark.parametrize(("cursor", "media"), [("QVFI", "media.after(QVFI).limit("), (None, "media.limit(")])
+async def test_the_cursor_of_discovered_media_stands_inside_their_edge(cursor: str | None, media: str) -> None:
+    found = {"business_discovery": {"id": "17", "ig_id": 58, "username": HANDLE}}
+    graph = Graph(lambda path, query: found)  # noqa: ARG005
+    await graph.fetch("fetch_profile_posts_by_handle", Asked(handle=HANDLE, cursor=cursor))
+    [(_, query)] = graph.seen
+    assert (media in query["fields"], "after" in query) == (True, False)
+
+
 OWN = [
     "fetch_profile_by_id",
     "fetch_profile_posts_by_id",
@@ -134,6 +143,7 @@ async def test_another_account_than_the_tokens_is_not_covered_and_not_asked_for(
     [
         ("fetch_post_insights", Asked()),
         ("fetch_post_insights", Asked(post_id="me/feed")),
+        ("fetch_post_insights", Asked(post_id="17/comments")),
         ("fetch_story_insights", Asked(post_id="CnOAG9Tl0uH")),
         ("fetch_post_comments", Asked(post_id="../17")),
         ("fetch_post_comment_replies", Asked(post_id="17")),

@@ -104,6 +104,7 @@ def test_numbers_of_a_post_or_story_are_read(file: str, expected: dict[str, int]
         ("12.0", 12),
         ("12.50", 12.5),
         (2**70, 2**70),
+        (10**400, None),
         (None, None),
         (-1, None),
         (True, None),

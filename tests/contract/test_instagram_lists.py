@@ -385,6 +385,12 @@ def test_mobile_comments_page_by_cursor_alone(more: bool | None) -> None:
     assert (last.has_next_page, last.cursor) == (False, None)
 
 
+def test_a_mobile_comment_may_say_its_author_by_number_alone_and_its_time_by_one_name() -> None:
+    item = {"pk": 9, "text": "", "user_id": 7, "created_at": 1674815000}
+    (comment,) = ARRAYBOBO.parse("fetch_post_comments", {"comments": [item]}).comments
+    assert (comment.profile_id, comment.handle, comment.publish_time) == ("7", None, 1674815000)
+
+
 def test_disabled_comments_are_none() -> None:
     assert ARRAYBOBO.parse("fetch_post_comments", {"comments_disabled": True, "comments": []}).comments == []
 

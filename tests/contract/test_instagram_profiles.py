@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from core.crawler.errors import Malformed, NotFoundHere
+from instagram.functions.retriever.checks import same_handle
 from tests.support.instagram import ARRAYBOBO, FETCHED, GRAPH, JOTUCKER, picture, read, recorded
 
 BIO = "Slow food, bright plates 🍋\nNew recipe every Thursday\n📍 Lisbon"
@@ -115,11 +116,24 @@ def v1_user(**changes: Any) -> Any:
         ("account_type", 3, "profile_type", "creator"),
         ("account_type", 9, "profile_type", None),
         ("latitude", 38.72, "location_lat", 38.72),
+        ("latitude", "", "location_lat", None),
+        ("latitude", "38.72", "location_lat", 38.72),
     ],
 )
 def test_absent_hidden_and_odd_values_of_a_profile(key: str, value: Any, where: str, expected: Any) -> None:
     log = v1_user(**{key: value})
     assert {**log.dimensions, **log.metrics}.get(where) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("Me", "mE", True), ("me", "you", False), (None, None, False), (None, "", False), ("me", None, False)],
+)
+def test_handles_are_the_same_in_any_case_and_unknown_ones_never(
+    one: str | None, other: str | None, same: bool
+) -> None:
+    assert same_handle(one, other) is same
+    assert same_handle(other, one) is same
 
 
 @pytest.mark.parametrize(

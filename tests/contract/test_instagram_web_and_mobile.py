@@ -97,6 +97,7 @@ def test_a_profile_is_read_with_the_posts_inside(
     for asked in ({"handle": "aurora_kitchen"}, {"profile_id": "1", "handle": "aurora.kitchen"}):
         with pytest.raises(NotFoundHere):
             source.read(file, **asked)
+    assert source.read(file, profile_id="5820113374", handle="name.of.then").profile == page.profile
 
 
 @pytest.mark.parametrize(("source", "file", "posts", "cursor"), PAGES)
@@ -238,7 +239,9 @@ def test_nothing_where_something_was_asked_for_is_not_found(source: Source, func
     [
         (BESTSOLUTIONS, "fetch_profile_by_id", "text", "$"),
         (BESTSOLUTIONS, "fetch_profile_by_id", {"pk": 1}, "username"),
+        (BESTSOLUTIONS, "fetch_profile_by_id", {"pk": 1, "username": " "}, "username"),
         (BESTSOLUTIONS, "fetch_profile_by_id", {"pk": 1.5, "username": "a"}, "pk"),
+        (BESTSOLUTIONS, "fetch_profile_by_id", {"pk": -1, "username": "a"}, "pk"),
         (BESTSOLUTIONS, "fetch_profile_posts_by_id", {"items": {}}, "items"),
         (IGAPI, "fetch_profile_by_handle", [], "$"),
         (IGAPI, "fetch_profile_by_handle", {"id": "1", "username": "a", "edge_follow": 3}, "edge_follow"),
@@ -269,6 +272,40 @@ def test_a_private_profile_has_counts_and_no_posts() -> None:
     assert NEOTANK.parse("fetch_profile_posts_by_handle", []).posts == []
 
 
+def test_a_web_page_of_what_an_account_wrote_with_others_is_its_own() -> None:
+    body = NEOTANK.body("fetch_profile_posts_by_id")
+    for edge in body["edges"]:
+        edge["node"] |= {"owner": {"id": "7"}, "coauthor_producers": [{"id": "8"}, {"id": "5820113374"}]}
+    posts = NEOTANK.parse("fetch_profile_posts_by_id", body, profile_id="5820113374").posts
+    assert {log.profile_id for log in posts} == {"7"}
+    with pytest.raises(NotFoundHere):
+        NEOTANK.parse("fetch_profile_posts_by_id", body, profile_id="9")
+
+
+@pytest.mark.parametrize("owner", [None, {"username": "name.of.now"}])
+def test_posts_that_name_no_number_are_taken_for_those_of_the_account_asked_for(owner: Any) -> None:
+    body = NEOTANK.body("fetch_profile_posts_by_id")
+    for edge in body["edges"]:
+        edge["node"]["owner"] = owner
+    asked = {"profile_id": "5820113374", "handle": "name.of.then"}
+    assert len(NEOTANK.parse("fetch_profile_posts_by_id", body, **asked).posts) == len(body["edges"])
+
+
+def test_a_page_by_handle_may_hold_posts_of_others() -> None:
+    body = NEOTANK.body("fetch_profile_posts_by_handle")
+    body[0]["node"]["owner"] = {"id": "7", "username": "partner"}
+    posts = NEOTANK.parse("fetch_profile_posts_by_handle", body, handle="Aurora.Kitchen").posts
+    assert [log.dimensions["handle"] for log in posts] == ["partner", "aurora.kitchen", "aurora.kitchen"]
+
+
+def test_what_a_web_profile_does_not_say_of_its_business_is_not_known() -> None:
+    body = NEOTANK.body("fetch_profile_by_handle")
+    for flag in ("is_business_account", "is_professional_account"):
+        del body[flag]
+    found = NEOTANK.parse("fetch_profile_by_handle", body).profile.dimensions
+    assert not found.keys() & {"is_business", "is_professional", "is_business_or_creator"}
+
+
 @pytest.mark.parametrize(
     ("changes", "key", "expected"),
     [
@@ -276,6 +313,8 @@ def test_a_private_profile_has_counts_and_no_posts() -> None:
         ({"__typename": "XDTGraphSidecar"}, "post_type", "carousel"),
         ({"__typename": "XDTGraphVideo", "is_video": True}, "post_type", "reels"),
         ({"__typename": "GraphStoryImage"}, "post_type", "story"),
+        ({"__typename": "GraphStoryVideo"}, "post_type", "story"),
+        ({"is_reel_media": True}, "post_type", "story"),
         ({"__typename": None, "is_video": True}, "post_type", "reels"),
         ({"__typename": None, "is_video": False}, "post_type", "image"),
         ({"__typename": None, "is_video": None}, "post_type", None),
@@ -283,12 +322,16 @@ def test_a_private_profile_has_counts_and_no_posts() -> None:
         ({"edge_media_preview_like": {"count": -1}}, "likes", None),
         ({"edge_liked_by": {"count": -1}}, "likes", None),
         ({"edge_media_preview_like": None, "edge_liked_by": {"count": "12"}}, "likes", 12),
+        ({"edge_media_preview_like": {"count": 0}, "edge_liked_by": {"count": 0}}, "likes", 0),
         ({"edge_media_to_comment": None, "edge_media_to_parent_comment": {"count": 4.0}}, "comments", 4),
         ({"like_and_view_counts_disabled": True}, "likes", None),
         ({"edge_media_to_caption": {"edges": []}}, "caption", None),
         ({"edge_media_to_caption": None}, "caption", None),
         ({"video_view_count": 5}, "view_count", None),
+        ({"video_play_count": 5}, "play_count", None),
         ({"video_view_count": 5.0, "is_video": True}, "view_count", 5),
+        ({"video_view_count": 5, "is_video": None, "__typename": "GraphVideo"}, "view_count", 5),
+        ({"video_view_count": 5, "is_video": True, "product_type": "story"}, "view_count", 5),
         ({"edge_media_to_tagged_user": {"edges": [{"node": {"user": None}}]}}, "user_tags", []),
         ({"owner": None}, "owner", None),
     ],

@@ -14,7 +14,7 @@ import pytest
 from core.models.params import HandleParams, ProfileIdParams
 from core.runtime import FlowContext
 from instagram.flows.refresh_profile import refresh_profile_by_handle, refresh_profile_by_profile_id
-from tests.sandbox.expected import ARRAYBOBO, JOTUCKER
+from tests.sandbox.expected import ARRAYBOBO, JOTUCKER, LAMA
 from tests.sandbox.universe import Creator, Kind
 from tests.support.flow_runtime import flow_context
 from tests.support.sandbox import Sandbox
@@ -70,6 +70,12 @@ async def told(pg: asyncpg.Connection) -> list[int | None]:
     return said
 
 
+async def calls(sandbox: Sandbox) -> int:
+    """How often sources were asked for a profile."""
+    rows = (await sandbox.stats())["rows"]
+    return sum(row["count"] for row in rows if row["function"] == "fetch_profile_by_id")
+
+
 async def queued(pg: asyncpg.Connection) -> list[asyncpg.Record]:
     return await pg.fetch("select * from scrape_request_log order by id")
 
@@ -87,6 +93,7 @@ async def test_a_jump_that_the_next_source_confirms_is_stored_in_the_same_task(
     assert await told(pg) == [who.followers]
     assert result["gaps"] == []
     assert await queued(pg) == []
+    assert await calls(sandbox) == 2
 
 
 async def test_without_a_second_source_the_old_value_stays_and_one_refresh_is_queued_an_hour_later(
@@ -109,6 +116,22 @@ async def test_without_a_second_source_the_old_value_stays_and_one_refresh_is_qu
     assert (task["status"], task["run_after"] < task["expires_at"]) == ("PENDING", True)
     later = task["run_after"] - task["created_at"]
     assert timedelta(minutes=59) < later < timedelta(minutes=61)
+    assert task["expires_at"] - task["run_after"] == timedelta(hours=6)
+
+
+async def test_a_source_that_fails_leaves_the_confirmation_to_the_ones_after_it(
+    sandbox: Sandbox,
+    program_env: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    pg: asyncpg.Connection,
+    who: Creator,
+) -> None:
+    await remember(pg, who, who.followers * 10)
+    await sandbox.fault(ARRAYBOBO, "server_error", function="fetch_profile_by_id")
+    async with flow_context(sandbox, program_env, monkeypatch, [JOTUCKER, ARRAYBOBO, LAMA]) as ctx:
+        result = await refresh(ctx, who)
+    assert ((await account(pg))["followers"], result["gaps"]) == (who.followers, [])
+    assert [row[4] for row in await quarantine(pg)] == [f"accepted: {LAMA} says {who.followers}"]
 
 
 async def test_another_source_an_hour_later_is_the_second_one(
@@ -124,6 +147,25 @@ async def test_another_source_an_hour_later_is_the_second_one(
     assert (await account(pg))["followers"] == who.followers
     assert [row[4] for row in await quarantine(pg)] == [f"accepted: {JOTUCKER} says {who.followers} before"] * 2
     assert await told(pg) == [None, who.followers]
+
+
+@pytest.mark.parametrize(("hours", "resolution"), [(25, None), (1, "rejected: lama says 7")])
+async def test_doubts_of_yesterday_and_those_that_were_settled_confirm_nothing(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection, who: Creator, hours: int, resolution: str | None
+) -> None:
+    old = who.followers * 10
+    await remember(pg, who, old)
+    await pg.execute(
+        """insert into profile_quarantine
+        (platform, profile_id, source, "column", old, new, reason, seen_at, resolved_at, resolution)
+        values ('INSTAGRAM', $1, 'lama', 'followers', $2, $3, 'x', now() - make_interval(hours => $4),
+            case when $5::text is not null then now() end, $5)""",
+        str(who.pk), old, who.followers, hours, resolution,
+    )  # fmt: skip
+    await sandbox.fault(ARRAYBOBO, "server_error", function="fetch_profile_by_id")
+    await refresh(ctx, who)
+    assert (await account(pg))["followers"] == old
+    assert [row[4] for row in await quarantine(pg)] == [resolution, None]
 
 
 async def test_a_jump_that_one_source_alone_sees_is_rejected(
@@ -157,8 +199,7 @@ async def test_an_account_that_does_not_jump_costs_no_second_call_and_closes_old
         [str(who.pk), "another"],
     )
     await refresh(ctx, who)
-    calls = [row for row in (await sandbox.stats())["rows"] if row["function"] == "fetch_profile_by_id"]
-    assert sum(row["count"] for row in calls) == 1
+    assert await calls(sandbox) == 1
     assert [row[4] for row in await quarantine(pg)] == [f"superseded: {JOTUCKER} says {who.followers}", None]
 
 

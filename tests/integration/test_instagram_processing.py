@@ -146,6 +146,23 @@ async def test_a_second_run_changes_no_row_but_its_times(db: Store, pg: asyncpg.
         times = ("updated_at", "refreshed_at")
         assert {k: v for k, v in new.items() if k not in times} == {k: v for k, v in old.items() if k not in times}
     assert await counts(pg) == (1, 2, 2, 4, 1, 6)
+    assert await pg.fetchval("select last_seen > first_seen from handle_history")
+
+
+async def test_averages_rest_on_the_followers_and_the_owner_that_were_known_before(
+    db: Store, pg: asyncpg.Connection
+) -> None:
+    await store(db, profile(followers=10), [post(post_type="image", likes=1)])
+    await store(db, profile(), [post(owner=None, likes=5)], refreshed=True)
+    row = await account(pg)
+    assert (row["avg_likes"], row["avg_engagement"]) == (5, 50)
+
+
+async def test_averages_that_are_no_longer_known_are_emptied(db: Store, pg: asyncpg.Connection) -> None:
+    await store(db, profile(followers=10), [post(post_type="image", likes=5)], refreshed=True)
+    assert (await account(pg))["avg_likes"] == 5
+    await store(db, profile(followers=0), [], refreshed=True)
+    assert (await account(pg))["avg_likes"] is None
 
 
 async def test_null_never_overwrites_and_empty_text_clears_name_and_biography(
@@ -249,6 +266,16 @@ async def test_a_single_post_without_an_owner_is_announced_with_the_owner_its_ro
     found = {payload["shortcode"]: payload for _, payload in (await events(pg))[2:]}
     assert {shortcode: payload["profile_id"] for shortcode, payload in found.items()} == {"A": "5", "B": "5", "C": None}
     assert (await stored(pg))["profile_id"] == "5"
+
+
+async def test_posts_that_come_with_an_account_are_announced_with_the_owner_of_their_row_or_their_handle(
+    db: Store, pg: asyncpg.Connection
+) -> None:
+    await store(db, profile("5", "cook"), [post("A", owner="5")])
+    await store(db, profile("1", "me"), [post("A", None), post("B", None, handle="Me"), post("C", "7", handle="me")])
+    found = {payload["shortcode"]: payload for _, payload in (await events(pg))[3:]}
+    assert {shortcode: payload["profile_id"] for shortcode, payload in found.items()} == {"A": "5", "B": "1", "C": "7"}
+    assert [found[shortcode]["dimensions"]["profile_id"] for shortcode in "AB"] == ["5", "1"]
 
 
 async def test_a_failure_leaves_nothing_behind(db: Store, pg: asyncpg.Connection) -> None:

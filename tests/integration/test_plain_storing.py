@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from core.enums import Platform
 from core.models.logs import PostLog, ProfileLog
@@ -18,6 +19,7 @@ from instagram.tasks import processing
 from instagram.tasks.averages import NAMES, store_averages
 from instagram.tasks.known import Known, look
 from instagram.tasks.processing import NotPlain, upsert_profile, upsert_profile_plainly
+from tests.support.postgres import SOMEONE_WAITS
 from utils.db import Database, open_database
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -148,6 +150,24 @@ async def test_an_account_that_appears_meanwhile_is_judged_by_what_is_stored(
         expected = 50_001
     assert await pg.fetchval("select followers from instagram_account") == expected
     assert await pg.fetchval("select count(*) from profile_quarantine") == 0
+
+
+async def test_events_are_numbered_once_every_row_that_they_tell_of_is_locked(
+    db: Database, pg: asyncpg.Connection
+) -> None:
+    rng = random.Random(5)
+    posts = [post(number, rng) for number in range(3)]
+    await upsert_profile_plainly(db, profile(followers=10), posts)
+    numbered = "select last_value from event_outbox_id_seq"
+    before = await pg.fetchval(numbered)
+    async with db.sessions.begin() as holder:
+        await holder.execute(text("select from instagram_post where shortcode = 'P002' for update"))
+        storing = asyncio.create_task(upsert_profile_plainly(db, profile(followers=11), posts))
+        while not (storing.done() or await pg.fetchval(SOMEONE_WAITS)):
+            await asyncio.sleep(0.01)
+        assert await pg.fetchval(numbered) == before
+    await storing
+    assert await pg.fetchval(numbered) == before + 4
 
 
 async def test_followers_that_jump_or_are_in_question_go_the_locked_way(db: Database, pg: asyncpg.Connection) -> None:

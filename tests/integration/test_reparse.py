@@ -113,6 +113,7 @@ async def test_a_column_of_which_something_newer_was_said_stays(
     assert tuple(row) == ("newer", who.following)
     [event] = await pg.fetch("select payload from event_outbox")
     assert json.loads(event["payload"])["dimensions"] == {}
+    assert "1 the same" in (await reparse(*PROFILE, "--apply"))[1]
 
 
 async def test_posts_are_mended_with_the_averages_of_their_account(
@@ -130,6 +131,21 @@ async def test_posts_are_mended_with_the_averages_of_their_account(
     assert {code: found[code] for code in mine} == {code: right[code] for code in mine}
     assert await pg.fetch("select shortcode, updated_at from instagram_post order by shortcode") == stamps
     assert await pg.fetchval("select avg_likes from instagram_account") > 7
+
+
+async def test_a_post_whose_owner_was_said_anew_keeps_that_one_when_its_numbers_are_mended(
+    pg: asyncpg.Connection, who: Creator, reparse: Run
+) -> None:
+    await misread(pg, "post_log", "metrics", "likes", 7)
+    await pg.execute("update instagram_post set profile_id = 'new', likes = 7 where likes is not null")
+    await pg.execute(
+        """insert into post_log (platform_post_id, profile_id, platform, dimensions, source, timestamp)
+        select platform_post_id, 'new', platform, '[{"key": "profile_id", "value": "new"}]', 'lama',
+            timestamp + interval '1 hour' from post_log"""
+    )
+    assert "1 mended" in (await reparse(*POSTS, "--apply"))[1]
+    mended = await pg.fetch("select profile_id from instagram_post where likes <> 7")
+    assert {row["profile_id"] for row in mended} == {"new"}
 
 
 async def test_an_answer_that_could_not_be_read_then_is_stored_now(

@@ -40,12 +40,14 @@ def test_engagement_is_percent_of_followers(likes: int, comments: int, followers
         (Post("reels", plays=1001), 1024, 930),  # 1001 * (0.94 - 10 * 0.001) = 930.93
         (Post("reels", plays=0), 1024, 0),
         (Post("reels", plays=1000), 0, 0),
+        (Post("reels", plays=1000), 1, 940),
         (Post("reels", plays=1000), None, 0),
         (Post("reels", plays=None), 1024, 0),
         (Post("image", likes=100), 0, 527),  # (7.6 - 2 * 0.7) * 0.85 * 100
         (Post("carousel", likes=10), 5, 58),  # (7.6 - 0.7) * 0.85 * 10 = 58.65
         (Post("image", likes=0), 1000, 0),
         (Post("image", likes=100, reach=0), 5, 527),
+        (Post("image", likes=100, reach=1), 5, 1),
         (Post("story", likes=100), 5, 0),
         (Post(None, likes=0), 5, 0),
         (Post("image", likes=10**12), 5, 0),  # the estimate would be negative
@@ -65,6 +67,15 @@ def test_two_highest_and_two_lowest_are_dropped_only_from_more_than_four() -> No
     posts = [Post(likes=likes) for likes in (5, 1, 900, 3, 2, 800, 4)]
     assert [post.likes for post in without_outliers(posts, lambda post: post.likes or 0)] == [5, 4, 3]
     assert len(without_outliers(posts[:4], lambda post: post.likes or 0)) == 4
+
+
+def test_reels_are_outliers_by_their_plays_and_other_posts_by_their_likes() -> None:
+    static = [Post(likes=likes) for likes in (500, 4, 1, 3, 2)]
+    reels = [Post("reels", likes=likes, plays=plays) for likes, plays in ((9, 50), (1, 10), (5, 40), (2, 30), (8, 20))]
+    metrics = post_metrics(static, reels, 100)
+    assert metrics["static"]["avg_likes"] == 3.0
+    assert (metrics["reels"]["avg_plays"], metrics["reels"]["avg_likes"]) == (30.0, 2.0)
+    assert account_averages(static, reels, 100)["avg_reels_plays"] == 30.0
 
 
 def test_the_blocks_of_a_small_account() -> None:
@@ -104,6 +115,11 @@ def test_all_is_the_twelve_newest_of_both_kinds() -> None:
     new = [Post("reels", likes=10, plays=1, publish_time=NOON - timedelta(days=day)) for day in range(11)]
     undated = [Post("image", likes=10**6, publish_time=None)]
     assert post_metrics([*undated, *old], new, 100)["all"]["avg_likes"] == 10.0
+
+
+def test_the_twelfth_newest_counts_and_the_thirteenth_does_not() -> None:
+    posts = [Post(likes=day, publish_time=NOON - timedelta(days=day)) for day in range(1, 15)]
+    assert post_metrics(posts, [], 100)["all"]["avg_likes"] == 6.5  # of 1 to 12 without the two highest and lowest
 
 
 def test_the_averages_of_an_account_are_those_of_block_all_and_the_plays_of_reels() -> None:

@@ -36,6 +36,16 @@ def test_the_newest_value_wins_and_what_it_leaves_out_stays() -> None:
         ]
 
 
+def test_what_the_newest_does_not_know_is_as_the_older_said() -> None:
+    old = post(age_s=9, owner="7", likes=1, comments=3, caption="old")
+    (merged,) = merge_posts([post(owner=None, likes=None, comments=4, caption=None), old])
+    assert (merged.profile_id, merged.metrics, merged.dimensions) == (
+        "7",
+        {"likes": 1, "comments": 4},
+        {"caption": "old"},
+    )
+
+
 def test_merging_changes_none_of_its_inputs() -> None:
     old, new = post(age_s=9, likes=1), post(likes=2)
     merge_posts([old, new])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,13 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.crawler.crawler import Fetched
-from core.crawler.errors import ChainFailed, Outcome, ProviderError, RateLimited
+from core.crawler.errors import ChainFailed, Malformed, Outcome, ProviderError, RateLimited
 from core.crawler.provider import Asked, Function, Payload
 from core.enums import Platform
 from core.models.logs import PostLog
 from instagram.models.functions import FETCH_PROFILE_POSTS_BY_ID
 from instagram.models.pages import PostsPage
-from instagram.tasks.retrieval import RECENT_POSTS, RECENT_REELS, StopRule, collect, recent_posts, recent_reels
+from instagram.tasks.retrieval import (
+    RECENT_POSTS,
+    RECENT_REELS,
+    Collected,
+    StopRule,
+    collect,
+    recent_posts,
+    recent_reels,
+)
 
 T = TypeVar("T")
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -63,6 +72,11 @@ async def test_pages_are_read_from_the_source_that_gave_the_first() -> None:
 async def test_a_page_with_a_post_older_than_thirty_days_is_the_last() -> None:
     source = Pages(page(12, "a", 29.9), page(12, "b", 30.1), page(12, "c"))
     assert len((await recent_posts(source, ASKED, NOW)).posts) == 24
+
+
+async def test_one_old_post_among_newer_ones_makes_a_page_the_last() -> None:
+    mixed = replace(page(0, "b"), posts=[*posts(5, 1), *posts(1, 31), *posts(5, 2)])
+    assert len((await recent_posts(Pages(page(12, "a"), mixed, page(12, "c")), ASKED, NOW)).posts) == 23
 
 
 async def test_a_pinned_post_does_not_end_the_loop_however_old_it_is() -> None:
@@ -128,6 +142,23 @@ async def test_a_failure_leaves_a_gap_with_its_reason_and_keeps_the_pages_before
         "message": "slow down",
         "sources": [{"source": "first-source", "class": "rate_limited", "status": 429, "message": "slow down"}],
     }
+
+
+async def test_a_gap_has_the_word_of_the_source_that_decided_it() -> None:
+    outcomes = (Outcome("one", Malformed("odd")), Outcome("two", RateLimited("slow down")))
+    found = await recent_posts(Pages(ChainFailed("fetch_profile_posts_by_id", outcomes)), ASKED, NOW)
+    assert found.gap is not None
+    assert (found.gap.reason, found.gap.status) == ("rate_limited", 429)
+
+
+async def test_what_was_read_is_at_hand_when_the_task_is_cancelled() -> None:
+    def never(index: int) -> PostsPage:
+        raise asyncio.CancelledError
+
+    found = Collected()
+    with pytest.raises(asyncio.CancelledError):
+        await recent_posts(Pages(page(4, "a"), never), ASKED, NOW, found)
+    assert (len(found.posts), found.pages, found.source) == (4, 1, "first-source")
 
 
 adversary = st.lists(

@@ -115,6 +115,12 @@ async def test_enough_items_end_the_list_and_the_page_that_was_read_is_kept_whol
     assert (ended.walk.count, ended.walk.pages, ended.pauses, ended.reason) == (120, 2, [5], None)
 
 
+async def test_a_page_that_makes_up_the_number_wanted_is_the_last() -> None:
+    scripts = Scripts({"a": [page(range(50), "x"), page(range(50, 100), "y"), page([1000])]})
+    assert (await walked(scripts)).walk.count == 100
+    assert scripts.asked == [("a", None), ("a", "x")]
+
+
 async def test_a_source_that_cannot_begin_is_not_the_one_that_is_stuck_to() -> None:
     scripts = Scripts({"a": [Unavailable("down")], "b": [page([1], "x"), page([2])]})
     ended = await walked(scripts)
@@ -199,6 +205,7 @@ async def test_what_stands_beside_a_cursor_goes_back_with_it() -> None:
         ([page([1], "x"), page([], "y"), page([], "z")], "empty_pages", 1),
         ([page([1], "x"), page([1], "y"), page([1], "z")], "empty_pages", 1),
         ([page([1], "x"), page([], "y"), page([2], "z"), page([], None)], None, 2),
+        ([page([1], "x"), page([], "y"), page([2], "z"), page([], "w"), page([3])], None, 3),
         ([page([])], None, 0),
     ],
 )

@@ -21,6 +21,7 @@ from instagram.models.pages import PostsPage
 from instagram.tasks.page_walk import PageRule
 from instagram.tasks.post_lists import posts_walk
 from instagram.tasks.posts_ingestion import named, of_account, story_stub, with_hashtags
+from instagram.tasks.reparse import reading
 
 R = TypeVar("R")
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -160,3 +161,21 @@ def test_a_number_and_its_shortcode_are_the_same_thing(pk: int) -> None:
 
 def test_what_is_no_number_has_no_shortcode() -> None:
     assert [shortcode_of(text) for text in ("", "0", "CzzzA", "-5", "١٢", "9" * 21)] == [None] * 6
+
+
+@pytest.mark.parametrize(
+    ("function", "owner"),
+    [
+        ("fetch_profile_posts_by_id", "1"),
+        ("fetch_reels_posts", "1"),
+        ("fetch_tagged_posts", None),
+        ("fetch_hashtag_posts", None),
+    ],
+)
+def test_a_kept_page_gives_the_account_asked_for_only_posts_that_can_be_its_own(
+    function: str, owner: str | None
+) -> None:
+    payload = Payload("source", function, Asked(profile_id="1"), None, NOW)
+    read = reading(payload, PostsPage([post("a"), post("b", owner="2")]), stored=True)
+    assert read is not None
+    assert [(log.profile_id, log.dimensions.get("profile_id")) for log in read.posts] == [(owner, owner), ("2", "2")]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from typing import Any
 
 from core.crawler.provider import Payload
@@ -38,10 +38,12 @@ def insight_items(payload: Payload, wanted: str | None) -> dict[str, list[Reader
 
 
 def number(value: Any) -> Number | None:
-    """A number as such or as text, whole where it is whole; null for anything else, and for less than 0."""
+    """A number as such or as text, whole where it is whole; null for anything else, for less than 0 and for more than a
+    float can hold.
+    """
     if isinstance(value, str) and value.isascii() and _NUMBER.fullmatch(value):
         value = float(value) if value.partition(".")[2].strip("0") else int(value.partition(".")[0])
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
         return None
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
