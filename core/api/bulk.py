@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from core.api.deps import ResourcesDep
 from core.api.envelope import Answer, done, envelopes
@@ -99,6 +100,8 @@ async def _rows(request: Request) -> list[Any]:
         raise HTTPException(415, f"Send a JSON list, or one JSON object a line, not {kind[:100]}")
     try:
         rows = list(parse_rows((await request.body()).decode("utf-8-sig")))
+    except ClientDisconnect as error:
+        raise HTTPException(400, "The body broke off") from error
     except ValueError as error:
         reason = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else f"is no JSON list: {error}"
         raise refuse("body", message=reason) from error

@@ -110,8 +110,15 @@ def pack(payload: Payload, secrets: Sequence[str]) -> Packed:
 
 
 def unpack(body: bytes) -> Any:
-    """The JSON of an object that was kept."""
-    return json.loads(zstandard.decompress(body))
+    """The JSON of an object that was kept.
+
+    Raises:
+        ValueError: the object is damaged.
+    """
+    try:
+        return json.loads(zstandard.decompress(body))
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from error
 
 
 def asked_json(asked: Asked) -> dict[str, Any]:

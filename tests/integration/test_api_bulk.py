@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from typing import Any
 
 import asyncpg
 import httpx2
 import pytest
+from pydantic import SecretStr
 
-from config import Settings
-from tests.support.api import running_api
+from config import SecretSettings, Settings
+from server import make_app
+from tests.support.api import KEY_RING, running_api
 
 PATH = "/scrape_request_log/bulk"
 
@@ -85,3 +87,22 @@ async def test_a_list_of_anything_is_refused_row_by_row(api: httpx2.AsyncClient,
 
 async def test_a_form_is_refused(api: httpx2.AsyncClient) -> None:
     assert (await api.post(PATH, data={"flow": "x"})).status_code == 415
+
+
+async def test_a_body_that_breaks_off_is_the_callers_affair(settings: Settings, logged: list[dict[str, Any]]) -> None:
+    begun = {"type": "http.request", "body": b"[{", "more_body": True}
+    heard: Iterator[dict[str, Any]] = iter([begun, {"type": "http.disconnect"}])
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return next(heard)
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    app = make_app(settings.model_copy(update={"secrets": SecretSettings(beat_keys=SecretStr(KEY_RING))}))
+    scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": []}
+    async with app.router.lifespan_context(app):
+        await app(scope, receive, send)
+    assert sent[0]["status"] == 400
+    assert "request_failed" not in {line["event"] for line in logged}

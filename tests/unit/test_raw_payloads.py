@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,3 +154,9 @@ def test_a_key_without_its_secret_stops_the_start(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
     with pytest.raises(ConfigError, match="AWS_ACCESS_KEY and AWS_SECRET_ACCESS_KEY"):
         load_settings()
+
+
+@pytest.mark.parametrize("body", [b"", b"no archive", zstandard.compress(b"{")])
+def test_a_kept_answer_that_is_damaged_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        unpack(body)

@@ -70,7 +70,7 @@ async def _one(
     """How it went with one answer, in a word."""
     try:
         data = unpack(await store.get(row.s3_key))
-    except ObjectStoreFailed as error:
+    except (ObjectStoreFailed, ValueError) as error:
         print(f"{row.s3_key}: {error}", file=sys.stderr)
         return "lost"
     asked = Asked(**{name: value for name, value in row.request.items() if name in _FIELDS})
