@@ -154,7 +154,7 @@ async def test_an_insert_would_read_all_without_the_settings(
     await pg.execute(f"alter function srl_after_insert() reset {setting}")
     await pg.execute(f"alter table {QUEUE} set (autovacuum_enabled = off)")  # what it counts makes plans anew
     try:
-        assert await counted_of_an_insert(database, pg, "vacuumed with one row", 10 * FEW, TOUCHED, QUEUE) > MOST
+        assert await counted_of_an_insert(database, pg, "vacuumed with one row", 10, TOUCHED, QUEUE) > MOST
     finally:
         await pg.execute(f"alter function srl_after_insert() set {setting} = off")
         await pg.execute(f"alter table {QUEUE} reset (autovacuum_enabled)")
