@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+
 from utils.times import as_utc
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from config import Settings
     from utils.db import Database
 
@@ -25,6 +30,11 @@ WRONG_USE = 2
 
 class CommandFailed(Exception):
     """The command could not do what was asked; the message is for the operator."""
+
+
+def show(table: Table, *, columns: int = 200) -> None:
+    """Print a table, its cells as they are; so wide where the output is no terminal."""
+    Console(width=None if sys.stdout.isatty() else columns).print(table, markup=False)
 
 
 def moment(given: str) -> datetime:

@@ -9,11 +9,9 @@ from typing import Any
 import asyncpg
 import httpx2
 import pytest
-from pydantic import SecretStr
 
-from config import SecretSettings, Settings
-from server import make_app
-from tests.support.api import KEY_RING, running_api
+from config import Settings
+from tests.support.api import running_api, sealing_app
 
 PATH = "/scrape_request_log/bulk"
 
@@ -100,7 +98,7 @@ async def test_a_body_that_breaks_off_is_the_callers_affair(settings: Settings, 
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    app = make_app(settings.model_copy(update={"secrets": SecretSettings(beat_keys=SecretStr(KEY_RING))}))
+    app = sealing_app(settings)
     scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": []}
     async with app.router.lifespan_context(app):
         await app(scope, receive, send)

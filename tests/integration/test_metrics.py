@@ -24,7 +24,7 @@ from core.queue.upkeep import Upkeep
 from tests.support.api import running_api
 from tests.support.flows import MARKS
 from tests.support.pool import queue_tasks, running_pool, wait_for_statuses
-from tests.support.postgres import SOMEONE_WAITS
+from tests.support.postgres import SOMEONE_WAITS, held_table
 from tests.support.relay import until
 from tests.support.schedules import plant
 from utils.db import connect
@@ -242,16 +242,13 @@ async def test_what_a_pool_counts_while_it_stores_counts_is_stored_next(
     COUNTS.take()
     upkeep = Upkeep(settings, build_registry(), "here")
     upkeep.count('[["some","[]",1]]')
-    blocker = await connect(clean_db, name="blocker")
-    async with blocker.transaction():
-        await blocker.execute("lock table beat_metric in share mode")
+    async with held_table(clean_db, "beat_metric"):
         storing = asyncio.gather(upkeep.store_counts(), return_exceptions=True)
         await until(partial(pg.fetchval, SOMEONE_WAITS))
         upkeep.count('[["some","[]",2]]')
         if breaks:
             await pg.execute(BREAK)
             await storing
-    await blocker.close()
     assert [type(error) for error in await storing] == [QueueUnavailable if breaks else type(None)]
     for _ in range(2):
         await upkeep.store_counts()

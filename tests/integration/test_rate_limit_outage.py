@@ -108,32 +108,35 @@ async def test_stacked_levels_stay_all_or_nothing_without_redis(server: OwnRedis
     await limiter.aclose()
 
 
-async def test_redis_is_tried_by_one_caller_in_a_while_and_no_other_waits_for_it(told: list[str]) -> None:
-    """A listener that accepts and never answers: the slowest way for Redis to be away."""
-    arrivals = 0
+async def mute_redis() -> tuple[asyncio.Server, str, list[asyncio.StreamWriter]]:
+    """A listener that accepts and never answers, the slowest way for Redis to be away; its URL, and who came."""
+    arrivals: list[asyncio.StreamWriter] = []
 
     async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal arrivals
-        arrivals += 1
+        arrivals.append(writer)
         await reader.read()
         writer.close()
 
     listener = await asyncio.start_server(mute, "127.0.0.1", 0)
+    return listener, f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}/0", arrivals
+
+
+async def test_redis_is_tried_by_one_caller_in_a_while_and_no_other_waits_for_it(told: list[str]) -> None:
+    listener, url, arrivals = await mute_redis()
     clock, level = Clock(), Level("source", Limit(1000, 60))
-    url = f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}/0"
     limiter = RateLimiter(redis_client(url), now=clock)
     await limiter.acquire([level], max_wait_s=0)
-    first = arrivals
+    first = len(arrivals)
     assert await admitted(limiter, level, 200) == 200
-    assert (first, arrivals) == (1, 1)
+    assert (first, len(arrivals)) == (1, 1)
     clock.now += 10
     probe = asyncio.create_task(limiter.acquire([level], max_wait_s=0))
-    while arrivals < 2:
+    while len(arrivals) < 2:
         await asyncio.sleep(0.01)
     assert await admitted(limiter, level, 200) == 200
     assert not probe.done()
     await probe
-    assert arrivals == 2
+    assert len(arrivals) == 2
     await limiter.aclose()
     listener.close()
     await listener.wait_closed()
@@ -144,20 +147,11 @@ async def test_a_crowd_does_not_queue_for_a_redis_that_is_away(
 ) -> None:
     """As many as ask at once find out; all others, who have waited for their turn, believe them."""
     monkeypatch.setattr(rate_limit, "_TIMEOUT_S", 0.2)
-    arrivals = 0
-
-    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal arrivals
-        arrivals += 1
-        await reader.read()
-        writer.close()
-
-    listener = await asyncio.start_server(mute, "127.0.0.1", 0)
-    url = f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}/0"
+    listener, url, arrivals = await mute_redis()
     limiter = RateLimiter(redis_client(url), now=Clock())
     level = Level("source", Limit(1000, 60))
     await asyncio.gather(*(limiter.acquire([level], max_wait_s=0) for _ in range(100)))
-    assert arrivals <= rate_limit._IN_FLIGHT
+    assert len(arrivals) <= rate_limit._IN_FLIGHT
     assert len(told) == 1
     await limiter.aclose()
     listener.close()

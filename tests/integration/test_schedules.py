@@ -13,9 +13,8 @@ import pytest
 from core.schedules import scheduler as module
 from core.schedules import statements as sql
 from core.schedules.schedule import Schedule
-from tests.support.postgres import SOMEONE_WAITS
+from tests.support.postgres import SOMEONE_WAITS, held_table
 from tests.support.schedules import MANY, counted, plant, row, run_due, scheduler
-from utils.db import connect
 
 TASKS = """
 select flow, platform, params->>'ms' as ms, expires_at - created_at as lasts, priority
@@ -231,18 +230,13 @@ async def test_supervisors_at_the_same_time_run_it_once(pg: asyncpg.Connection, 
 
 async def test_a_run_that_was_broken_off_is_repeated_as_the_run_it_was(pg: asyncpg.Connection, clean_db: str) -> None:
     await plant(pg, ago=timedelta(minutes=30), cron="*/10 * * * *", candidates=MANY.format(5000))
-    blocker = await connect(clean_db, name="blocker")
-    transaction = blocker.transaction()
-    await transaction.start()
-    await blocker.execute("lock table event_outbox in share mode")
-    one = scheduler(clean_db)
-    one.wake()
-    while not await pg.fetchval(SOMEONE_WAITS):
-        await asyncio.sleep(0.01)
-    begun = await row(pg)
-    await one.aclose()
-    await transaction.rollback()
-    await blocker.close()
+    async with held_table(clean_db, "event_outbox"):
+        one = scheduler(clean_db)
+        one.wake()
+        while not await pg.fetchval(SOMEONE_WAITS):
+            await asyncio.sleep(0.01)
+        begun = await row(pg)
+        await one.aclose()
     await pg.execute("update scrape_schedule set begun_for = begun_for - interval '20 minutes'")
     await run_due(clean_db)
     assert await counted(pg) == ("ok", 5000, 0, 0)
@@ -270,15 +264,12 @@ async def test_a_schedule_that_is_changed_in_mid_run_counts_from_then(
     pg: asyncpg.Connection, clean_db: str, change: str, month: int | None
 ) -> None:
     await plant(pg)
-    blocker = await connect(clean_db, name="blocker")
     one = scheduler(clean_db)
-    async with blocker.transaction():
-        await blocker.execute("lock table event_outbox in share mode")
+    async with held_table(clean_db, "event_outbox"):
         one.wake()
         while not await pg.fetchval(SOMEONE_WAITS):
             await asyncio.sleep(0.01)
         await pg.execute(f"update scrape_schedule set {change}")
-    await blocker.close()
     while one.busy:
         await asyncio.sleep(0.01)
     assert await counted(pg) == ("ok", 3, 0, 0)

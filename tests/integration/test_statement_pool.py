@@ -40,9 +40,14 @@ async def pid_of(database: Database) -> int:
 
 async def gone(pg: asyncpg.Connection, pid: int) -> None:
     await pg.execute("select pg_terminate_backend($1)", pid)
-    while await pg.fetchval("select exists (select from pg_stat_activity where pid = $1)", pid):
-        await asyncio.sleep(0.01)
+    await ended(pg, pid)
     while command_of(pid).startswith("postgres"):  # its socket is closed when the process ends
+        await asyncio.sleep(0.01)
+
+
+async def ended(pg: asyncpg.Connection, pid: int) -> None:
+    """Wait until there is no such session."""
+    while await pg.fetchval("select exists (select from pg_stat_activity where pid = $1)", pid):
         await asyncio.sleep(0.01)
 
 
@@ -115,8 +120,7 @@ async def test_what_is_in_use_when_the_pool_is_closed_is_closed_when_it_comes_ba
     await turns()
     await direct.dispose()
     await waiting
-    while await pg.fetchval("select exists (select from pg_stat_activity where pid = $1)", pid):
-        await asyncio.sleep(0.01)
+    await ended(pg, pid)
 
 
 async def test_a_connection_that_dies_under_a_statement_is_a_database_error(

@@ -22,10 +22,10 @@ from core.runtime import Runtime
 from credentials.runtime import build_runtime
 from tests.support.consume import drain_queue
 from tests.support.http_client import client
-from tests.support.postgres import SOMEONE_WAITS
+from tests.support.postgres import SOMEONE_WAITS, held_table
 from tests.support.raw_server import RawServer, Seen, http, raw_server
 from tests.support.relay import running_relay, until, waiting
-from utils.db import connect, open_database
+from utils.db import open_database
 from utils.request import ConnectFailed, Exchange
 
 PUT = "select exchange, routing_key, entity_key, payload from event_outbox order by id"
@@ -203,14 +203,11 @@ async def test_what_comes_while_others_are_handed_on_follows_by_itself(
     monkeypatch.setattr(traces, "HAND_ON_S", 0.01)
     database = open_database(clean_db)
     log = TraceLog(database, 1.0)
-    blocker = await connect(clean_db, name="blocker")
-    async with blocker.transaction():
-        await blocker.execute("lock table event_outbox in share mode")
+    async with held_table(clean_db, "event_outbox"):
         log(SEEN)
         await until(lambda: pg.fetchval(SOMEONE_WAITS))
         log(SEEN)
         await asyncio.sleep(0.1)  # its turn comes, and finds the first still under way
-    await blocker.close()
     await until(lambda: pg.fetchval("select count(*) = 2 from event_outbox"))
     await log.aclose()
     await database.dispose()
@@ -222,12 +219,9 @@ async def test_the_end_waits_for_a_hanging_database_only_so_long(
     monkeypatch.setattr(traces, "SETTLE_S", 0.1)
     database = open_database(clean_db)
     log = TraceLog(database, 1.0)
-    blocker = await connect(clean_db, name="blocker")
-    async with blocker.transaction():
-        await blocker.execute("lock table event_outbox in share mode")
+    async with held_table(clean_db, "event_outbox"):
         log(SEEN)
         await log.aclose()
-    await blocker.close()
     await database.dispose()
     assert "traces of requests were not handed on in time" in [line["event"] for line in logged]
 

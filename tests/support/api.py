@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
+from fastapi import FastAPI
 from pydantic import SecretStr
 
-from config import SecretSettings, Settings
+from config import Settings
 from server import make_app
 
 KEY_RING = "test:" + base64.b64encode(bytes(range(32))).decode()
@@ -22,11 +23,15 @@ def with_settings(settings: Settings, group: str, **values: Any) -> Settings:
     return settings.model_copy(update={group: changed})
 
 
+def sealing_app(settings: Settings) -> FastAPI:
+    """The application, with a key ring."""
+    return make_app(with_settings(settings, "secrets", beat_keys=SecretStr(KEY_RING)))
+
+
 @asynccontextmanager
 async def running_api(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the application; its clients are opened and closed as by a server."""
-    sealed = settings.model_copy(update={"secrets": SecretSettings(beat_keys=SecretStr(KEY_RING))})
-    app = make_app(sealed)
+    app = sealing_app(settings)
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=True)
     async with (
         app.router.lifespan_context(app),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import asyncpg
 
 from scripts.migrate import migrate
@@ -65,6 +68,16 @@ async def drop_database(admin_url: str, url: str) -> None:
         await admin.execute(f'drop database if exists "{url.rpartition("/")[2]}" with (force)')
     finally:
         await admin.close()
+
+
+@asynccontextmanager
+async def held_table(url: str, table: str) -> AsyncIterator[None]:
+    """A table that can be read and not written while the block lasts."""
+    blocker = await connect(url, name="blocker")
+    async with blocker.transaction():
+        await blocker.execute(f"lock table {table} in share mode")
+        yield
+    await blocker.close()
 
 
 async def empty_tables(connection: asyncpg.Connection) -> None:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from config import load_settings
@@ -20,7 +19,7 @@ from credentials.keys import GRAPH, SOURCES
 from credentials.manager import CredentialManager
 from credentials.store import Listed
 from credentials.vault import VARIABLE, Vault, new_key
-from scripts.beatctl.cli import FAILED, OK, CommandFailed, database
+from scripts.beatctl.cli import FAILED, OK, CommandFailed, database, show
 
 if TYPE_CHECKING:
     from scripts.beatctl.cli import Verbs
@@ -159,4 +158,4 @@ def _show(credentials: Iterable[Listed]) -> None:
         table.add_row(
             str(one.id), one.source, one.handle or "", one.state, keys, str(one.rest_count), one.last_error or ""
         )
-    Console(width=None if sys.stdout.isatty() else 200).print(table, markup=False)
+    show(table)

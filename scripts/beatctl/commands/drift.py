@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
-import sys
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from scripts.beatctl.cli import OK, CommandFailed, database
+from scripts.beatctl.cli import OK, CommandFailed, database, show
 
 HELP = "show what changed in the answers of sources, and acknowledge it"
 EVERYTHING = "all"
@@ -90,7 +88,7 @@ def _show(rows: Sequence[RowMapping]) -> None:
             str(row["id"]), row["kind"], row["source"], row["function"], row["path"], row["was"], row["now"],
             "yes" if row["read_by_parser"] else "no", f"{row['payloads']:,} of {of or 0:,}", *times, state,
         )  # fmt: skip
-    Console(width=None if sys.stdout.isatty() else 240).print(table, markup=False)
+    show(table, columns=240)
 
 
 def _id(given: str) -> int | str:

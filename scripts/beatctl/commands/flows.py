@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import RowMapping, text
 
 from config import Settings, load_settings
 from core.flows.registry import Registry, build_registry
 from core.queue import control
-from scripts.beatctl.cli import OK, CommandFailed, database
+from scripts.beatctl.cli import OK, CommandFailed, database, show
 from utils.times import duration
 
 if TYPE_CHECKING:
@@ -69,7 +67,7 @@ async def list_flows(arguments: argparse.Namespace) -> int:
     )
     for row in shown:
         table.add_row(row["flow"], "paused" if row["paused"] else "open", *_cells(row))
-    Console(width=None if sys.stdout.isatty() else 200).print(table, markup=False)
+    show(table)
     return OK
 
 

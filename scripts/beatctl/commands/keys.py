@@ -8,13 +8,12 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from core.api.key_ring import READ, SCOPES, KeyRing, digest_of, new_key
-from scripts.beatctl.cli import OK, CommandFailed, database
+from scripts.beatctl.cli import OK, CommandFailed, database, show
 from utils.db import within_dates
 from utils.times import duration
 
@@ -78,7 +77,7 @@ async def list_keys(_: argparse.Namespace) -> int:
     for row in rows:
         until = f"{row['expires']} (expired)" if row["expired"] else row["expires"] or ""
         table.add_row(row["name"], row["scope"], row["account_id"] or "", row["created"], until)
-    Console(width=None if sys.stdout.isatty() else 200).print(table, markup=False)
+    show(table)
     return OK
 
 

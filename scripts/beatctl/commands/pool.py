@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from config import load_settings
 from core.queue.status import FlowState, Host, PoolStatus, pool_status
-from scripts.beatctl.cli import OK
+from scripts.beatctl.cli import OK, show
 from utils.db import connect
 from utils.times import spoken
 
@@ -43,9 +42,9 @@ async def show_status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(found.as_json(), indent=2, default=str))
         return OK
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    console.print(_hosts(found.hosts), markup=False)
-    console.print(_flows(found.flows, everything=arguments.all), markup=False)
+    show(_hosts(found.hosts))
+    show(_flows(found.flows, everything=arguments.all))
+    console = Console()
     for line in lines(found):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return OK

@@ -10,7 +10,6 @@ from contextlib import aclosing
 from dataclasses import fields
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,7 +21,7 @@ from core.crawler.raw import unpack
 from core.runtime import object_store
 from instagram.functions.retriever.crawler import instagram_sources
 from instagram.tasks.reparse import Difference, reading, reparse
-from scripts.beatctl.cli import FAILED, OK, CommandFailed, database, moment
+from scripts.beatctl.cli import FAILED, OK, CommandFailed, database, moment, show
 from utils.object_store import ObjectStore, ObjectStoreFailed
 
 HELP = "read kept answers again, and mend what the parsers of then got wrong"
@@ -103,7 +102,7 @@ def _show(row: Any, differences: Sequence[Difference]) -> None:
         shown = "changes" if one.current else "has newer"
         table.add_row(one.entity, one.key, _text(one.was), _text(one.becomes), shown)
     if differences:
-        Console(width=None if sys.stdout.isatty() else 200).print(table, markup=False)
+        show(table)
 
 
 def _text(value: object) -> str:

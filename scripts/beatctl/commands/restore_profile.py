@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.table import Table
 
 from core.enums import Platform
 from instagram.tasks.restore import Change, NothingKnown, restore_profile
-from scripts.beatctl.cli import OK, CommandFailed, database, moment
+from scripts.beatctl.cli import OK, CommandFailed, database, moment, show
 
 HELP = "rebuild an account's row from its audit trail"
 
@@ -46,7 +44,7 @@ def _show(changes: Iterable[Change]) -> None:
     for change in changes:
         table.add_row(change.column, _text(change.was), _text(change.becomes))
     if table.row_count:
-        Console(width=None if sys.stdout.isatty() else 200).print(table, markup=False)
+        show(table)
 
 
 def _text(value: object) -> str:

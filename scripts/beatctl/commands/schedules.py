@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from rich.console import Console
 from rich.table import Table
 
 from config import Settings, load_settings
@@ -21,7 +20,7 @@ from core.schedules.files import BadFile, Entry, read_entries
 from core.schedules.run import run_schedule
 from core.schedules.schedule import NAMED
 from core.schedules.switch import NoSchedule, must_exist, must_run, state_of, stored, switch
-from scripts.beatctl.cli import FAILED, OK, CommandFailed
+from scripts.beatctl.cli import FAILED, OK, CommandFailed, show
 from utils.db import connect
 from utils.json_safe import stored_json
 from utils.redact import redact_text
@@ -69,7 +68,7 @@ async def list_schedules(_: argparse.Namespace) -> int:
         outcome = row["last_outcome"] or ""
         words = [row["name"], state_of(row), row["cron"], row["flow"], due, minute(row["last_run_at"]), outcome]
         table.add_row(*words, *counts, row["last_error"] or "")
-    Console(width=None if sys.stdout.isatty() else 240).print(table, markup=False)
+    show(table, columns=240)
     return OK
 
 

@@ -11,7 +11,6 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from config import Settings, load_settings
@@ -21,7 +20,7 @@ from core.flows.registry import Registry, build_registry
 from core.queue import tasks
 from core.queue.bulk import CREATED, EXISTS, MAX_ROWS, REFUSED, RowResult, insert_many
 from core.queue.explain import explain
-from scripts.beatctl.cli import FAILED, OK, CommandFailed, database
+from scripts.beatctl.cli import FAILED, OK, CommandFailed, database, show
 from scripts.beatctl.rows import read_rows
 from utils.redact import redact_text
 from utils.times import event_time
@@ -130,7 +129,7 @@ async def list_tasks(arguments: argparse.Namespace) -> int:
         params = json.dumps(row.params, ensure_ascii=False)[:60]
         words = [str(row.id), row.flow, row.status, str(row.priority), str(row.retry_count)]
         table.add_row(*words, *times, row.error_code or "", params)
-    Console(width=None if sys.stdout.isatty() else 200).print(table, markup=False)
+    show(table)
     return OK
 
 
