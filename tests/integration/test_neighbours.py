@@ -196,6 +196,17 @@ create function mine.row_to_json({{schema}}.task_event_body) returns json langua
     as 'select to_json(mine.note(current_user))';
 create function mine.task_event({{schema}}.scrape_request_log) returns json language sql
     as 'select to_json(mine.note(current_user))';
+create function mine.random() returns double precision language sql
+    as 'select mine.note(current_user); select 0.5::double precision';
+create function mine.to_hex(bigint) returns text language sql as 'select mine.note(current_user)';
+create function mine.jsonb_eq(jsonb, jsonb) returns boolean language sql as 'select mine.note(current_user) is null';
+create function mine.octet_length(text) returns integer language sql as 'select mine.note(current_user); select 1';
+create function mine.int4le(integer, integer) returns boolean language sql
+    as 'select mine.note(current_user) is not null';
+create function mine.current_setting(text) returns text language sql as 'select mine.note(current_user)';
+create function mine.set_config(text, text, boolean) returns text language sql as 'select mine.note(current_user)';
+create function mine.concat_ws(text, text, text) returns text language sql
+    as 'select mine.note(current_user); select null';
 create function mine.same(text, text) returns boolean language sql as 'select mine.note(current_user) is not null';
 create operator mine.= (leftarg = text, rightarg = text, function = mine.same);
 create function pg_temp.now() returns timestamptz language sql
@@ -213,6 +224,28 @@ async def test_names_that_the_caller_has_taken_are_not_used(place: Place) -> Non
     assert await place.events() == [(FLOW, "PENDING", 1)]
     sent = await place.owner.fetchrow("select routing_key, entity_key from event_outbox")
     assert tuple(sent or ()) == ("scrape_request_log_events", "1")
+
+
+async def test_nor_for_a_task_that_is_mended_or_refused(place: Place) -> None:
+    """The path that the caller has set is as he set it, then and after the transaction."""
+    schema = await place.owner.fetchval(SCHEMA)
+    await place.owner.execute(f'grant select on scrape_request_log to "{place.role}"')  # for LIKE
+    await place.neighbour.execute(SHADOWS.replace("{schema}", schema))
+    before = await place.neighbour.fetchval("select pg_catalog.current_setting('search_path')")
+    async with place.neighbour.transaction():
+        await place.neighbour.execute("set local search_path to mine, pg_catalog")
+        await place.neighbour.execute(
+            f"insert into {schema}.scrape_request_log (id, {COLUMNS})"
+            f" values (null, {TASK}), (null, 'other', null, '{{}}')"
+        )
+        assert await place.neighbour.fetchval("select pg_catalog.current_setting('search_path')") == "mine, pg_catalog"
+    assert await place.neighbour.fetchval("select pg_catalog.current_setting('search_path')") == before
+    assert await place.neighbour.fetchval("select array_agg(who) from mine.trail") is None
+    assert await place.events() == [(FLOW, "PENDING", 1), ("other", "FAILED", 1)]
+    tasks = await place.owner.fetch("select data from scrape_request_log order by id")
+    assert [task["data"] for task in tasks] == [
+        None, "missing platform (such as INSTAGRAM): insert the task again with it set"
+    ]  # fmt: skip
 
 
 async def test_a_caller_whose_search_path_lacks_the_schema_is_served(place: Place) -> None:

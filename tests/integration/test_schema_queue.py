@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
 import asyncpg
 import pytest
@@ -200,6 +200,23 @@ async def test_each_insert_writes_its_event_with_the_row(pg: asyncpg.Connection)
         "expires_at": "2199-12-31 18:00:00",
         "retry_count": 1,
     }
+
+
+async def test_ids_of_events_are_random_uuids_and_none_comes_twice(database: str, pg: asyncpg.Connection) -> None:
+    """Nor where two sessions have given their random numbers the same seed."""
+    await pg.execute(
+        "insert into scrape_request_log (flow, platform, params)"
+        f" select '{FLOW}', 'INSTAGRAM', '{{}}' from generate_series(1, 5000)"
+    )
+    for name in ("first seeded", "second seeded"):
+        session = await connect(database, name=name)
+        await session.execute("select setseed(0.5)")
+        await session.fetchval(ONE, FLOW)
+        await session.close()
+    ids = [event["event_id"] for event in await _events(pg)]
+    assert len(set(ids)) == 5002
+    assert {(UUID(one).version, UUID(one).variant) for one in ids} == {(4, RFC_4122)}
+    assert {str(UUID(one)) for one in ids} == set(ids)
 
 
 async def test_a_rolled_back_insert_leaves_no_event_and_wakes_nobody(pg: asyncpg.Connection, wakeups: Wakeups) -> None:
