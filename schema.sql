@@ -170,12 +170,12 @@ create type task_event_body as (
 
 -- The task event of a row. Volatile, because random() is: only so is the call inlined. Rows of a CTE or a transition table are
 -- passed as `row(e.*)::scrape_request_log`. A row of a type of its own costs a third less than jsonb_build_object. The event's id
--- is a UUID of version 4 from two random numbers, whose lowest bits, always zero, are the task's: gen_random_uuid() asks OpenSSL,
--- a tenth of what an INSERT costs.
+-- is a UUID of version 4 from two random numbers, one of them mixed with the task's id, which tells sessions of one seed apart:
+-- gen_random_uuid() asks OpenSSL, a tenth of what an INSERT costs.
 create function task_event(r scrape_request_log) returns json language sql volatile as $$
     select row_to_json(row(
         (to_hex(((random() * 4611686018427387904)::bigint & -61441) | -9223372036854759424)
-            || to_hex((random() * 4611686018427387904)::bigint | (r.id & 1023) | -9223372036854775808))::uuid::text,
+            || to_hex(((random() * 4611686018427387904)::bigint # r.id) & 4611686018427387903 | -9223372036854775808))::uuid::text,
         r.id::text,
         r.flow,
         r.platform,
@@ -241,18 +241,19 @@ $$;
 create trigger srl_before_insert before insert on scrape_request_log for each row execute function srl_before_insert();
 
 -- Wakes the supervisors only when a flow's backlog goes from empty to not empty (a NOTIFY takes a lock that all commits share),
--- and announces every row, whoever inserts it. A single row takes one statement for both. Rows with the usual priority get their
--- flow's. Neither scans nor sorts, because the plan may be made while the table is empty and outlives that: one look at srl_fifo
--- per flow, one at the key per row.
+-- and announces every row, whoever inserts it. A single row takes one statement for both. Where a flow has a priority, that
+-- statement announces nothing: rows with the usual one get their flow's first. Neither scans nor sorts, because the plan may be
+-- made while the table is empty and outlives that: one look at srl_fifo per flow, one at the key per row.
 create function srl_after_insert() returns trigger language plpgsql set enable_seqscan = off set enable_sort = off as $$
 declare
     announced bigint;
 begin
     insert into event_outbox (routing_key, entity_key, payload)
     select 'scrape_request_log_events', i.id::text, task_event(row(i.*)::scrape_request_log) from inserted i
-    where not exists (select from inserted offset 1) and not exists (select from beat_flow where priority is not null)
-        and case when i.id = (select s.id from scrape_request_log s where s.flow = i.flow and s.status = 'PENDING'
-                              and s.run_after is null order by s.id + 0 limit 1)
+    where not exists (select from beat_flow where priority is not null)
+        and case when exists (select from inserted offset 1) then true
+            when i.id = (select s.id from scrape_request_log s where s.flow = i.flow and s.status = 'PENDING'
+                         and s.run_after is null order by s.id + 0 limit 1)
             then pg_notify('beat', i.flow) is not null else true end;
     get diagnostics announced = row_count;
     if announced = 1 then
@@ -262,17 +263,14 @@ begin
     from (select flow, min(id) as id from inserted where status = 'PENDING' and run_after is null group by flow) i
     where i.id = (select s.id from scrape_request_log s
                   where s.flow = i.flow and s.status = 'PENDING' and s.run_after is null order by s.id + 0 limit 1);
-    if exists (select from beat_flow where priority is not null) then
+    if announced = 0 then
         update scrape_request_log t set priority = b.priority
         from inserted i join beat_flow b on b.flow = i.flow
         where t.id = any(array[i.id]) and i.status = 'PENDING' and i.priority = 1 and b.priority <> 1;
         insert into event_outbox (routing_key, entity_key, payload)
         select 'scrape_request_log_events', t.id::text, task_event(t) from inserted i
             join scrape_request_log t on t.id = any(array[i.id]);
-        return null;
     end if;
-    insert into event_outbox (routing_key, entity_key, payload)
-    select 'scrape_request_log_events', i.id::text, task_event(row(i.*)::scrape_request_log) from inserted i;
     return null;
 end
 $$;

@@ -203,6 +203,9 @@ create function mine.jsonb_eq(jsonb, jsonb) returns boolean language sql as 'sel
 create function mine.octet_length(text) returns integer language sql as 'select mine.note(current_user); select 1';
 create function mine.int4le(integer, integer) returns boolean language sql
     as 'select mine.note(current_user) is not null';
+create function mine.int4eq(integer, integer) returns boolean language sql
+    as 'select mine.note(current_user) is not null';
+create function mine.format(text, name) returns text language sql as 'select mine.note(current_user)';
 create function mine.current_setting(text) returns text language sql as 'select mine.note(current_user)';
 create function mine.set_config(text, text, boolean) returns text language sql as 'select mine.note(current_user)';
 create function mine.concat_ws(text, text, text) returns text language sql
