@@ -58,7 +58,8 @@ _TEXT = re.compile(
     | (?P<pair>(?:(?<![a-z0-9_-])|{_ENCODED})(?:{_NAMES})\s*(?:=|%(?:25)?3d|\\u003d)\s*   # token=...
         |(?:[?&;]|%(?:25)?(?:3f|26|3b)|\\u0026)key(?:=|%(?:25)?3d|\\u003d))[^\s&;\#"'<>)\]}},]+
     | (?P<line>(?<![a-z0-9_"'-])(?:{_HEADER_NAMES})\s*:[^\S\r\n]*)[^\r\n]+                # header line
-    | (?P<scheme>\b(?:bearer|basic)\s+|\btoken\s+(?=[\w.+/=-]{{16}}))[\w.~+/=|-]+         # authorization value
+    | (?P<scheme>(?:\b|{_ENCODED})(?:bearer|basic)(?:\s|\+|%(?:25)?20)+                   # authorization value
+        |\btoken\s+(?=[\w.+/=-]{{16}}))[\w.~+/=|%-]+
     | (?P<known>(?<![a-z0-9])|{_ENCODED})(?:
         (?:EAA|IGQ)[a-z0-9_-]{{13,}}                                                        # Graph user tokens
       | (?:sk-|shpat_|shpss_|ya29\.|AIza|1//)[\w-]{{16,}}

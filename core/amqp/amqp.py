@@ -198,9 +198,9 @@ class Consumer:
 
 
 def retries_of(message: AbstractIncomingMessage) -> int:
-    """How often the message was tried again already."""
+    """How often the message was tried again already; what no listener wrote into the header counts as not at all."""
     value = message.headers.get(RETRIES_HEADER, 0)
-    return value if isinstance(value, int) else 0
+    return max(value, 0) if isinstance(value, int) else 0
 
 
 async def _loss_of(channel: AbstractChannel) -> asyncio.Event:

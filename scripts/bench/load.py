@@ -10,6 +10,9 @@ import asyncpg
 from scripts.bench.place import BenchError
 from scripts.bench.proc import cpu_s
 
+LOOK_S = 0.25
+"""Time between two looks whether a drain is over: each costs as much as dozens of jobs, and the limit's need none."""
+
 QUEUE, LIMIT, BARE = "scrape_request_log", "bench_limit", "bench_bare_table"
 
 _STORED = """with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
@@ -71,10 +74,10 @@ async def wait_until_done(pg: asyncpg.Connection, table: str, within_s: float = 
         BenchError: it takes too long.
     """
     last = await pg.fetchval(f"select max(id) from {table}")
-    for _ in range(int(within_s / 0.02)):
+    for _ in range(int(within_s / LOOK_S)):
         if not await pg.fetchval(LEFT.format(table=table), last):
             return
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(LOOK_S)
     raise BenchError(f"{table} was not drained within {within_s:g} s")
 
 

@@ -148,10 +148,10 @@ async def wait_until_tried(pg: asyncpg.Connection, within_s: float = 240.0) -> N
     Raises:
         BenchError: it takes too long.
     """
-    for _ in range(int(within_s / 0.05)):
+    for _ in range(int(within_s / load.LOOK_S)):
         if not await pg.fetchval(LEFT, FLOW):
             return
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(load.LOOK_S)
     raise BenchError(f"the uploads took more than {within_s:g} s")
 
 

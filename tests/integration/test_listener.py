@@ -112,7 +112,9 @@ async def running(listener: AmqpListener, rmq_url: str, settings: Settings) -> A
         await runtime.aclose()
 
 
-async def send(channel: AbstractChannel, listener: AmqpListener, body: Any) -> None:
+async def send(
+    channel: AbstractChannel, listener: AmqpListener, body: Any, headers: dict[str, Any] | None = None
+) -> None:
     """Publish as another service does, once the queue exists."""
 
     async def bound() -> bool:
@@ -125,7 +127,8 @@ async def send(channel: AbstractChannel, listener: AmqpListener, body: Any) -> N
 
     await until(bound)
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    await channel.default_exchange.publish(aio_pika.Message(content, message_id="m-1"), listener.queue)
+    message = aio_pika.Message(content, message_id="m-1", headers=headers)
+    await channel.default_exchange.publish(message, listener.queue)
 
 
 def connection_of(channel: AbstractChannel) -> Any:
@@ -231,6 +234,16 @@ async def test_after_two_retries_a_message_is_put_aside(
     assert "no hopeless today" in str(dead.headers["x-reason"])
     assert "abcdef1234567890" not in str(dead.headers["x-reason"])
     assert await records(pg, "hopeless") == 0
+
+
+async def test_a_count_of_retries_below_none_gives_no_further_attempts(
+    channel: AbstractChannel, listener: AmqpListener, rmq_url: str, settings: Settings
+) -> None:
+    async with running(listener, rmq_url, settings):
+        await send(channel, listener, {"name": "patient", "fail_times": 99}, headers={"x-retries": -1000})
+        (dead,) = await take(channel, error_queue(listener.queue), 1)
+    assert ATTEMPTS["patient"] == 3
+    assert dead.headers["x-retries"] == 2
 
 
 async def test_an_error_of_the_database_about_the_message_uses_up_attempts(
