@@ -2,14 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBasic, HTTPBasicCredentials, HTTPBearer, SecurityScopes
 from starlette.exceptions import HTTPException
 
 from core.api.deps import Resources, ResourcesDep
 from core.api.key_ring import ADMIN, ANYBODY, READ, WRITE, Caller
+from core.api.same_origin import same_origin
 
 _LONGEST = 200
+_ONLY_ASKING = ("GET", "HEAD")
 _BEARER, _BASIC = "Bearer", 'Basic realm="Beat"'
 _HOW = {
     _BEARER: "send 'Authorization: Bearer KEY' with a key of beatctl keys add",
@@ -22,16 +24,18 @@ _basic = HTTPBasic(auto_error=False, realm="Beat", description="The same key as 
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-async def caller_of(needed: SecurityScopes, resources: ResourcesDep, given: Bearer) -> Caller:
+async def caller_of(request: Request, needed: SecurityScopes, resources: ResourcesDep, given: Bearer) -> Caller:
     """Who asks.
 
     Raises:
-        HTTPException: 401, there is no good key; 403, its scope does not include what the route needs.
+        HTTPException: 401, there is no good key; 403, its scope does not include what the route needs, or where no
+            keys are wanted the page of another site asks for a change.
     """
-    return await _caller(needed, resources, given.credentials if given else None, challenge=_BEARER)
+    return await _caller(request, needed, resources, given.credentials if given else None, challenge=_BEARER)
 
 
 async def operator_of(
+    request: Request,
     needed: SecurityScopes,
     resources: ResourcesDep,
     given: Bearer,
@@ -43,11 +47,15 @@ async def operator_of(
         HTTPException: as ``caller_of``.
     """
     key = given.credentials if given else typed.password if typed else None
-    return await _caller(needed, resources, key, challenge=_BASIC)
+    return await _caller(request, needed, resources, key, challenge=_BASIC)
 
 
-async def _caller(needed: SecurityScopes, resources: Resources, key: str | None, *, challenge: str) -> Caller:
+async def _caller(
+    request: Request, needed: SecurityScopes, resources: Resources, key: str | None, *, challenge: str
+) -> Caller:
     if not resources.settings.api.wants_keys:
+        if request.method not in _ONLY_ASKING:
+            same_origin(request)
         return ANYBODY
     if key is None:
         raise _stranger(_HOW[challenge], challenge)

@@ -17,7 +17,9 @@ def same_origin(request: Request) -> None:
     host = request.headers.get("host", "")
     own = site == "same-origin" if site else origin in (None, f"http://{host}", f"https://{host}")
     if not own:
-        raise HTTPException(403, "Origin: a page of another site has sent this: open /ops on this server and repeat it")
+        raise HTTPException(
+            403, "Origin: a page of another site has sent this: send it from a program, or from /ops on this server"
+        )
 
 
 SAME_ORIGIN = Depends(same_origin)

@@ -103,6 +103,30 @@ async def test_a_scope_includes_the_lesser_ones_and_no_greater_one(
             assert answer.json()["status"]["message"] == f"The key {name} has the scope {name}, this needs {scope}"
 
 
+async def test_where_no_keys_are_wanted_no_page_of_another_site_changes_anything(
+    settings: Settings, pg: asyncpg.Connection
+) -> None:
+    paths: dict[str, dict[str, Any]] = make_app(settings).openapi()["paths"]
+    changes = [(method, path) for path, found in paths.items() for method in found if method != "get"]
+    assert {("post", CREATE.replace(FLOW, "{flow}")), ("post", BULK), ("post", "/tokens"), ("put", "/heartbeat")} < set(
+        changes
+    )
+    line = {"content": f'{{"flow": "{FLOW}", "params": {{"handle": "natgeo"}}}}\n'.encode()}
+    async with running_api(settings) as api:
+        for method, path in changes:
+            found = path.format(flow=FLOW, scrape_id=1, name="s", platform="instagram", handle="natgeo")
+            body: dict[str, Any] = line if path == BULK else {"json": BODY}
+            for headers in ({"origin": "http://evil"}, {"sec-fetch-site": "cross-site"}):
+                answer = await api.request(method, found, params={"beat": "true"}, headers=headers, **body)
+                assert answer.status_code == 403, (method, path)
+                assert answer.json()["status"]["message"].startswith("Origin: a page of another site has sent this")
+        asked = await api.get("/list_scrape_data/7", headers={"origin": "http://evil"})
+        assert asked.status_code == 200
+        own = await api.post(CREATE, json=BODY, headers={"sec-fetch-site": "same-origin"})
+        assert own.status_code == 200
+    assert await pg.fetchval("select count(*) from scrape_request_log") == 1
+
+
 async def test_a_revoked_or_expired_key_opens_nothing(
     api: httpx2.AsyncClient, pg: asyncpg.Connection, keys: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
