@@ -19,6 +19,7 @@ from core.crawler.errors import (
 )
 from core.crawler.provider import Asked
 from instagram.functions.retriever.lama.lama import Lama
+from instagram.models.pages import Comment
 from tests.support.instagram import OWNER, TAGGED, flat
 from tests.support.sources import Source
 
@@ -75,6 +76,14 @@ def test_no_stories_are_an_answer_and_those_of_others_are_none() -> None:
         LAMA.read("fetch_story_posts_by_profile_id", profile_id="1")
 
 
+def test_hashtags_of_a_story_are_read_and_no_kind_of_its_own_is_made_up() -> None:
+    (item, *_) = LAMA.body("fetch_story_posts_by_profile_id")
+    item |= {"hashtags": [{"hashtag": {"name": "saffron"}}, {"hashtag": None}], "media_type": 8}
+    (log,) = LAMA.parse("fetch_story_posts_by_profile_id", [item]).posts
+    assert log.dimensions["story_hashtags"] == ["saffron"]
+    assert "content_type" not in log.dimensions
+
+
 @pytest.mark.parametrize(
     ("file", "count", "cursor"),
     [
@@ -109,6 +118,17 @@ def test_comments_are_read() -> None:
     )
     assert (found.handle, found.likes, found.publish_time) == ("lina.cooks.daily", 12, 1674815000)
     assert page.has_next_page
+
+
+def test_comments_in_newer_words_are_read() -> None:
+    user = {"id": "5", "username": "u", "is_verified": True, "profile_pic_url": "https://cdn.example/u.jpg"}
+    counts = {"comment_like_count": 3, "child_comment_count": 2}
+    first = {"id": "9", "text": "", "created_at": "2023-01-27T10:23:20Z", "user": user, **counts}
+    second = {"pk": 8, "id": "88", "user_id": 6, "like_count": 0, "comment_like_count": 1}
+    assert LAMA.parse("fetch_post_comments", [[first, second], None, None]).comments == [
+        Comment("9", "", "5", "u", 3, 1674815000, 2, "https://cdn.example/u.jpg", is_verified=True),
+        Comment("8", profile_id="6", likes=0),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -363,6 +363,7 @@ MOBILE_COMMENT = {
         ({"next_max_id": "100", "big_list": True}, "100"),
         ({"next_max_id": 100}, "100"),
         ({"next_max_id": "100", "big_list": False}, None),
+        ({"next_max_id": "100", "more_available": False, "big_list": True}, None),
         ({"next_max_id": "", "big_list": True}, None),
         ({"big_list": True}, None),
     ],
@@ -383,6 +384,26 @@ def test_mobile_comments_page_by_cursor_alone(more: bool | None) -> None:
     assert (page.has_next_page, page.cursor) == (True, '{"cached": "1"}')
     last = ARRAYBOBO.parse("fetch_post_comments", {**body, "next_min_id": "", "has_more_comments": True})
     assert (last.has_next_page, last.cursor) == (False, None)
+
+
+def test_what_a_mobile_comment_says_of_its_author_and_its_replies_is_read() -> None:
+    user = {"pk": 5, "username": "u", "is_verified": True, "profile_pic_url": "https://cdn.example/u.jpg"}
+    item = {"pk": 9, "text": "", "user": user, "child_comment_count": 2, "is_verified": False, "profile_pic_url": "x"}
+    assert ARRAYBOBO.parse("fetch_post_comments", {"comments": [item]}).comments == [
+        Comment("9", "", "5", "u", replies=2, profile_pic_url="https://cdn.example/u.jpg", is_verified=True)
+    ]
+
+
+@pytest.mark.parametrize("function", ["fetch_followers", "fetch_following", "fetch_post_likes", "fetch_post_comments"])
+def test_a_list_of_the_web_site_ends_where_its_flag_says(function: str) -> None:
+    body = JOTUCKER.body(function)
+    (container,) = body["data"].values()
+    edge = next(value for key, value in container.items() if key.startswith("edge_"))
+    edge["page_info"] = {"has_next_page": False, "end_cursor": "c"}
+    page = JOTUCKER.parse(function, body)
+    assert (page.has_next_page, page.cursor) == (False, None)
+    edge["page_info"] = {"end_cursor": "c"}
+    assert JOTUCKER.parse(function, body).cursor == "c"
 
 
 def test_a_mobile_comment_may_say_its_author_by_number_alone_and_its_time_by_one_name() -> None:

@@ -170,6 +170,11 @@ def test_a_post_is_read() -> None:
         ROCKET.read("fetch_post_by_shortcode", shortcode="CnOAG9Tl0uI")
 
 
+def test_a_post_in_a_wrapper_is_read() -> None:
+    (item,) = inside("fetch_post_by_shortcode")["items"]
+    assert flat(ROCKET.parse("fetch_post_by_shortcode", done({"items": [{"media": item}]}))) == REEL
+
+
 def test_tagged_posts_are_those_of_others() -> None:
     page = ROCKET.read("fetch_tagged_posts", **OWNER)
     (post,) = page.posts

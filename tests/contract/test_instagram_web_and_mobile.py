@@ -132,6 +132,19 @@ def test_a_single_web_post_is_found_in_any_envelope() -> None:
         assert NEOTANK.parse("fetch_post_by_shortcode", body, shortcode="CnOAG9Tl0uH") == plain
 
 
+@pytest.mark.parametrize("left", ["shortcode", "edge_media_to_caption", "taken_at_timestamp"])
+def test_a_single_web_post_is_known_by_any_of_its_words(left: str) -> None:
+    node = NEOTANK.body("fetch_profile_posts_by_id")["edges"][0]["node"]
+    words = {"__typename", "shortcode", "edge_media_to_caption", "taken_at_timestamp"} - {left}
+    log = NEOTANK.parse("fetch_post_by_shortcode", {key: node[key] for key in node if key not in words})
+    assert (log.profile_id, log.metrics["likes"]) == ("5820113374", 84211)
+
+
+def test_a_mobile_post_in_the_words_of_both_dialects_is_read_as_mobile() -> None:
+    body = {**IGAPI.body("fetch_post_by_shortcode"), "__typename": "XDTMediaDict"}
+    assert flat(IGAPI.parse("fetch_post_by_shortcode", body)) == V1_REEL
+
+
 def test_a_single_post_names_its_account_as_owner() -> None:
     assert flat(IGAPI.read("fetch_post_by_shortcode", shortcode="CnOAG9Tl0uH")) == V1_REEL
     with pytest.raises(NotFoundHere):
@@ -246,6 +259,8 @@ def test_nothing_where_something_was_asked_for_is_not_found(source: Source, func
         (IGAPI, "fetch_profile_by_handle", [], "$"),
         (IGAPI, "fetch_profile_by_handle", {"id": "1", "username": "a", "edge_follow": 3}, "edge_follow"),
         (IGAPI, "fetch_followers", {"collector": [{"username": "a"}]}, "collector.0.id"),
+        (IGAPI, "fetch_post_by_shortcode", {"code": "CnOAG9Tl0uH"}, "pk"),
+        (IGAPI, "fetch_post_by_shortcode", {"shortcode": "CnOAG9Tl0uH"}, "id"),
         (NEOTANK, "fetch_profile_posts_by_handle", [{"media": {}}], "0.node"),
         (NEOTANK, "fetch_profile_posts_by_handle", [7], "0"),
         (NEOTANK, "fetch_profile_posts_by_handle", [{"node": {"id": "1", "shortcode": 7}}], "0.node.shortcode"),
