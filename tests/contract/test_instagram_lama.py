@@ -220,6 +220,13 @@ def test_a_page_of_coauthored_posts_belongs_to_the_coauthor(name: str) -> None:
     assert len(LAMA.parse("fetch_profile_posts_by_id", [items, ""], **OWNER).posts) == 4
 
 
+@pytest.mark.parametrize("function", ["fetch_profile_posts_by_id", "fetch_hashtag_posts"])
+def test_a_page_on_which_no_post_says_which_it_is_is_refused(function: str) -> None:
+    items, _ = LAMA.body("fetch_profile_posts_by_id")
+    with pytest.raises(Malformed):
+        LAMA.parse(function, [[{**item, "code": None} for item in items], ""])
+
+
 @pytest.mark.parametrize("tail", [[""], [None], []])
 def test_an_empty_page_is_an_answer(tail: list[Any]) -> None:
     page = LAMA.parse("fetch_profile_posts_by_id", [[], *tail], **OWNER)
@@ -236,6 +243,8 @@ def test_a_post_is_read() -> None:
 def test_a_post_passed_through_from_elsewhere_is_read() -> None:
     mobile = recorded("rapidapi-jotucker", "fetch_post_by_shortcode").body
     web = {"graphql": {"shortcode_media": recorded("rapidapi-arraybobo", "fetch_post_by_shortcode").body}}
+    with pytest.raises(NotFoundHere):
+        LAMA.parse("fetch_post_by_shortcode", mobile, shortcode="CnOAG9Tl0uI")
     for body in (mobile, mobile["items"][0], web):
         log = LAMA.parse("fetch_post_by_shortcode", body, shortcode="CnOAG9Tl0uH")
         assert (log.dimensions["media_pk"], log.metrics["likes"]) == ("3012345678901234567", 84211)

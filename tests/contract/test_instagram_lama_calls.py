@@ -103,7 +103,7 @@ def test_lists_of_people_are_read(file: str, count: int, cursor: str | None) -> 
 
 
 def test_people_are_known_by_either_id_and_a_number_is_a_cursor_too() -> None:
-    page = LAMA.parse("fetch_followers", [[{"pk": 7, "username": "a"}, {"id": "8", "is_verified": True}], 100])
+    page = LAMA.parse("fetch_followers", [[{"pk": 7, "id": "9"}, {"id": "8", "is_verified": True}], 100])
     assert [(one.profile_id, one.is_verified) for one in page.people] == [("7", None), ("8", True)]
     assert page.cursor == "100"
 
@@ -147,6 +147,8 @@ def test_comments_of_the_web_site_are_read() -> None:
     page = LAMA.parse("fetch_post_comments", body)
     assert [(one.comment_id, one.profile_id) for one in page.comments] == [("1", "2")]
     assert page.cursor == "c"
+    older = {"graphql": {"shortcode_media": {"edge_media_to_comment": edges}}}
+    assert LAMA.parse("fetch_post_comments", older) == page
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,12 @@ def test_no_recording_is_left_out() -> None:
         (404, {"detail": "Not Found", "exc_type": "UserNotFound"}, NotFound),
         (500, {"detail": "Media not found or unavailable", "exc_type": "MediaNotFound"}, NotFound),
         (500, {"detail": "", "exc_type": "MediaUnavailable"}, NotFound),
+        (500, {"detail": "", "exc_type": "InvalidMediaId"}, NotFound),
         (500, {"detail": "", "exc_type": "PrivateAccount"}, Private),
+        (500, {"detail": "", "exc_type": "RateLimitError"}, RateLimited),
+        (500, {"detail": "", "exc_type": "ClientTooManyRequests"}, RateLimited),
+        (400, {"detail": "", "exc_type": "FeedbackRequired"}, Unavailable),
+        (422, {"detail": [], "exc_type": "UserNotFound"}, Unsupported),
         (500, {"detail": "", "exc_type": "PleaseWaitFewMinutes"}, RateLimited),
         (403, {"detail": "login_required", "exc_type": "LoginRequired"}, Unavailable),
         (400, {"detail": "", "exc_type": "ChallengeRequired"}, Unavailable),
@@ -208,6 +215,7 @@ def test_signs_are_weighed_in_order(status: int, body: Any, kind: type[ProviderE
     with pytest.raises(ProviderError) as failure:
         LAMA.answer("fetch_profile_by_id", body, status)
     assert type(failure.value) is kind
+    assert failure.value.message
 
 
 ALL = Asked(profile_id="5820113374", handle="aurora.kitchen", shortcode="CnOAG9Tl0uH", hashtag="risotto", cursor="c 1")

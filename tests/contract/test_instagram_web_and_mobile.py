@@ -149,6 +149,9 @@ def test_a_single_post_names_its_account_as_owner() -> None:
     assert flat(IGAPI.read("fetch_post_by_shortcode", shortcode="CnOAG9Tl0uH")) == V1_REEL
     with pytest.raises(NotFoundHere):
         IGAPI.read("fetch_post_by_shortcode", shortcode="CnOAG9Tl0uh")
+    body = IGAPI.body("fetch_post_by_shortcode")
+    for accounts in ({"user": {"pk": 99, "username": "decoy"}}, {"owner": None, "user": body["owner"]}):
+        assert flat(IGAPI.parse("fetch_post_by_shortcode", {**body, **accounts})) == V1_REEL
 
 
 @pytest.mark.parametrize("name", ["pk", "pk_id", "id"])
@@ -202,6 +205,29 @@ def test_the_mobile_feed_of_igapi_is_read_as_well() -> None:
     assert [log.shortcode for log in page.posts] == ["CnOAG9Tl0uH", "CnJLVGW5VAN", "Cm3dPjtdN_7"]
     assert page.cursor == "3005999888777666555_5820113374"
     assert len(IGAPI.parse("fetch_hashtag_posts", MOBILE_FEED, profile_id="1").posts) == 3
+
+
+@pytest.mark.parametrize("function", ["fetch_profile_posts_by_handle", "fetch_reels_posts", "fetch_tagged_posts"])
+def test_a_mobile_feed_of_igapi_pages_by_cursor_and_flag(function: str) -> None:
+    reels = {"items": [], "paging_info": {"max_id": "c", "more_available": True}, "more_available": False}
+    feed = {"items": [], "next_max_id": "c", "more_available": True}
+    assert {IGAPI.parse(function, body).cursor for body in (reels, feed)} == {"c"}
+    reels = {"items": [], "paging_info": {"max_id": "c", "more_available": False}}
+    for body in (reels, {**feed, "more_available": False}):
+        assert not IGAPI.parse(function, body).has_next_page
+
+
+def test_a_hashtag_of_igapi_may_be_a_grid_in_sections() -> None:
+    medias = [{"media": item} for item in MOBILE_FEED["items"]]
+    body = {"sections": [{"layout_content": {"medias": medias}}], "next_max_id": "c", "next_page": 2}
+    page = IGAPI.parse("fetch_hashtag_posts", body)
+    assert (len(page.posts), page.cursor, page.beside["next_page"]) == (3, "c", 2)
+
+
+@pytest.mark.parametrize("function", ["fetch_profile_posts_by_handle", "fetch_hashtag_posts"])
+def test_items_beside_the_edges_of_a_feed_do_not_leak(function: str) -> None:
+    body = {**IGAPI.body("fetch_profile_posts_by_handle"), "items": []}
+    assert (len(IGAPI.parse(function, body).posts), IGAPI.parse(function, body).cursor) == (3, FEED_CURSOR)
 
 
 def test_tagged_posts_of_igapi_may_be_those_of_others() -> None:
@@ -454,3 +480,5 @@ async def test_comments_of_what_is_no_shortcode_are_not_asked_for() -> None:
 async def test_an_account_without_an_id_is_asked_for_by_handle() -> None:
     _, seen = await IGAPI.call("fetch_followers", Asked(handle="a"), {}, KEYS)
     assert seen.target == "/followers?username=a"
+    _, seen = await IGAPI.call("fetch_followers", Asked(handle="a", cursor="c"), {}, KEYS)
+    assert seen.target == "/followers?username=a&end_cursor=c"
