@@ -359,7 +359,7 @@ def test_a_tray_may_name_its_account_by_number_alone_or_by_handle_alone() -> Non
         ({"user": {"pk": 7}}, "handle", None),
         ({"user": None}, "handle", "aurora.kitchen"),
         ({"user": None}, "profile_id", "5820113374"),
-        ({"product_type": None}, "post_type", "story"),
+        ({"product_type": None, "is_reel_media": None}, "post_type", "story"),
         ({"media_type": 8}, "content_type", None),
         ({"story_link_stickers": [{"story_link": {"display_url": "a.example"}}]}, "story_links", ["a.example"]),
         ({"story_link_stickers": [{"story_link": None}]}, "story_links", []),
