@@ -135,12 +135,15 @@ FAIL = {"status": "fail"}
         (400, {"message": "Media not found or unavailable", **FAIL}, NotFound),
         (400, {"message": "Please wait a few minutes before you try again.", **FAIL}, RateLimited),
         (200, {"message": "Please wait a few minutes before you try again."}, RateLimited),
+        (200, {"message": "Too Many Requests"}, RateLimited),
         (403, {"message": "challenge_required", **FAIL}, Unavailable),
         (200, {"message": "login_required", **FAIL}, Unavailable),
         (400, {"message": "feedback_required", **FAIL}, Unavailable),
+        (400, {"message": "", "error_type": "challenge_required", **FAIL}, Unavailable),
         (200, {"message": "You have exceeded the MONTHLY quota for Requests"}, QuotaExhausted),
         (200, {"message": "You have exceeded the rate limit per minute for your plan, BASIC"}, RateLimited),
         (404, {"message": "Endpoint '/x' does not exist"}, Unsupported),
+        (404, {"message": "API doesn't exists"}, Unsupported),
         (404, {"message": "Something else"}, NotFoundHere),
         (404, {"message": "Not Found"}, NotFoundHere),
         (404, {"detail": "Not found."}, NotFoundHere),
@@ -148,6 +151,7 @@ FAIL = {"status": "fail"}
         (404, {"status": "error", "message": "Method not found"}, NotFoundHere),
         (404, {"message": "Route POST:/instagram/user/get_info not found"}, NotFoundHere),
         (404, {"message": "Hashtag not found"}, NotFound),
+        (404, {"message": "Stories not found"}, NotFound),
         (200, {"message": "The API is temporarily unavailable"}, NotFoundHere),
         (400, {"message": "Media unavailable", **FAIL}, NotFoundHere),
         (404, None, NotFoundHere),
@@ -163,6 +167,7 @@ FAIL = {"status": "fail"}
         (503, {"message": "Service Temporarily Unavailable"}, Unavailable),
         (502, {"message": "The API is unreachable, please contact the API provider"}, Unavailable),
         (504, {"messages": "The request to the API has timed out"}, Unavailable),
+        (300, None, Unavailable),
         (302, None, Unavailable),
         (200, FAIL, NotFoundHere),
         (200, {"success": False}, NotFoundHere),
@@ -186,6 +191,8 @@ def test_signs_are_weighed_in_order(status: int, data: Any, kind: type[ProviderE
         {"message": "not found", "items": [], "status": "ok"},
         {"error": None, "items": []},
         {"error": {"code": True}, "items": []},
+        {"error": {"code": "²"}, "items": []},
+        {"success": None, "items": []},
     ],
 )
 def test_words_inside_data_are_no_error(data: Any) -> None:
@@ -217,6 +224,14 @@ def test_tokens_in_a_message_are_masked_and_long_messages_cut() -> None:
     assert failure is not None
     assert "EAAB" not in failure.message
     assert len(failure.message) <= 300
+    across = judge(500, {"message": "y " * 140 + "https://me:passwordpassword@proxy.example/ is down"})
+    assert across is not None
+    assert "password" not in across.message
+
+
+def test_a_failed_gateway_keeps_its_status_and_its_words() -> None:
+    failure = judge(500, {"messages": "The request to the API has timed out"})
+    assert str(failure) == "(500, 'The request to the API has timed out')"
 
 
 @pytest.mark.parametrize(

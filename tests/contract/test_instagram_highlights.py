@@ -39,6 +39,7 @@ def stories() -> dict[str, Any]:
 def test_the_tray_names_the_highlights() -> None:
     assert TRAY.parse(tray(), profile_id=OWNER).highlights == [Highlight(NAME, "Trips"), Highlight("highlight:2")]
     assert TRAY.parse(tray(pk=5820113374), profile_id=OWNER).highlights[0].title == "Trips"
+    assert TRAY.parse({"tray": [{"id": NAME, "title": ""}]}).highlights == [Highlight(NAME)]
     assert TRAY.parse({"tray": []}, profile_id=OWNER).highlights == []
 
 

@@ -212,6 +212,21 @@ def test_a_page_of_somebody_else_is_no_answer(function: str) -> None:
         LAMA.parse(function, LAMA.body("fetch_profile_posts_by_id"), profile_id="58201133740")
 
 
+@pytest.mark.parametrize("name", ["pk", "pk_id", "id"])
+def test_a_page_of_coauthored_posts_belongs_to_the_coauthor(name: str) -> None:
+    items, _ = LAMA.body("fetch_profile_posts_by_id")
+    for item in items:
+        item |= {"user": {"pk": "7"}, "coauthor_producers": [{name: "5820113374"}]}
+    assert len(LAMA.parse("fetch_profile_posts_by_id", [items, ""], **OWNER).posts) == 4
+
+
+@pytest.mark.parametrize("function", ["fetch_profile_posts_by_id", "fetch_hashtag_posts"])
+def test_a_page_on_which_no_post_says_which_it_is_is_refused(function: str) -> None:
+    items, _ = LAMA.body("fetch_profile_posts_by_id")
+    with pytest.raises(Malformed):
+        LAMA.parse(function, [[{**item, "code": None} for item in items], ""])
+
+
 @pytest.mark.parametrize("tail", [[""], [None], []])
 def test_an_empty_page_is_an_answer(tail: list[Any]) -> None:
     page = LAMA.parse("fetch_profile_posts_by_id", [[], *tail], **OWNER)
@@ -228,9 +243,26 @@ def test_a_post_is_read() -> None:
 def test_a_post_passed_through_from_elsewhere_is_read() -> None:
     mobile = recorded("rapidapi-jotucker", "fetch_post_by_shortcode").body
     web = {"graphql": {"shortcode_media": recorded("rapidapi-arraybobo", "fetch_post_by_shortcode").body}}
+    with pytest.raises(NotFoundHere):
+        LAMA.parse("fetch_post_by_shortcode", mobile, shortcode="CnOAG9Tl0uI")
     for body in (mobile, mobile["items"][0], web):
         log = LAMA.parse("fetch_post_by_shortcode", body, shortcode="CnOAG9Tl0uH")
         assert (log.dimensions["media_pk"], log.metrics["likes"]) == ("3012345678901234567", 84211)
+
+
+def test_a_mobile_post_is_known_by_its_caption_or_by_its_pictures() -> None:
+    item = recorded("rapidapi-jotucker", "fetch_post_by_shortcode").body["items"][0]
+    captioned, pictured = ({key: item[key] for key in item if key != left} for left in ("image_versions2", "caption"))
+    assert LAMA.parse("fetch_post_by_shortcode", captioned).dimensions["caption"] == REEL["caption"]
+    assert flat(LAMA.parse("fetch_post_by_shortcode", pictured))["display_url"] == REEL_PICTURE
+
+
+def test_a_web_post_in_a_list_need_not_name_its_type() -> None:
+    node = recorded("rapidapi-arraybobo", "fetch_post_by_shortcode").body
+    (log,) = LAMA.parse("fetch_hashtag_posts", [[{**node, "__typename": None}], ""]).posts
+    del node["__typename"]
+    assert LAMA.parse("fetch_hashtag_posts", [[node], ""]).posts == [log]
+    assert (log.shortcode, log.metrics["likes"]) == ("CnOAG9Tl0uH", 84211)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +273,8 @@ def test_a_post_passed_through_from_elsewhere_is_read() -> None:
         ({"play_count": ...}, "play_count", None),
         ({"view_count": 812334.0}, "view_count", 812334),
         ({"media_type": 1}, "view_count", None),
+        ({"media_type": 1}, "play_count", None),
+        ({"reshare_count": 7}, "reshare_count", 7),
         ({"like_count": 0, "comment_count": 0}, "likes", 0),
         ({"like_count": 0, "comment_count": 0}, "comments", 0),
         ({"like_and_view_counts_disabled": True}, "likes", None),
@@ -255,14 +289,27 @@ def test_a_post_passed_through_from_elsewhere_is_read() -> None:
         ({"taken_at_ts": ..., "taken_at": "2023-01-27T11:00:00.5+01:00"}, "taken_at_timestamp", 1674813600),
         ({"taken_at_ts": ..., "taken_at": "2023-01-27T10:00:00"}, "taken_at_timestamp", 1674813600),
         ({"taken_at_ts": ..., "taken_at": 1674813600}, "taken_at_timestamp", 1674813600),
+        ({"taken_at_ts": ..., "taken_at": "1674813600"}, "taken_at_timestamp", 1674813600),
+        ({"taken_at_ts": ..., "taken_at": "1970-01-01T00:00:00Z"}, "taken_at_timestamp", None),
         ({"taken_at_ts": ..., "taken_at": ...}, "taken_at_timestamp", None),
         ({"thumbnail_url": None}, "display_url", None),
+        ({"image_versions2": {"candidates": []}}, "display_url", REEL_PICTURE),
         ({"pk": 3012345678901234567}, "media_pk", "3012345678901234567"),
         ({"pk": ...}, "media_pk", "3012345678901234567"),
+        ({"pk": ..., "id": "3012345678901234567"}, "media_pk", "3012345678901234567"),
         ({"user": None}, "owner", None),
         ({"user": {"pk": 5820113374}}, "owner", "5820113374"),
+        ({"user": {"pk_id": "5820113374"}}, "owner", "5820113374"),
+        ({"user": {"id": "5820113374"}}, "owner", "5820113374"),
         ({"video_duration": 0.0}, "video_duration", None),
         ({"sponsor_tags": [{"pk": "7", "username": "s"}]}, "user_sponsors", [{"profile_id": "7", "handle": "s"}]),
+        (
+            {"sponsor_tags": [{"sponsor": {"pk": 7, "username": "s"}}]},
+            "user_sponsors",
+            [{"profile_id": "7", "handle": "s"}],
+        ),
+        ({"sponsor_tags": [{"sponsor": {"pk": 7, "username": "s"}}]}, "is_sponsor", True),
+        ({"sponsor_tags": ...}, "is_sponsor", None),
         ({"product_type": "story"}, "post_type", "story"),
         ({"product_type": "igtv"}, "post_type", "reels"),
     ],

@@ -19,6 +19,7 @@ from core.crawler.errors import (
 )
 from core.crawler.provider import Asked
 from instagram.functions.retriever.lama.lama import Lama
+from instagram.models.pages import Comment
 from tests.support.instagram import OWNER, TAGGED, flat
 from tests.support.sources import Source
 
@@ -75,6 +76,14 @@ def test_no_stories_are_an_answer_and_those_of_others_are_none() -> None:
         LAMA.read("fetch_story_posts_by_profile_id", profile_id="1")
 
 
+def test_hashtags_of_a_story_are_read_and_no_kind_of_its_own_is_made_up() -> None:
+    (item, *_) = LAMA.body("fetch_story_posts_by_profile_id")
+    item |= {"hashtags": [{"hashtag": {"name": "saffron"}}, {"hashtag": None}], "media_type": 8}
+    (log,) = LAMA.parse("fetch_story_posts_by_profile_id", [item]).posts
+    assert log.dimensions["story_hashtags"] == ["saffron"]
+    assert "content_type" not in log.dimensions
+
+
 @pytest.mark.parametrize(
     ("file", "count", "cursor"),
     [
@@ -94,7 +103,7 @@ def test_lists_of_people_are_read(file: str, count: int, cursor: str | None) -> 
 
 
 def test_people_are_known_by_either_id_and_a_number_is_a_cursor_too() -> None:
-    page = LAMA.parse("fetch_followers", [[{"pk": 7, "username": "a"}, {"id": "8", "is_verified": True}], 100])
+    page = LAMA.parse("fetch_followers", [[{"pk": 7, "id": "9"}, {"id": "8", "is_verified": True}], 100])
     assert [(one.profile_id, one.is_verified) for one in page.people] == [("7", None), ("8", True)]
     assert page.cursor == "100"
 
@@ -109,6 +118,17 @@ def test_comments_are_read() -> None:
     )
     assert (found.handle, found.likes, found.publish_time) == ("lina.cooks.daily", 12, 1674815000)
     assert page.has_next_page
+
+
+def test_comments_in_newer_words_are_read() -> None:
+    user = {"id": "5", "username": "u", "is_verified": True, "profile_pic_url": "https://cdn.example/u.jpg"}
+    counts = {"comment_like_count": 3, "child_comment_count": 2}
+    first = {"id": "9", "text": "", "created_at": "2023-01-27T10:23:20Z", "user": user, **counts}
+    second = {"pk": 8, "id": "88", "user_id": 6, "like_count": 0, "comment_like_count": 1}
+    assert LAMA.parse("fetch_post_comments", [[first, second], None, None]).comments == [
+        Comment("9", "", "5", "u", 3, 1674815000, 2, "https://cdn.example/u.jpg", is_verified=True),
+        Comment("8", profile_id="6", likes=0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +147,8 @@ def test_comments_of_the_web_site_are_read() -> None:
     page = LAMA.parse("fetch_post_comments", body)
     assert [(one.comment_id, one.profile_id) for one in page.comments] == [("1", "2")]
     assert page.cursor == "c"
+    older = {"graphql": {"shortcode_media": {"edge_media_to_comment": edges}}}
+    assert LAMA.parse("fetch_post_comments", older) == page
 
 
 @pytest.mark.parametrize(
@@ -166,7 +188,12 @@ def test_no_recording_is_left_out() -> None:
         (404, {"detail": "Not Found", "exc_type": "UserNotFound"}, NotFound),
         (500, {"detail": "Media not found or unavailable", "exc_type": "MediaNotFound"}, NotFound),
         (500, {"detail": "", "exc_type": "MediaUnavailable"}, NotFound),
+        (500, {"detail": "", "exc_type": "InvalidMediaId"}, NotFound),
         (500, {"detail": "", "exc_type": "PrivateAccount"}, Private),
+        (500, {"detail": "", "exc_type": "RateLimitError"}, RateLimited),
+        (500, {"detail": "", "exc_type": "ClientTooManyRequests"}, RateLimited),
+        (400, {"detail": "", "exc_type": "FeedbackRequired"}, Unavailable),
+        (422, {"detail": [], "exc_type": "UserNotFound"}, Unsupported),
         (500, {"detail": "", "exc_type": "PleaseWaitFewMinutes"}, RateLimited),
         (403, {"detail": "login_required", "exc_type": "LoginRequired"}, Unavailable),
         (400, {"detail": "", "exc_type": "ChallengeRequired"}, Unavailable),
@@ -188,6 +215,7 @@ def test_signs_are_weighed_in_order(status: int, body: Any, kind: type[ProviderE
     with pytest.raises(ProviderError) as failure:
         LAMA.answer("fetch_profile_by_id", body, status)
     assert type(failure.value) is kind
+    assert failure.value.message
 
 
 ALL = Asked(profile_id="5820113374", handle="aurora.kitchen", shortcode="CnOAG9Tl0uH", hashtag="risotto", cursor="c 1")

@@ -134,6 +134,14 @@ async def test_cursors_go_back_under_the_name_of_each_call() -> None:
         "/medias_v2",
         {"user_id": "1", "batch_size": "50", "max_id": COMMENTS_CURSOR},
     )
+    assert await asked_for(JOTUCKER, "fetch_hashtag_posts", asked) == (
+        "/hash_tag_medias_v2",
+        {"hash_tag": "h", "batch_size": "50", "next_cursor": COMMENTS_CURSOR},
+    )
+    assert await asked_for(JOTUCKER, "fetch_followers", asked) == (
+        "/followers",
+        {"user_id": "1", "batch_size": "50", "next_cursor": COMMENTS_CURSOR},
+    )
     assert await asked_for(ARRAYBOBO, "fetch_followers", asked) == (
         "/ig/followers/",
         {"id_user": "1", "next_max_id": COMMENTS_CURSOR},
@@ -141,6 +149,10 @@ async def test_cursors_go_back_under_the_name_of_each_call() -> None:
 
 
 CALLS = [
+    (JOTUCKER, "fetch_profile_by_id", "/user_info_by_id", {"user_id": "1"}),
+    (JOTUCKER, "fetch_profile_by_handle", "/user_info_by_id", {"user_name": "a"}),
+    (JOTUCKER, "fetch_profile_posts_by_id", "/medias_v2", {"user_id": "1", "batch_size": "50"}),
+    (JOTUCKER, "fetch_post_by_shortcode", "/media_info_v2", {"short_code": "s"}),
     (JOTUCKER, "fetch_story_posts_by_profile_id", "/stories", {"user_id": "1"}),
     (JOTUCKER, "fetch_hashtag_posts", "/hash_tag_medias_v2", {"hash_tag": "h", "batch_size": "50"}),
     (JOTUCKER, "fetch_followers", "/followers", {"user_id": "1", "batch_size": "50"}),
@@ -236,6 +248,11 @@ def test_hashtag_posts_are_those_of_anybody() -> None:
     thumbnail = "716325462_107721792192183_7216893596359263308_n.jpg?stp=dst-jpg_e35_s640x640"
     assert [flat(log) for log in page.posts] == [{**SAFFRON, "thumbnail_src": thumbnail, "user_tags": []}]
     assert page.has_next_page
+    body = JOTUCKER.body("fetch_hashtag_posts")
+    body["data"]["hashtag"]["name"] = "Saffron"
+    assert JOTUCKER.parse("fetch_hashtag_posts", body, hashtag="saffron") == page
+    body["data"]["hashtag"]["edge_hashtag_to_media"] = body["data"]["hashtag"].pop("edge_hashtag_to_ranked_media")
+    assert JOTUCKER.parse("fetch_hashtag_posts", body, hashtag="saffron") == page
 
 
 def test_sections_give_posts_and_what_goes_back_beside_the_cursor() -> None:
@@ -318,6 +335,43 @@ def test_the_tray_of_somebody_else_is_no_answer() -> None:
             ARRAYBOBO.parse(function, missing, profile_id="5820113374")
 
 
+def test_a_tray_may_name_its_account_by_number_alone_or_by_handle_alone() -> None:
+    function = "fetch_story_posts_by_profile_id"
+    body = ARRAYBOBO.body(function)
+    (tray,) = body["reels"].values()
+    assert len(ARRAYBOBO.parse(function, {"reels_media": [tray]}, profile_id="5820113374").posts) == 2
+    assert len(ARRAYBOBO.parse(function, body, handle="Aurora.Kitchen").posts) == 2
+    with pytest.raises(NotFoundHere):
+        ARRAYBOBO.parse(function, body, handle="aurora_kitchen")
+    del tray["user"]
+    for answer in (body, {"reels_media": [tray]}):
+        assert len(ARRAYBOBO.parse(function, answer, profile_id="5820113374").posts) == 2
+        assert len(ARRAYBOBO.parse(function, answer, handle="aurora.kitchen").posts) == 2
+        with pytest.raises(NotFoundHere):
+            ARRAYBOBO.parse(function, answer, profile_id="1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "expected"),
+    [
+        ({"user": {"pk": 7, "username": "partner"}}, "handle", "partner"),
+        ({"user": {"pk": 7, "username": "partner"}}, "owner", "7"),
+        ({"user": {"pk": 7}}, "handle", None),
+        ({"user": None}, "handle", "aurora.kitchen"),
+        ({"user": None}, "profile_id", "5820113374"),
+        ({"product_type": None, "is_reel_media": None}, "post_type", "story"),
+        ({"media_type": 8}, "content_type", None),
+        ({"story_link_stickers": [{"story_link": {"display_url": "a.example"}}]}, "story_links", ["a.example"]),
+        ({"story_link_stickers": [{"story_link": None}]}, "story_links", []),
+        ({"story_hashtags": [{"hashtag": {"name": ""}}]}, "story_hashtags", []),
+    ],
+)
+def test_absent_and_odd_values_of_a_story(changes: dict[str, Any], key: str, expected: Any) -> None:
+    body = ARRAYBOBO.body("fetch_story_posts_by_profile_id")
+    body["reels"]["5820113374"]["items"][0].update(changes)
+    assert flat(ARRAYBOBO.parse("fetch_story_posts_by_profile_id", body).posts[0]).get(key) == expected
+
+
 def test_other_trays_and_reshared_media_do_not_leak_into_stories() -> None:
     function = "fetch_story_posts_by_profile_id"
     plain = ARRAYBOBO.read(function, profile_id="5820113374")
@@ -363,6 +417,7 @@ MOBILE_COMMENT = {
         ({"next_max_id": "100", "big_list": True}, "100"),
         ({"next_max_id": 100}, "100"),
         ({"next_max_id": "100", "big_list": False}, None),
+        ({"next_max_id": "100", "more_available": False, "big_list": True}, None),
         ({"next_max_id": "", "big_list": True}, None),
         ({"big_list": True}, None),
     ],
@@ -383,6 +438,26 @@ def test_mobile_comments_page_by_cursor_alone(more: bool | None) -> None:
     assert (page.has_next_page, page.cursor) == (True, '{"cached": "1"}')
     last = ARRAYBOBO.parse("fetch_post_comments", {**body, "next_min_id": "", "has_more_comments": True})
     assert (last.has_next_page, last.cursor) == (False, None)
+
+
+def test_what_a_mobile_comment_says_of_its_author_and_its_replies_is_read() -> None:
+    user = {"pk": 5, "username": "u", "is_verified": True, "profile_pic_url": "https://cdn.example/u.jpg"}
+    item = {"pk": 9, "text": "", "user": user, "child_comment_count": 2, "is_verified": False, "profile_pic_url": "x"}
+    assert ARRAYBOBO.parse("fetch_post_comments", {"comments": [item]}).comments == [
+        Comment("9", "", "5", "u", replies=2, profile_pic_url="https://cdn.example/u.jpg", is_verified=True)
+    ]
+
+
+@pytest.mark.parametrize("function", ["fetch_followers", "fetch_following", "fetch_post_likes", "fetch_post_comments"])
+def test_a_list_of_the_web_site_ends_where_its_flag_says(function: str) -> None:
+    body = JOTUCKER.body(function)
+    (container,) = body["data"].values()
+    edge = next(value for key, value in container.items() if key.startswith("edge_"))
+    edge["page_info"] = {"has_next_page": False, "end_cursor": "c"}
+    page = JOTUCKER.parse(function, body)
+    assert (page.has_next_page, page.cursor) == (False, None)
+    edge["page_info"] = {"end_cursor": "c"}
+    assert JOTUCKER.parse(function, body).cursor == "c"
 
 
 def test_a_mobile_comment_may_say_its_author_by_number_alone_and_its_time_by_one_name() -> None:

@@ -203,9 +203,7 @@ GRAPH_LAST: list[dict[str, Any]] = [
         "comments": 63,
     },
 ]
-WEB_CURSOR = (
-    "QVFmNjQ1NTFmY2Q2ZjA3ODIzY2I4Nzk3MWNmYjkxNDQ2NDI1ZGExODI4OGU1MmRjNzMyMjFlMmQwMGMyZmZkNGM1ZjM5ZmQ0"
-)
+WEB_CURSOR = "QVFmNjQ1NTFmY2Q2ZjA3ODIzY2I4Nzk3MWNmYjkxNDQ2NDI1ZGExODI4OGU1MmRjNzMyMjFlMmQwMGMyZmZkNGM1ZjM5ZmQ0"
 PAGES = [
     (JOTUCKER, "fetch_profile_posts_by_id", [V1_REEL, V1_CAROUSEL, V1_VIDEO], "3005999888777666555_5820113374"),
     (JOTUCKER, "fetch_profile_posts_by_id.page2", [V1_IMAGE, V1_SILENT_REEL], None),
@@ -246,6 +244,20 @@ def test_a_single_web_post_is_read() -> None:
 
 def test_a_single_mobile_post_is_read() -> None:
     assert flat(read(JOTUCKER, "fetch_post_by_shortcode", shortcode="CnOAG9Tl0uH")) == V1_REEL
+
+
+@pytest.mark.parametrize("name", ["shortcode_media", "xdt_shortcode_media"])
+def test_a_single_post_of_jotucker_may_be_that_of_the_web_site(name: str) -> None:
+    node = recorded(ARRAYBOBO, "fetch_post_by_shortcode").body
+    log = recorded(JOTUCKER, "fetch_post_by_shortcode").parse({"data": {name: node}}, shortcode="CnOAG9Tl0uH")
+    assert flat(log) == flat(read(ARRAYBOBO, "fetch_post_by_shortcode"))
+
+
+def test_a_page_of_jotucker_may_be_a_timeline_of_the_web_site() -> None:
+    case = recorded(JOTUCKER, "fetch_profile_posts_by_id")
+    page, same = case.parse(recorded(ARRAYBOBO, case.function).body, **OWNER), read(ARRAYBOBO, case.function)
+    assert ([flat(log) for log in page.posts], page.cursor) == ([flat(log) for log in same.posts], same.cursor)
+    assert case.parse({**case.body, "data": {"user": None}}, **OWNER) == case.parse(case.body)
 
 
 @pytest.mark.parametrize("source", [ARRAYBOBO, JOTUCKER])

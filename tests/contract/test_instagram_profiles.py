@@ -180,6 +180,12 @@ def test_no_user_is_not_found_and_not_final(source: str, file: str, body: Any) -
         recorded(source, file).parse(body, handle="aurora.kitchen")
 
 
+def test_a_profile_of_jotucker_may_be_that_of_the_web_site() -> None:
+    user = recorded("rapidapi-igapi", "fetch_profile_by_handle").body
+    page = recorded(JOTUCKER, "fetch_profile_by_handle").parse({"data": {"user": user}}, handle="aurora.kitchen")
+    assert (page.profile.profile_id, page.profile.metrics["followers"]) == ("5820113374", 1284533)
+
+
 def test_a_bare_list_is_how_jotucker_says_that_there_is_nobody() -> None:
     with pytest.raises(NotFoundHere):
         recorded(JOTUCKER, "fetch_profile_by_id").parse([], profile_id="1")

@@ -146,6 +146,7 @@ def test_a_page_of_posts_of_the_web_site_is_read() -> None:
         ({"next_max_id": ""}, None),
         ({"next_max_id": None}, None),
         ({"next_max_id": 301}, "301"),
+        ({"next_max_id": "301", "data": {"user": None}}, "301"),
     ],
 )
 def test_a_next_page_needs_cursor_and_flag(changes: dict[str, Any], cursor: str | None) -> None:
@@ -168,6 +169,22 @@ def test_a_post_is_read() -> None:
     assert flat(ROCKET.read("fetch_post_by_shortcode", shortcode="CnOAG9Tl0uH")) == REEL
     with pytest.raises(NotFoundHere):
         ROCKET.read("fetch_post_by_shortcode", shortcode="CnOAG9Tl0uI")
+
+
+def test_reels_end_where_their_flag_says() -> None:
+    for paging in ({"max_id": "c", "more_available": False}, {"max_id": ""}):
+        page = ROCKET.parse("fetch_reels_posts", done({"items": [], "paging_info": paging, "next_max_id": "d"}))
+        assert (page.has_next_page, page.cursor) == (False, None)
+
+
+def test_likers_have_no_pages() -> None:
+    page = ROCKET.parse("fetch_post_likes", done({**inside("fetch_post_likes"), "next_max_id": "c"}))
+    assert (len(page.people), page.has_next_page, page.cursor) == (len(PEOPLE), False, None)
+
+
+def test_a_post_in_a_wrapper_is_read() -> None:
+    (item,) = inside("fetch_post_by_shortcode")["items"]
+    assert flat(ROCKET.parse("fetch_post_by_shortcode", done({"items": [{"media": item}]}))) == REEL
 
 
 def test_tagged_posts_are_those_of_others() -> None:

@@ -107,7 +107,10 @@ FAIL = {"status": "fail"}
         (done({}, 404.0), NotFoundHere),
         (done({}, 400), Unsupported),
         (done({}, 302), Unavailable),
+        (done({"message": "User not found"}, content_type="text/html"), Unavailable),
         (done({}, "often"), Malformed),
+        (done({}, "2000"), Malformed),
+        (done({}, True), Malformed),
         (done({}, [200]), Malformed),
     ],
 )
@@ -130,6 +133,7 @@ def test_a_refusal_by_instagram_keeps_the_token() -> None:
 
 ALL = Asked(profile_id="5820113374", handle="aurora.kitchen", shortcode="CnOAG9Tl0uH", hashtag="risotto", cursor="c 1")
 ME = 5820113374
+TOKEN = {"authorization": "Token x"}
 
 
 @pytest.mark.parametrize(
@@ -174,6 +178,8 @@ async def test_the_next_page_of_a_hashtag_is_asked_for_by_number_and_cursor() ->
     _, seen = await ROCKET.call("fetch_hashtag_posts", asked, done({}), {"authorization": "secret"})
     assert json.loads(seen.body) == {"name": "saffron", "tab": "recent", "page": 1, "max_id": page.cursor}
     assert seen.headers["authorization"] == "Token secret"
+    _, seen = await ROCKET.call("fetch_hashtag_posts", Asked(hashtag="h", beside=page.beside), done({}), TOKEN)
+    assert json.loads(seen.body) == {"name": "h", "tab": "recent"}
 
 
 async def test_likes_of_a_post_known_by_its_number_only_are_asked_for_by_it() -> None:
@@ -183,5 +189,6 @@ async def test_likes_of_a_post_known_by_its_number_only_are_asked_for_by_it() ->
 
 @pytest.mark.parametrize("function", ["fetch_profile_by_id", "fetch_followers", "fetch_post_comments"])
 async def test_what_has_no_number_is_not_asked_for(function: str) -> None:
-    with pytest.raises(Unsupported):
-        await ROCKET.call(function, Asked(profile_id="me", post_id="7_8"), {}, {"authorization": "Token x"})
+    for asked in (Asked(profile_id="me", post_id="7_8"), Asked(profile_id="7²", post_id="٧")):
+        with pytest.raises(Unsupported):
+            await ROCKET.call(function, asked, {}, TOKEN)

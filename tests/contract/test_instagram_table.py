@@ -6,6 +6,7 @@ import pytest
 
 from instagram.functions.retriever.crawler import CHAINS, INSTAGRAM, instagram_sources
 from instagram.parse_form import FUNCTIONS
+from utils.rate_limit import By, Limit
 
 GRAPH, LAMA, ROCKETAPI = "graphapi", "lama", "rocketapi"
 ARRAYBOBO, JOTUCKER, NEOTANK = "rapidapi-arraybobo", "rapidapi-jotucker", "rapidapi-neotank"
@@ -67,6 +68,17 @@ def test_all_eight_sources_are_there_and_nothing_is_asked_that_has_no_name() -> 
         GRAPH, LAMA, ARRAYBOBO, JOTUCKER, NEOTANK, BESTSOLUTIONS, IGAPI, ROCKETAPI,
     }  # fmt: skip
     assert set(CHAINS) == set(FUNCTIONS)
+
+
+def test_each_source_keeps_to_its_budget() -> None:
+    budgets = {source: provider.limits for source, provider in INSTAGRAM.providers.items() if provider.limits}
+    assert budgets == {
+        GRAPH: (Limit(200, 3600, By.CREDENTIAL),),
+        ARRAYBOBO: (Limit(100, 30, By.SOURCE),),
+        JOTUCKER: (Limit(5, 1, By.SOURCE),),
+        BESTSOLUTIONS: (Limit(2, 1, By.SOURCE),),
+        ROCKETAPI: (Limit(100, 30, By.SOURCE),),
+    }
 
 
 def test_another_graph_version_changes_the_graph_source_only() -> None:

@@ -38,6 +38,12 @@ def test_more_replies_may_be_announced_than_shown() -> None:
     parent["edge_threaded_comments"]["count"] = 7
     page = JOTUCKER.parse(REPLIES, body, **POST)
     assert (page.announced, len(page.comments)) == (7, 1)
+    parent |= {"id": int(POST["comment_id"])}
+    parent["edge_threaded_comments"]["count"] = 0
+    assert JOTUCKER.parse(REPLIES, body, **POST).announced == 1
+    del parent["edge_threaded_comments"]
+    with pytest.raises(NotFoundHere):
+        JOTUCKER.parse(REPLIES, body, **POST)
 
 
 def test_a_comment_without_replies_has_been_found() -> None:

@@ -132,10 +132,26 @@ def test_a_single_web_post_is_found_in_any_envelope() -> None:
         assert NEOTANK.parse("fetch_post_by_shortcode", body, shortcode="CnOAG9Tl0uH") == plain
 
 
+@pytest.mark.parametrize("left", ["shortcode", "edge_media_to_caption", "taken_at_timestamp"])
+def test_a_single_web_post_is_known_by_any_of_its_words(left: str) -> None:
+    node = NEOTANK.body("fetch_profile_posts_by_id")["edges"][0]["node"]
+    words = {"__typename", "shortcode", "edge_media_to_caption", "taken_at_timestamp"} - {left}
+    log = NEOTANK.parse("fetch_post_by_shortcode", {key: node[key] for key in node if key not in words})
+    assert (log.profile_id, log.metrics["likes"]) == ("5820113374", 84211)
+
+
+def test_a_mobile_post_in_the_words_of_both_dialects_is_read_as_mobile() -> None:
+    body = {**IGAPI.body("fetch_post_by_shortcode"), "__typename": "XDTMediaDict"}
+    assert flat(IGAPI.parse("fetch_post_by_shortcode", body)) == V1_REEL
+
+
 def test_a_single_post_names_its_account_as_owner() -> None:
     assert flat(IGAPI.read("fetch_post_by_shortcode", shortcode="CnOAG9Tl0uH")) == V1_REEL
     with pytest.raises(NotFoundHere):
         IGAPI.read("fetch_post_by_shortcode", shortcode="CnOAG9Tl0uh")
+    body = IGAPI.body("fetch_post_by_shortcode")
+    for accounts in ({"user": {"pk": 99, "username": "decoy"}}, {"owner": None, "user": body["owner"]}):
+        assert flat(IGAPI.parse("fetch_post_by_shortcode", {**body, **accounts})) == V1_REEL
 
 
 @pytest.mark.parametrize("name", ["pk", "pk_id", "id"])
@@ -189,6 +205,29 @@ def test_the_mobile_feed_of_igapi_is_read_as_well() -> None:
     assert [log.shortcode for log in page.posts] == ["CnOAG9Tl0uH", "CnJLVGW5VAN", "Cm3dPjtdN_7"]
     assert page.cursor == "3005999888777666555_5820113374"
     assert len(IGAPI.parse("fetch_hashtag_posts", MOBILE_FEED, profile_id="1").posts) == 3
+
+
+@pytest.mark.parametrize("function", ["fetch_profile_posts_by_handle", "fetch_reels_posts", "fetch_tagged_posts"])
+def test_a_mobile_feed_of_igapi_pages_by_cursor_and_flag(function: str) -> None:
+    reels = {"items": [], "paging_info": {"max_id": "c", "more_available": True}, "more_available": False}
+    feed = {"items": [], "next_max_id": "c", "more_available": True}
+    assert {IGAPI.parse(function, body).cursor for body in (reels, feed)} == {"c"}
+    reels = {"items": [], "paging_info": {"max_id": "c", "more_available": False}}
+    for body in (reels, {**feed, "more_available": False}):
+        assert not IGAPI.parse(function, body).has_next_page
+
+
+def test_a_hashtag_of_igapi_may_be_a_grid_in_sections() -> None:
+    medias = [{"media": item} for item in MOBILE_FEED["items"]]
+    body = {"sections": [{"layout_content": {"medias": medias}}], "next_max_id": "c", "next_page": 2}
+    page = IGAPI.parse("fetch_hashtag_posts", body)
+    assert (len(page.posts), page.cursor, page.beside["next_page"]) == (3, "c", 2)
+
+
+@pytest.mark.parametrize("function", ["fetch_profile_posts_by_handle", "fetch_hashtag_posts"])
+def test_items_beside_the_edges_of_a_feed_do_not_leak(function: str) -> None:
+    body = {**IGAPI.body("fetch_profile_posts_by_handle"), "items": []}
+    assert (len(IGAPI.parse(function, body).posts), IGAPI.parse(function, body).cursor) == (3, FEED_CURSOR)
 
 
 def test_tagged_posts_of_igapi_may_be_those_of_others() -> None:
@@ -246,6 +285,8 @@ def test_nothing_where_something_was_asked_for_is_not_found(source: Source, func
         (IGAPI, "fetch_profile_by_handle", [], "$"),
         (IGAPI, "fetch_profile_by_handle", {"id": "1", "username": "a", "edge_follow": 3}, "edge_follow"),
         (IGAPI, "fetch_followers", {"collector": [{"username": "a"}]}, "collector.0.id"),
+        (IGAPI, "fetch_post_by_shortcode", {"code": "CnOAG9Tl0uH"}, "pk"),
+        (IGAPI, "fetch_post_by_shortcode", {"shortcode": "CnOAG9Tl0uH"}, "id"),
         (NEOTANK, "fetch_profile_posts_by_handle", [{"media": {}}], "0.node"),
         (NEOTANK, "fetch_profile_posts_by_handle", [7], "0"),
         (NEOTANK, "fetch_profile_posts_by_handle", [{"node": {"id": "1", "shortcode": 7}}], "0.node.shortcode"),
@@ -439,3 +480,5 @@ async def test_comments_of_what_is_no_shortcode_are_not_asked_for() -> None:
 async def test_an_account_without_an_id_is_asked_for_by_handle() -> None:
     _, seen = await IGAPI.call("fetch_followers", Asked(handle="a"), {}, KEYS)
     assert seen.target == "/followers?username=a"
+    _, seen = await IGAPI.call("fetch_followers", Asked(handle="a", cursor="c"), {}, KEYS)
+    assert seen.target == "/followers?username=a&end_cursor=c"

@@ -159,6 +159,22 @@ def test_a_number_and_its_shortcode_are_the_same_thing(pk: int) -> None:
     assert media_pk(shortcode) == str(pk)
 
 
+@pytest.mark.parametrize(
+    ("shortcode", "pk"),
+    [
+        ("Cm-9TgUDRHL", "3008111222333444555"),
+        ("CnL_AhwKUgv", "3011777888999000111"),
+        ("CnL_AhwKUgv" + "Ab-_" * 7, "3011777888999000111"),
+        ("", None),
+        ("AAA", None),
+        ("CnL?AhwKUgv", None),
+    ],
+)
+def test_the_number_of_a_shortcode_is_its_first_eleven_digits(shortcode: str, pk: str | None) -> None:
+    assert media_pk(shortcode) == pk
+    assert pk is None or shortcode_of(pk) == shortcode[:11]
+
+
 def test_what_is_no_number_has_no_shortcode() -> None:
     assert [shortcode_of(text) for text in ("", "0", "CzzzA", "-5", "١٢", "9" * 21)] == [None] * 6
 
