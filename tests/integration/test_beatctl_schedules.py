@@ -131,6 +131,7 @@ WRONG = {
     "a life of ages": ("expires_in = 10000000000000", "s: expires_in: Input should be less than or equal to"),
     "a priority too low": ("priority = -2147483648", "s: priority: Input should be greater than"),
     "too deep": (f"params = {{ ms = {'[' * 3000}{']' * 3000} }}", "no TOML: nested too deeply"),
+    "thousands of digits": (f"max_rows = {'1' * 5000}", "no TOML: a number has too many digits"),
     "not a number": ("params = { ms = nan }", "s: params: a number is not finite"),
     "a null byte": ('candidates = "select \\u0000"', "s: candidates: "),
     "a bad query": ('candidates = "delete from credential"', "s: candidates: syntax error"),
