@@ -254,7 +254,7 @@ async def test_replies_that_were_not_looked_for_to_the_end_are_partial(
     monkeypatch.setattr(module, "COMMENT_PAGES", 2)
     result = await fetch_post_comment_replies(RepliesParams(shortcode=post.shortcode, comment_id="17"), ctx)
     assert (result["replies"], result["partial"], result["pages"]) == (0, True, 2)
-    assert [gap["class"] for gap in result["gaps"]] == ["too_many_pages"]
+    assert [gap["class"] for gap in result["gaps"]] == ["empty_pages"]
     assert await rows(pg) == []
 
 
