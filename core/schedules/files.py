@@ -79,6 +79,8 @@ def read_entries(text: str) -> list[Entry]:
         raise BadFile("no TOML: nested too deeply") from None
     except ValidationError as error:
         raise BadFile("\n".join(_lines("file", error))) from None
+    except ValueError:
+        raise BadFile("no TOML: a number has too many digits") from None
     entries: list[Entry] = []
     wrong: list[str] = []
     for number, one in enumerate(raw, 1):

@@ -76,7 +76,8 @@ async def refresh_story_posts_by_profile_id(params: ProfileStoriesParams, ctx: F
     stories = [named(log) for log in fetched.value.posts]
     shown = {log.shortcode: log for log in stories if log.shortcode}
     metrics = _profile_metrics(params)
-    gone = [one for one in dict.fromkeys(params.story_ids or ()) if one and one.partition("_")[0] not in shown]
+    asked = dict.fromkeys(one.partition("_")[0] for one in params.story_ids or ())
+    gone = [pk for pk in asked if pk and pk not in shown]
     stubs = [story_stub(story_id, account, metrics) for story_id in gone]
     await _store(ctx, [*with_metrics(of_account(list(shown.values()), account), metrics), *stubs])
     return {

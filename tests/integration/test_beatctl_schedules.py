@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -120,17 +121,27 @@ WRONG = {
     "another table": ("[[schedules]]", "file: schedules: Extra inputs"),
     "no entry": ("schedule = [1]", "entry 1: entry: Input should be"),
     "a bad name": ('name = "Häh"', "name: String should match pattern"),
+    "a long name": (f'name = "{"n" * 64}"', "name: String should match pattern"),
+    "a name like an option": ('name = "-n"', "-n: name: String should match pattern"),
+    "a name used twice": ('name = "naps"', "naps: name: is used twice"),
+    "a long word": (f'platform = "{"P" * 256}"', "s: platform: String should have at most 255 characters"),
+    "a null byte in a word": ('platform = "P\\u0000"', "s: platform: a text holds a NUL"),
+    "a null byte in params": ('params = { ms = "\\u0000" }', "s: params: a text holds a NUL"),
     "a missing flow": ('flow = ""', "s: flow: String should have at least 1 character"),
     "an unknown flow": ('flow = "typo"', "s: flow: there is no flow 'typo'"),
     "a bad cron": ('cron = "* * * * * *"', "s: cron: write five fields"),
     "a typo": ("max_row = 3", "s: max_row: Extra inputs"),
+    "no rows": ("max_rows = 0", "s: max_rows: Input should be greater than or equal to 1"),
     "too many rows": ("max_rows = 100001", "s: max_rows: Input should be less than or equal to 100000"),
     "a bad window": ('dedup_window = "6 hours"', "s: dedup_window: write it as 12h, 30d or 8w"),
     "a window of no time": ("dedup_window = 0", "s: dedup_window: Input should be greater than or equal to 1 second"),
     "a life of no time": ("expires_in = -5", "s: expires_in: Input should be greater than or equal to 1 second"),
     "a life of ages": ("expires_in = 10000000000000", "s: expires_in: Input should be less than or equal to"),
     "a priority too low": ("priority = -2147483648", "s: priority: Input should be greater than"),
+    "a priority too high": ("priority = 2147483648", "s: priority: Input should be less than 2147483648"),
+    "no query": ('candidates = " ; "', "s: candidates: String should have at least 1 character"),
     "too deep": (f"params = {{ ms = {'[' * 3000}{']' * 3000} }}", "no TOML: nested too deeply"),
+    "thousands of digits": (f"max_rows = {'1' * 5000}", "no TOML: a number has too many digits"),
     "not a number": ("params = { ms = nan }", "s: params: a number is not finite"),
     "a null byte": ('candidates = "select \\u0000"', "s: candidates: "),
     "a bad query": ('candidates = "delete from credential"', "s: candidates: syntax error"),
@@ -141,6 +152,20 @@ WRONG = {
         "params.ms: the candidates have no column ms",
     ),
     "wrong params": ('params = { ms = "$ms", other = 1 }', "s: params.other: Extra inputs are not permitted"),
+    "two mistakes": ('cron = "* * *"\ncandidates = "select nothing"', 'column "nothing" does not exist'),
+    "the first of two mistakes": ('cron = "* * *"\ncandidates = "select nothing"', "s: cron: write five fields"),
+    "an unknown flow and an unknown table": (
+        'flow = "typo"\ncandidates = "select * from nowhere"',
+        'relation "nowhere" does not exist',
+    ),
+    "params that no candidate mends": (
+        "candidates = \"select * from (values (null, 1), ('x', 2)) v(ms, n)\"",
+        "s: params.ms: Input should be a valid integer\n",
+    ),
+    "one candidate that the flow takes, behind those that are read": (
+        "max_rows = 1\ncandidates = \"select * from (values ('x'), ('1')) v(ms)\"",
+        "s: params.ms: Input should be a valid integer, unable to parse",
+    ),
     "an unbuilt flow that is switched on": ('flow = "test_unbuilt"\nenabled = true', "flow: test_unbuilt is not built"),
 }
 BASE = {
@@ -164,6 +189,30 @@ async def test_a_wrong_file_changes_nothing_and_names_the_field(
     ran = await beatctl("schedules", "load", str(file))
     assert (ran.code, said in ran.err, "Traceback" in ran.err) == (1, True, False), ran.err
     assert await pg.fetchval("select count(*) from scrape_schedule") == 0
+
+
+async def test_one_candidate_that_the_flow_takes_is_enough_and_what_is_left_out_has_its_default(
+    beatctl: Run, pg: asyncpg.Connection, tmp_path: Path
+) -> None:
+    file = tmp_path / "some.toml"
+    query = "select * from (values ('x'), ('1'), ('y')) v(ms) ; "
+    fields = BASE | {"candidates": f'"{query}"', "name": f'"{"n" * 63}"'}
+    entry = "\n".join(f"{name} = {value}" for name, value in fields.items())
+    file.write_text(f"[[schedule]]\n{entry}\n", encoding="utf-8")
+    ran = await beatctl("schedules", "load", str(file))
+    assert (ran.code, ran.err) == (0, "")
+    row = await pg.fetchrow("select * from scrape_schedule")
+    assert row is not None
+    assert (row["candidates"], row["platform"], row["max_rows"]) == (query[:-3], None, 1000)
+    assert (row["dedup_window"], row["expires_in"], row["priority"]) == (None, timedelta(hours=1), None)
+
+
+async def test_params_are_looked_at_where_there_is_no_query(beatctl: Run, clean_db: str, tmp_path: Path) -> None:
+    file = tmp_path / "plain.toml"
+    entry = 'name = "s"\ncron = "@daily"\nflow = "test_nap"\nparams = { other = 1 }'
+    file.write_text(f"[[schedule]]\n{entry}\n", encoding="utf-8")
+    ran = await beatctl("schedules", "load", str(file))
+    assert (ran.code, "s: params.other: Extra inputs are not permitted" in ran.err) == (1, True)
 
 
 async def test_an_unbuilt_flow_may_be_loaded_but_not_switched_on(

@@ -163,6 +163,8 @@ async def test_many_posts_get_keywords_batch_by_batch(ctx: FlowContext, pg: asyn
 async def test_keywords_of_a_platform_without_captions_are_refused_by_name(ctx: FlowContext) -> None:
     with pytest.raises(BadTask, match=r"params\.platform"):
         await extract_post_keywords(KeywordsParams(shortcodes=["a"], platform="SHOPIFY"), ctx)
+    written_small = KeywordsParams(shortcodes=["a"], platform="instagram")
+    assert await extract_post_keywords(written_small, ctx) == {"posts": 1, "extracted": 0}
 
 
 async def test_stale_accounts_get_one_refresh_a_day_the_stalest_first(ctx: FlowContext, pg: asyncpg.Connection) -> None:
@@ -181,10 +183,23 @@ async def test_stale_accounts_get_one_refresh_a_day_the_stalest_first(ctx: FlowC
         ("refresh_profile_by_handle", "INSTAGRAM", "PENDING", 1)
     }
     assert rows[0]["idempotency_key"] == "refresh_profile_by_handle:2024-05-01:handle3"
+    assert {row["expires_at"] for row in rows} == {NOW + timedelta(days=1)}
     events = await announced(pg, "scrape_request_log_events")
     assert [event["scl_id"] for event in events] == [str(row["id"]) for row in rows]
     tomorrow = replace(ctx, started_at=NOW + timedelta(days=1))
     assert (await schedule_profile_refresh(StaleParams(stale_days=100), tomorrow))["queued"] == 1
+
+
+async def test_accounts_without_a_handle_of_their_own_are_not_stale(ctx: FlowContext, pg: asyncpg.Connection) -> None:
+    seen = NOW - timedelta(days=1)
+    await add_account(pg, "1", refreshed_at=NOW - timedelta(days=7))
+    await add_account(pg, "2", handle="")
+    await add_account(pg, "3", handle="shared", updated_at=seen)
+    await add_account(pg, "4", handle="shared", updated_at=seen)
+    assert await schedule_profile_refresh(StaleParams(stale_days=7), ctx) == {"stale": 1, "queued": 1}
+    assert [row["params"] for row in await tasks(pg)] == [{"handle": "shared"}]
+    just_over = replace(ctx, started_at=NOW + timedelta(seconds=1))
+    assert await schedule_profile_refresh(StaleParams(stale_days=7), just_over) == {"stale": 1, "queued": 1}
 
 
 async def test_an_account_that_was_refreshed_is_not_stale_any_more(
@@ -208,6 +223,15 @@ async def test_connected_accounts_get_one_look_at_their_stories_an_hour(
     assert await schedule_story_refresh(LimitParams(), ctx) == {"accounts": 2, "queued": 0}
     rows = await tasks(pg)
     assert [row["params"]["handle"] for row in rows] == handles[2:]
-    assert {row["flow"] for row in rows} == {"refresh_stories_posts"}
+    assert {(row["flow"], row["expires_at"]) for row in rows} == {("refresh_stories_posts", NOW + timedelta(hours=2))}
     later = replace(ctx, started_at=NOW + timedelta(hours=1))
     assert (await schedule_story_refresh(LimitParams(), later))["queued"] == 2
+
+
+async def test_accounts_that_have_their_look_do_not_count_towards_the_limit(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection
+) -> None:
+    handles = sorted(owner.handle for owner in token_owners(sandbox.universe))
+    await schedule_story_refresh(LimitParams(limit=1), ctx)
+    assert await schedule_story_refresh(LimitParams(limit=2), ctx) == {"accounts": 4, "queued": 2}
+    assert [row["params"]["handle"] for row in await tasks(pg)] == handles[:3]

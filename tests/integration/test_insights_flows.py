@@ -22,6 +22,7 @@ from core.models.params import (
 )
 from core.runtime import FlowContext
 from credentials.manager import CredentialManager
+from instagram.flows import schedule_insights as module
 from instagram.flows.refresh_insights import (
     refresh_post_insights,
     refresh_profile_audience_insights,
@@ -39,6 +40,9 @@ from tests.support.sandbox import Sandbox, running_sandbox
 
 GRAPH = "graphapi"
 ENOUGH_VIEWERS = 5
+PAGE = 50
+"""Media on a page of Graph's."""
+
 TYPES = {Media.IMAGE: "image", Media.CAROUSEL: "carousel", Media.VIDEO: "reels", Media.REEL: "reels"}
 
 
@@ -124,6 +128,7 @@ async def test_each_kind_of_post_gets_its_own_numbers(
     await put_account(pg, who)
     result = await refresh_post_insights(asked(who, post), ctx)
     assert (result["source"], result["profile_id"], result["gaps"]) == (GRAPH, str(who.pk), [])
+    assert {"reach", "saved"} <= set(result["metrics"])
     row = await row_of(pg, post.shortcode)
     reach = "carousel_album_reach" if media is Media.CAROUSEL else "reach"
     assert row["reach"] == media_value(sandbox.universe, post, reach)
@@ -153,6 +158,16 @@ async def test_the_stored_product_type_decides_which_numbers_are_asked_for(
     assert (await row_of(pg, video.shortcode))["video_views"] == video.views
 
 
+async def test_the_stored_type_of_a_post_goes_before_the_one_that_is_said(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection
+) -> None:
+    who, post = next(recent(sandbox, Media.CAROUSEL))
+    await pg.execute("insert into instagram_post (shortcode, post_type) values ($1, 'carousel')", post.shortcode)
+    await refresh_post_insights(asked(who, post).model_copy(update={"post_type": "image"}), ctx)
+    row = await row_of(pg, post.shortcode)
+    assert row["reach"] == media_value(sandbox.universe, post, "carousel_album_reach")
+
+
 @pytest.mark.parametrize("given", ["", "None", "pk"])
 async def test_a_post_without_its_graph_id_is_found_in_the_accounts_own_list(
     ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection, given: str
@@ -180,6 +195,23 @@ async def test_numbers_of_a_post_leave_what_others_said_of_it(
     assert row["keywords"] == "k"
     event = await last_event(pg, "post_log_events")
     assert (event["profile_id"], event["handle"]) == ("owner", "somebody")
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_a_post_of_somebody_else_stays_theirs_and_one_of_a_renamed_account_gets_its_handle(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection, connected: bool
+) -> None:
+    who, post = next(recent(sandbox, Media.IMAGE))
+    await put_account(pg, who)
+    profile_id = str(who.pk) if connected else "owner"
+    await pg.execute(
+        "insert into instagram_post (shortcode, profile_id, handle) values ($1, $2, 'older')",
+        post.shortcode,
+        profile_id,
+    )
+    assert (await refresh_post_insights(asked(who, post), ctx))["profile_id"] == profile_id
+    event = await last_event(pg, "post_log_events")
+    assert (event["profile_id"], event["handle"]) == (profile_id, who.handle if connected else "older")
 
 
 async def test_a_post_that_is_in_no_list_of_the_account_fails_and_names_why(
@@ -272,6 +304,7 @@ async def test_newer_versions_give_nine_numbers_of_a_story_and_how_people_moved_
     who, story = next(stories(sandbox))
     result = await refresh_story_insights(asked_story(who, story, str(story.graph_id)), newer)
     assert result["gaps"] == []
+    assert result["profile_id"] == str(who.pk)
     row = await row_of(pg, str(story.pk))
     nine = ("impressions", "reach", "replies", "saved", "shares", "interactions", "follows", "profile_visits")
     assert all(row[name] is not None for name in (*nine, "profile_activity", "navigation", "automatic_forward"))
@@ -289,8 +322,22 @@ async def test_what_one_call_about_a_story_gave_stays_when_the_other_fails(
     await sandbox.fault(GRAPH, "server_error", function="fetch_story_insights", times=1)
     result = await refresh_story_insights(asked_story(who, story), newer)
     assert [gap["class"] for gap in result["gaps"]] == ["upstream"]
+    assert result["profile_id"] == str(who.pk)
     row = await row_of(pg, str(story.pk))
     assert (row["reach"] is None) != (row["navigation"] is None)
+
+
+async def test_a_story_that_is_in_no_list_of_the_account_is_asked_for_by_the_id_that_is_said(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection
+) -> None:
+    who, story = next(stories(sandbox))
+    other = next(one for one in owners(sandbox) if one.handle != who.handle)
+    with pytest.raises(NotFound, match="Graph's media id") as unknown:
+        await refresh_story_insights(asked_story(other, story), ctx)
+    with pytest.raises(NotFound) as failure:
+        await refresh_story_insights(asked_story(other, story, str(story.graph_id)), ctx)
+    assert str(failure.value) != str(unknown.value)
+    assert (await calls(sandbox))["fetch_story_insights"] > 0
 
 
 def seed_with_a_story_that_few_have_seen(now: int) -> int:
@@ -456,11 +503,13 @@ async def test_one_task_per_recent_post_of_a_connected_account_and_day(
     assert {task["flow"] for task in found} == {"refresh_post_insights"}
     by_code = {post.shortcode: post for post in posts_of(sandbox.universe, who)}
     for task in found:
-        assert PostInsightsParams.model_validate(task["params"]).post_id == str(
-            by_code[task["params"]["shortcode"]].graph_id
-        )
+        post = by_code[task["params"]["shortcode"]]
+        said = PostInsightsParams.model_validate(task["params"])
+        assert (said.handle, said.post_id, said.post_type) == (who.handle, str(post.graph_id), TYPES[post.media])
     again = await refresh_post_insights_by_profile(params, ctx)
     assert (again["queued"], len(await tasks(pg))) == (0, len(found))
+    older = await refresh_post_insights_by_profile(HandleDaysParams(handle=who.handle, days=90), ctx)
+    assert older["posts"] == len(wanted(sandbox, who, 90))
     tomorrow = replace(ctx, started_at=ctx.started_at + timedelta(hours=25))
     assert (await refresh_post_insights_by_profile(params, tomorrow))["queued"] > 0
     assert await pg.fetchval("select bool_and(profile_id = $1) from instagram_post", str(who.pk))
@@ -499,3 +548,84 @@ async def test_disabled_and_expired_accounts_are_not_connected(
     await pg.execute("update credential set data_access_expired = true where handle = $1", other.handle)
     result = await schedule_post_insights_refresh(DaysLimitParams(days=300), ctx)
     assert (result["queued"], result["accounts"]) == (0, len(owners(sandbox)) - 2)
+
+
+def seed_with_an_owner_of_two_pages(now: int) -> int:
+    return next(seed for seed in range(1, 100) if _of_two_pages(Universe(seed, now, 100)))
+
+
+def _of_two_pages(universe: Universe) -> Creator | None:
+    """A connected account with more own posts of the last month than a page holds."""
+    for owner in token_owners(universe):
+        own = [post for post in posts_of(universe, owner) if post.owner == owner.index]
+        if sum(post.taken_at > universe.now - 25 * DAY for post in own) > PAGE:
+            return owner
+    return None
+
+
+async def test_a_page_that_fails_leaves_tasks_for_the_posts_before_it_and_is_named(
+    sandbox: Sandbox, program_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, pg: asyncpg.Connection
+) -> None:
+    now = sandbox.universe.now
+    async with running_sandbox(seed=seed_with_an_owner_of_two_pages(now), now=now, creators=100) as other:
+        owner = _of_two_pages(other.universe)
+        assert owner is not None
+        params = HandleDaysParams(handle=owner.handle)
+        async with flow_context(other, program_env, monkeypatch, [GRAPH]) as ctx:
+            fetch = ctx.runtime.http.request
+
+            async def failing_later(method: str, url: str, **options: Any) -> object:
+                if "after" in str(options.get("params")):
+                    await other.fault(GRAPH, "server_error", function="fetch_profile_posts_by_id")
+                return await fetch(method, url, **options)
+
+            monkeypatch.setattr(ctx.runtime.http, "request", failing_later)
+            result = await refresh_post_insights_by_profile(params, ctx)
+            assert (result["posts"], result["queued"], result["pages"]) == (PAGE, PAGE, 1)
+            assert [gap["step"] for gap in result["gaps"]] == ["fetch_profile_posts_by_id"]
+            assert len(await tasks(pg)) == PAGE
+            with pytest.raises(ProviderError):
+                await refresh_post_insights_by_profile(params, ctx)
+
+
+async def test_a_task_says_all_that_is_stored_of_its_post_and_ends_after_a_day(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    who, *others = owners(sandbox)
+    for number, seen in ((1, 9), (2, 1), (3, 5)):
+        await pg.execute(
+            "insert into instagram_account (profile_id, handle, updated_at) values ($1, $2, $3)",
+            str(number),
+            who.handle,
+            ctx.started_at - timedelta(days=seen),
+        )
+    for code, profile_id, days, post_id, post_type in (
+        ("foreign", "1", 1, "9", "image"),
+        ("plain", "2", 40, None, None),
+        ("story", "2", 1, "8", "story"),
+        ("early", "2", 3, "6", "reels"),
+        ("late", "2", 3, "7", "image"),
+        ("last", "2", 3, "5", "carousel"),
+        ("old", "2", 42, "4", "image"),
+    ):
+        await pg.execute(
+            "insert into instagram_post (shortcode, profile_id, publish_time, post_id, post_type)"
+            " values ($1, $2, $3, $4, $5)",
+            code,
+            profile_id,
+            ctx.started_at - timedelta(days=days),
+            post_id,
+            post_type,
+        )
+    result = await schedule_post_insights_refresh(DaysLimitParams(days=41), ctx)
+    assert result == {"accounts": 1 + len(others), "posts": 4, "queued": 4}
+    found = await tasks(pg)
+    assert [task["params"] for task in found] == [
+        {"shortcode": "last", "handle": who.handle, "post_id": "5", "post_type": "carousel"},
+        {"shortcode": "late", "handle": who.handle, "post_id": "7", "post_type": "image"},
+        {"shortcode": "early", "handle": who.handle, "post_id": "6", "post_type": "reels"},
+        {"shortcode": "plain", "handle": who.handle, "post_id": "", "post_type": ""},
+    ]
+    ends = await pg.fetch("select distinct platform, expires_at from scrape_request_log")
+    assert [tuple(row) for row in ends] == [("INSTAGRAM", ctx.started_at + timedelta(days=1))]

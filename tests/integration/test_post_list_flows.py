@@ -102,7 +102,7 @@ async def test_mentions_come_with_the_token_of_the_account_and_nobody_elses(
 ) -> None:
     owner = max(token_owners(sandbox.universe), key=lambda who: len(tagged_posts(sandbox.universe, who)))
     posts = tagged_posts(sandbox.universe, owner)
-    result = await lists.fetch_mentioned_posts(HandleMentionsParams(handle=f"@{owner.handle}"), ctx)
+    result = await lists.fetch_mentioned_posts(HandleMentionsParams(handle=f"@{owner.handle.upper()}"), ctx)
     assert (result["source"], result["posts"]) == (GRAPH, len(posts))
     rows = await stored_posts(pg)
     assert rows.keys() == {post.shortcode for post in posts}

@@ -132,6 +132,10 @@ async def test_bad_candidates_are_named_and_harm_no_other(pg: asyncpg.Connection
         ({"candidates": "select pg_sleep(60)"}, "candidates: the query took longer than 0.3 s"),
         ({"candidates": "select 1e5000::numeric as ms"}, "candidates: a value is nested too deeply, or a number has"),
         (
+            {"candidates": "select (repeat('[', 3000) || repeat(']', 3000))::jsonb as ms"},
+            "candidates: a value is nested too deeply, or a number has",
+        ),
+        (
             {"candidates": "select repeat('x', 1000000) as ms from generate_series(1, 100)"},
             "candidates: the candidates take more than 64 MB",
         ),

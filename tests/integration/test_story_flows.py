@@ -48,8 +48,9 @@ async def test_a_connected_account_has_its_stories_and_its_media_of_three_months
     who = owner_with_stories(sandbox)
     stories, posts = stories_of(sandbox.universe, who), own_posts(sandbox.universe, who)
     result = await refresh_stories_posts(HandleParams(handle=f"@{who.handle.upper()}"), ctx)
-    assert (result["source"], result["stories"], result["gaps"]) == (GRAPH, len(stories), [])
+    assert (result["source"], result["handle"], result["gaps"]) == (GRAPH, who.handle, [])
     rows = await stored_posts(pg)
+    assert (result["stories"], result["posts"]) == (len(stories), len(rows) - len(stories))
     for story in stories:
         wanted = {
             "profile_id": str(who.pk), "handle": who.handle, "post_type": "story", "media_pk": str(story.pk),
@@ -87,6 +88,17 @@ async def test_media_that_cannot_be_had_are_a_gap_and_stories_a_failure(
     await sandbox.fault(GRAPH, "server_error", function="fetch_stories_posts")
     with pytest.raises(ProviderError):
         await refresh_stories_posts(HandleParams(handle=who.handle), ctx)
+
+
+async def test_media_that_fail_once_are_asked_for_again(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection
+) -> None:
+    who = owner_with_stories(sandbox)
+    await sandbox.fault(GRAPH, "truncated_json", function="fetch_stories_posts", times=1)
+    await sandbox.fault(GRAPH, "truncated_json", function="fetch_profile_posts_by_id", times=1)
+    result = await refresh_stories_posts(HandleParams(handle=who.handle), ctx)
+    assert (result["gaps"], (await sandbox.hits())[GRAPH]) == ([], 2)
+    assert len(await stored_posts(pg)) == result["stories"] + result["posts"]
 
 
 async def test_stories_of_an_account_that_is_not_connected_are_not_asked_for(
@@ -129,6 +141,22 @@ async def test_stories_of_anybody_are_stored_with_the_numbers_of_their_account_a
     assert all(event["dimensions"]["post_id"] == name for name, event in events.items())
     assert events[asked[1]]["source"] == ""
     assert events[str(stories[0].pk)]["metrics"]["profile_er"] == 1.5
+
+
+async def test_an_id_with_its_owner_behind_it_is_the_same_story(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection
+) -> None:
+    who = creator(sandbox, 3)
+    pks = [str(story.pk) for story in stories_of(sandbox.universe, who)]
+    asked = [f"{pks[0]}_{who.pk}", f"3012345678901234567_{who.pk}", "3012345678901234567", "", f"_{who.pk}"]
+    named = params(who, handle=f" @{who.handle.upper()}", story_ids=asked)
+    result = await refresh_story_posts_by_profile_id(named, ctx)
+    assert (result["stories"], result["stubs"]) == (3, 1)
+    rows = await stored_posts(pg)
+    assert rows.keys() == {*pks, "3012345678901234567"}
+    assert {row["handle"] for row in rows.values()} == {who.handle}
+    stub = rows["3012345678901234567"]
+    assert (stub["post_id"], stub["media_pk"]) == ("3012345678901234567", "3012345678901234567")
 
 
 async def test_a_stub_changes_nothing_of_a_story_that_is_known_better(

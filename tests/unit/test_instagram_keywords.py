@@ -37,6 +37,8 @@ def test_a_hindi_caption_is_read_as_hindi_with_its_vowel_signs() -> None:
 
 def test_a_few_hindi_words_do_not_make_an_english_caption_hindi() -> None:
     assert not is_hindi("Our best recipe of the week: दाल")
+    assert is_hindi("dal दाल")
+    assert not is_hindi("40 + 2")
 
 
 @pytest.mark.parametrize("text", [None, "", "   ", "🍋🍋🔥", "@someone", "https://a.example", "\x00", "#", "..."])
@@ -58,6 +60,9 @@ def test_apostrophes_do_not_end_a_keyword_early() -> None:
         ("hi 👩‍🍳!", "hi \u200d !"),
         ("தமிழ் நாடு", "தமிழ் நாடு"),
         ("snow_ball", "snow ball"),
+        ("see HTTPS://A.example/x or www.b.example/y for 40 km", "see or for 40 km"),
+        ("heart\u2764\ufe0fbeat", "heart beat"),
+        ("l’eau; क्\u200cष।", "l’eau; क्\u200cष।"),
     ],
 )
 def test_signs_go_and_letters_stay(text: str, clean: str) -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from core.crawler import errors
 from core.enums import Platform, PostType
-from core.models.logs import PostLog
+from core.models.logs import PostLog, ProfileLog
 from instagram.models import keys as k
 from instagram.models import pages as p
 from instagram.parse_form import RETRYABLE, error_form, form
-from instagram.tasks.transformer import POST_COLUMNS
+from instagram.tasks.transformer import ACCOUNT_COLUMNS, POST_COLUMNS
 
 WHEN = datetime(2023, 1, 28, tzinfo=UTC)
 
@@ -56,6 +56,30 @@ def test_a_post_has_all_columns_and_the_id_that_the_source_knows_it_by() -> None
     assert (post["post_id"], post["media_pk"]) == ("17", "30")
 
 
+def test_a_profile_has_all_columns_and_the_posts_that_came_along() -> None:
+    said = {k.HANDLE: "a", k.BIO: "", k.EXTERNAL_URL: "https://a.example", "unheard_of": 1}
+    log = ProfileLog(Platform.INSTAGRAM, "5", "lama", WHEN, said, {k.FOLLOWERS: 0})
+    post = PostLog(Platform.INSTAGRAM, "Cn", "5", "lama", WHEN)
+    page = form("fetch_profile_by_id", p.ProfilePage(log, [post]))
+    assert (page["kind"], page["items"]) == ("profile", [form("fetch_post_by_shortcode", post)["post"]])
+    assert set(page["profile"]) == {"profile_id", "external_url", *ACCOUNT_COLUMNS.values()}
+    assert {key: value for key, value in page["profile"].items() if value is not None} == {
+        "profile_id": "5",
+        "handle": "a",
+        "biography": "",
+        "external_url": "https://a.example",
+        "followers": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(None, None), (0, "1970-01-01T00:00:00Z"), (10**12, None), (10**17, None), (10**30, None)]
+)
+def test_a_time_that_no_calendar_holds_is_not_said(seconds: int | None, said: str | None) -> None:
+    page = p.CommentsPage([p.Comment("1", publish_time=seconds)])
+    assert form("fetch_post_comments", page)["items"][0]["publish_time"] == said
+
+
 PERSON = p.Person("9", "b", "", is_private=True)
 PERSON_FORM = {
     "profile_id": "9",
@@ -86,6 +110,24 @@ PERSON_FORM = {
             "fetch_stories_posts",
             p.PostsPage([]),
             {"kind": "stories", "items": [], "has_next_page": False, "cursor": None},
+        ),
+        (
+            "fetch_story_posts_by_profile_id",
+            p.PostsPage([]),
+            {"kind": "stories", "items": [], "has_next_page": False, "cursor": None},
+        ),
+        (
+            "fetch_highlight_posts",
+            p.PostsPage([]),
+            {"kind": "stories", "items": [], "has_next_page": False, "cursor": None},
+        ),
+        (
+            "fetch_profile_highlights",
+            p.HighlightsPage([p.Highlight("7", "Travel"), p.Highlight("8")]),
+            {
+                "kind": "highlights",
+                "items": [{"highlight_id": "7", "title": "Travel"}, {"highlight_id": "8", "title": None}],
+            },
         ),
         (
             "fetch_followers",
