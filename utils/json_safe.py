@@ -14,6 +14,9 @@ from utils.times import event_time
 DEEPEST = 100
 """Levels of nesting that are read back; encoders refuse a few hundred."""
 
+_MOST_BITS = 14_280
+"""Of a whole number: Python neither reads nor writes more than 4,300 digits."""
+
 _PLAIN = frozenset({int, bool, type(None)})
 _NUL = r"\u0000"
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -80,7 +83,8 @@ def storable(value: Any) -> Any:
     """The value itself, if jsonb can hold it.
 
     Raises:
-        ValueError: a text or key holds a NUL or half of a surrogate pair, or a number is not finite.
+        ValueError: a text or key holds a NUL or half of a surrogate pair, or a number is not finite or longer than
+            Python writes.
     """
     pending = [value]
     while pending:
@@ -91,6 +95,9 @@ def storable(value: Any) -> Any:
         elif isinstance(item, float):
             if not math.isfinite(item):
                 raise ValueError("a number is not finite, or too large")
+        elif isinstance(item, int):
+            if item.bit_length() > _MOST_BITS:
+                raise ValueError("a number has too many digits")
         elif isinstance(item, dict):
             pending += [*item.keys(), *item.values()]
         elif isinstance(item, list):

@@ -21,9 +21,11 @@ class BadFile(Exception):
 
 
 def _duration(value: object) -> object:
-    """A word like ``6h``; ``never`` is null."""
+    """A word like ``6h``, or seconds; ``never`` is null."""
     if value == NEVER:
         return None
+    if isinstance(value, bool):
+        raise ValueError("write it as 12h, 30d or 8w, or as seconds")  # noqa: TRY004 - pydantic's
     return duration(value) if isinstance(value, str) else value
 
 
@@ -48,10 +50,10 @@ class Entry(BaseModel):
     platform: Word | None = None
     params: Template = Field(default_factory=dict)
     candidates: Annotated[str, Field(min_length=1), AfterValidator(storable), BeforeValidator(_query)] | None = None
-    max_rows: int = Field(1000, ge=1, le=100_000)
+    max_rows: int = Field(1000, ge=1, le=100_000, strict=True)
     dedup_window: Time = None
     expires_in: Time = timedelta(hours=1)
-    priority: int | None = Field(None, gt=-(2**31), lt=2**31)
+    priority: int | None = Field(None, gt=-(2**31), lt=2**31, strict=True)
     enabled: bool | None = None
 
     def schedule(self) -> Schedule:
