@@ -28,7 +28,7 @@ from instagram.flows import fetch_posts as lists
 from instagram.flows import profile_posts as own
 from instagram.flows.refresh_post import refresh_post_by_post_id
 from instagram.flows.refresh_profile import refresh_profile_by_profile_id, refresh_profile_custom
-from instagram.tasks.hashtag_budget import hashtag_budget
+from instagram.tasks.hashtag_budget import hashtag_budget, hashtag_word
 from tests.sandbox.credentials import token_owners
 from tests.sandbox.expected import ARRAYBOBO, GRAPH, JOTUCKER
 from tests.sandbox.hosts.graph_media import own_posts
@@ -195,7 +195,32 @@ async def test_accounts_that_ask_at_the_same_moment_stay_within_their_thirty_has
     assert await pg.fetchval("select count(*) from hashtag_budget") == 30
     for free in (Credential(2, JOTUCKER, None, {}), Credential(3, GRAPH, None, {"user_id": "2"})):
         await admit(free, "fetch_hashtag_posts", Asked(hashtag="one more"))
+    assert await pg.fetch("select user_id, hashtag from hashtag_budget where user_id <> '1'") == [("2", "one more")]
     await admit(credential, "fetch_profile_by_handle", Asked(handle="me"))
+
+
+async def test_a_refused_hashtag_may_be_asked_for_once_the_oldest_one_is_forgotten(
+    ctx: FlowContext, pg: asyncpg.Connection
+) -> None:
+    admit = hashtag_budget(ctx.runtime.database)
+    await pg.execute(
+        "insert into hashtag_budget select '1', 'tag' || n, now() - make_interval(days => 7, hours => -n)"
+        " from generate_series(1, 30) n"
+    )
+    await pg.execute("insert into hashtag_budget values ('2', 'tag', now() - interval '6 days 23 hours 59 minutes')")
+    credential = Credential(1, GRAPH, None, {"user_id": "1"})
+    with pytest.raises(CredentialBusy) as refused:
+        await admit(credential, "fetch_hashtag_posts", Asked(hashtag="more"))
+    assert 3000 < (refused.value.retry_after_s or 0) <= 3600
+    await pg.execute("update hashtag_budget set used_at = now() - interval '7 days' where hashtag = 'tag1'")
+    await admit(credential, "fetch_hashtag_posts", Asked(hashtag="more"))
+    left = {row["hashtag"] for row in await pg.fetch("select hashtag from hashtag_budget where user_id = '1'")}
+    assert left == {"more"} | {f"tag{number}" for number in range(2, 31)}
+
+
+@pytest.mark.parametrize("written", ["Chai", "#chai", " #CHAI ", "ch\0ai"])
+def test_a_hashtag_is_counted_as_one_word_however_it_is_written(written: str) -> None:
+    assert hashtag_word(written) == "chai"
 
 
 async def test_graph_is_passed_over_when_all_its_accounts_have_asked_for_thirty_hashtags(
