@@ -203,7 +203,8 @@ async def test_accounts_that_ask_at_the_same_moment_stay_within_their_thirty_has
     assert await pg.fetchval("select count(*) from hashtag_budget") == 30
     for free in (Credential(2, JOTUCKER, None, {}), Credential(3, GRAPH, None, {"user_id": "2"})):
         await admit(free, "fetch_hashtag_posts", Asked(hashtag="one more"))
-    assert await pg.fetch("select user_id, hashtag from hashtag_budget where user_id <> '1'") == [("2", "one more")]
+    others = await pg.fetch("select user_id, hashtag from hashtag_budget where user_id <> '1'")
+    assert [tuple(row) for row in others] == [("2", "one more")]
     await admit(credential, "fetch_profile_by_handle", Asked(handle="me"))
 
 

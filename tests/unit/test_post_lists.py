@@ -156,7 +156,7 @@ def test_a_lost_story_keeps_what_is_known_of_it() -> None:
 
 @pytest.mark.parametrize(("taken", "recent"), [(None, True), (0, True), (1, True), (-1, False)])
 def test_a_post_is_recent_unless_it_is_known_to_be_older(taken: int | None, recent: bool) -> None:
-    said = {} if taken is None else {TAKEN_AT: int(NOW.timestamp()) + taken}
+    said: dict[str, Any] = {} if taken is None else {TAKEN_AT: int(NOW.timestamp()) + taken}
     assert is_recent(post("A", **said), NOW) is recent
 
 
