@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -15,6 +16,7 @@ from redis import Redis
 
 from config import Settings
 from core.crawler.errors import ChainFailed, InsufficientData, Outcome
+from instagram.models.pages import Audience
 from tests.integration.test_api_profiles import LIMITED, asked, put_account
 from tests.sandbox.credentials import SandboxCredential
 from tests.support.api import running_api, with_settings
@@ -257,6 +259,40 @@ async def test_the_audience_is_answered_in_whole_numbers_and_nothing_is_stored(
     assert data["gender_age"]["female"]["25-34"] >= 0
     for table in ("instagram_profile_insights", "profile_log", "event_outbox"):
         assert await pg.fetchval(f"select count(*) from {table}") == 0
+
+
+@pytest.mark.parametrize(
+    ("audience", "shown"),
+    [
+        (Audience(city={"Pune": 1.5}), ({"Pune": 1}, {"male": {}, "female": {}, "uncategorized": {}})),
+        (
+            Audience(country={"IN": 3}, gender_age={"F.25-34": 2.5}),
+            ({}, {"male": {}, "female": {"25-34": 2}, "uncategorized": {}}),
+        ),
+        (Audience(city={}, gender_age={}, country={"IN": 3}), None),
+        (Audience(), None),
+    ],
+)
+async def test_a_part_of_an_audience_is_answered_and_none_at_all_is_an_error(
+    api: httpx2.AsyncClient,
+    pg: asyncpg.Connection,
+    own: SandboxCredential,
+    monkeypatch: pytest.MonkeyPatch,
+    audience: Audience,
+    shown: tuple[dict[str, int], dict[str, dict[str, int]]] | None,
+) -> None:
+    async def fetch(*_: object, handle: str) -> SimpleNamespace:
+        assert handle == own.handle
+        return SimpleNamespace(value=audience)
+
+    monkeypatch.setattr("instagram.owner_views.crawler_of", lambda _: SimpleNamespace(fetch=fetch))
+    await store(api, own)
+    await put_account(pg, "4711", own.handle or "")
+    answer = (await api.get(path(own, "audienceinsights"), headers=headers(own))).json()
+    if shown is None:
+        assert (answer["status"]["code"], answer["status"]["message"][:7]) == (404, "Error: ")
+    else:
+        assert answer["profile"]["audience_data"] == {"city": shown[0], "gender_age": shown[1]}
 
 
 async def test_the_audience_of_an_account_that_is_not_stored_is_not_asked_for(
