@@ -91,6 +91,7 @@ async def test_without_the_owners_token_there_is_no_post_unless_another_source_m
     flush(redis_url)
     answer = await get(api, by_code(post), handle=who.handle, third_party_fallback="true")
     assert answer["post"]["data_provider"] == "LAMA", answer
+    assert set((await sandbox.stats())["by_source"]) == {"lama"}
     assert (answer["post"]["shortcode"], answer["post"]["handle"]) == (post.shortcode, who.handle)
     assert await pg.fetchval("select count(*) from instagram_post") == 1
 
