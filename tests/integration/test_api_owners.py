@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -15,6 +16,7 @@ from redis import Redis
 
 from config import Settings
 from core.crawler.errors import ChainFailed, InsufficientData, Outcome
+from instagram.models.pages import Audience
 from tests.integration.test_api_profiles import LIMITED, asked, put_account
 from tests.sandbox.credentials import SandboxCredential
 from tests.support.api import running_api, with_settings
@@ -71,7 +73,9 @@ async def test_insights_answer_the_account_store_it_and_keep_the_token(
     assert set(profile) == {"handle", "followers", "following", "media_count", "post_metrics"}
     assert (profile["handle"], profile["followers"], profile["following"]) == (who.handle, who.followers, who.following)
     assert profile["post_metrics"]["all"]["avg_likes"] > 0
-    assert await pg.fetchval("select profile_id from instagram_account") == str(who.pk)
+    stored = await pg.fetchrow("select profile_id, media_count from instagram_account")
+    assert tuple(stored or ()) == (str(who.pk), profile["media_count"])
+    assert profile["media_count"] not in {None, who.followers, who.following}
     assert await pg.fetchval("select count(*) from instagram_post") > 0
     assert await pg.fetchval("select count(*) from event_outbox where routing_key = 'profile_log_events'") == 1
     row = await pg.fetchrow("select source, handle, enabled from credential")
@@ -167,6 +171,16 @@ async def test_a_token_whose_data_access_has_run_out_is_replaced(
     assert await pg.fetchval("select not data_access_expired from credential")
 
 
+async def test_a_resting_token_does_not_give_way_to_one_that_is_refused(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, own: SandboxCredential
+) -> None:
+    await store(api, own)
+    await pg.execute("update credential set disabled_till = now() + interval '1 hour'")
+    before = await sealed(pg)
+    refused = (await api.get(path(own), headers=headers(own, OTHER))).json()["status"]
+    assert (refused["type"], await sealed(pg)) == ("ERROR", before)
+
+
 async def test_the_same_token_again_is_not_asked_about(
     api: httpx2.AsyncClient, sandbox: Sandbox, own: SandboxCredential
 ) -> None:
@@ -232,13 +246,53 @@ async def test_the_audience_is_answered_in_whole_numbers_and_nothing_is_stored(
     profile = answer.json()["profile"]
     assert set(profile) == {"handle", "audience_data"}
     data: dict[str, Any] = profile["audience_data"]
-    assert data["city"]
+    who = sandbox.universe.by_handle(own.handle or "")
+    assert who is not None
+    if version == "v18.0":
+        people = sandbox.universe.number("follower_demographics", who.index, "Pune, Maharashtra")
+        assert data["city"]["Pune, Maharashtra"] == people % (who.followers // 2 + 1)
+    assert profile["handle"] == own.handle
+    assert "IN" not in data["city"]
     assert all(type(count) is int for count in data["city"].values())
     assert set(data["gender_age"]) == {"male", "female", "uncategorized"}
     assert all(type(count) is int for ages in data["gender_age"].values() for count in ages.values())
     assert data["gender_age"]["female"]["25-34"] >= 0
     for table in ("instagram_profile_insights", "profile_log", "event_outbox"):
         assert await pg.fetchval(f"select count(*) from {table}") == 0
+
+
+@pytest.mark.parametrize(
+    ("audience", "shown"),
+    [
+        (Audience(city={"Pune": 1.5}), ({"Pune": 1}, {"male": {}, "female": {}, "uncategorized": {}})),
+        (
+            Audience(country={"IN": 3}, gender_age={"F.25-34": 2.5}),
+            ({}, {"male": {}, "female": {"25-34": 2}, "uncategorized": {}}),
+        ),
+        (Audience(city={}, gender_age={}, country={"IN": 3}), None),
+        (Audience(), None),
+    ],
+)
+async def test_a_part_of_an_audience_is_answered_and_none_at_all_is_an_error(
+    api: httpx2.AsyncClient,
+    pg: asyncpg.Connection,
+    own: SandboxCredential,
+    monkeypatch: pytest.MonkeyPatch,
+    audience: Audience,
+    shown: tuple[dict[str, int], dict[str, dict[str, int]]] | None,
+) -> None:
+    async def fetch(*_: object, handle: str) -> SimpleNamespace:
+        assert handle == own.handle
+        return SimpleNamespace(value=audience)
+
+    monkeypatch.setattr("instagram.owner_views.crawler_of", lambda _: SimpleNamespace(fetch=fetch))
+    await store(api, own)
+    await put_account(pg, "4711", own.handle or "")
+    answer = (await api.get(path(own, "audienceinsights"), headers=headers(own))).json()
+    if shown is None:
+        assert (answer["status"]["code"], answer["status"]["message"][:7]) == (404, "Error: ")
+    else:
+        assert answer["profile"]["audience_data"] == {"city": shown[0], "gender_age": shown[1]}
 
 
 async def test_the_audience_of_an_account_that_is_not_stored_is_not_asked_for(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,6 +91,7 @@ async def test_without_the_owners_token_there_is_no_post_unless_another_source_m
     flush(redis_url)
     answer = await get(api, by_code(post), handle=who.handle, third_party_fallback="true")
     assert answer["post"]["data_provider"] == "LAMA", answer
+    assert set((await sandbox.stats())["by_source"]) == {"lama"}
     assert (answer["post"]["shortcode"], answer["post"]["handle"]) == (post.shortcode, who.handle)
     assert await pg.fetchval("select count(*) from instagram_post") == 1
 
@@ -145,6 +147,32 @@ async def test_a_story_is_found_among_those_that_its_account_shows(api: httpx2.A
     assert answer["status"] == {"type": "SUCCESS", "message": "Stories Retrieved"}, answer
     shown = answer["post"]
     assert (shown["shortcode"], shown["post_type"], shown["data_provider"]) == (str(story.pk), "story", "GRAPHAPI")
+
+
+async def test_everything_stored_about_a_post_is_answered_under_its_own_name(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def known(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr("instagram.post_views.refresh_post_by_shortcode", known)
+    await put_post(
+        pg, "A", 1, handle="me", post_id="17", post_type="carousel", content_type="image", thumbnail_url="https://t",
+        display_url="https://d", story_links=["https://shop"], story_hashtags=["lake"], reach=1, views=2, likes=3,
+        plays=4, comments=5, updated_at=datetime(2026, 3, 2, 12, tzinfo=UTC),
+    )  # fmt: skip
+    await pg.execute("update instagram_post set publish_time = '2026-03-01 12:00Z'")
+    answer = await get(api, "/posts/instagram/carousel/A", profile_id="7")
+    assert answer["post"] == {
+        "platform": "instagram", "handle": "me", "shortcode": "A", "post_id": "17", "post_type": "carousel",
+        "content_type": "image", "thumbnail": "https://t", "display_url": "https://d", "story_links": ["https://shop"],
+        "story_hashtags": ["lake"], "publish_time": "2026-03-01T12:00:00", "updated_at": "2026-03-02T12:00:00",
+        "metrics": {"reach": 1, "views": 2, "likes": 3, "play_count": 4, "comments": 5},
+    }  # fmt: skip
+    await pg.execute("update instagram_post set thumbnail_url = 'None', display_url = ''")
+    flush(redis_url)
+    answer = await get(api, "/posts/instagram/image/A", profile_id="7")
+    assert (answer["post"]["thumbnail"], answer["post"]["display_url"]) == (None, None)
 
 
 async def test_what_nobody_shows_is_not_found_in_the_words_of_its_kind(
@@ -269,6 +297,22 @@ async def test_recent_posts_are_the_twelve_newest_with_a_picture_and_no_stories(
     assert await asked(sandbox) == 0
 
 
+async def test_recent_posts_are_those_of_one_account_and_without_a_time_they_are_last(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection
+) -> None:
+    await put_account(pg, "7", "somebody")
+    for code in ("none", "old", "same", "also"):
+        await put_post(pg, code, 3)
+    await put_post(pg, "new", 1, post_type="igtv")
+    await put_post(pg, "foreign", 1)
+    await pg.execute("update instagram_post set profile_id = '8' where shortcode = 'foreign'")
+    await pg.execute("update instagram_post set publish_time = '2026-03-01' where shortcode in ('old', 'same', 'also')")
+    await pg.execute("update instagram_post set publish_time = null where shortcode = 'none'")
+    assert await recent_of(api) == ["new", "also", "same", "old", "none"]
+    posts = (await get(api, "/recent/posts/instagram/byprofileid/7"))["data"]["recent_posts"]
+    assert [post["post_url"] for post in posts[:2]] == [" new", "https://www.instagram.com/p/also"]
+
+
 async def test_kinds_of_recent_posts_may_be_chosen_in_each_way_of_writing_a_list(
     api: httpx2.AsyncClient, pg: asyncpg.Connection
 ) -> None:
@@ -295,8 +339,13 @@ async def test_without_the_account_or_its_posts_there_is_an_error(
 
 async def test_copied_pictures_take_the_place_of_those_that_expire(settings: Settings, pg: asyncpg.Connection) -> None:
     await put_account(pg, "7", "somebody")
-    for code in ("A", "B", "C", "D"):
+    for code in ("A", "B", "C", "D", "E"):
         await put_post(pg, code, 1)
+    await pg.execute(
+        "insert into asset (entity_id, entity_type, asset_type, platform, asset_url, updated_at) values"
+        " ('A', 'POST', 'IMAGE', 'instagram', 'assets/posts/instagram/A.newer.jpg', now() + interval '1 day'),"
+        " ('E', 'POST', 'IMAGE', 'YOUTUBE', 'assets/posts/youtube/E.jpg', now())"
+    )
     for entity, kind, asset, url in (
         ("A", "POST", "IMAGE", "assets/posts/instagram/A.jpg"),
         ("B", "POST", "VIDEO", "assets/posts/instagram/B.mp4"),
@@ -311,8 +360,9 @@ async def test_copied_pictures_take_the_place_of_those_that_expire(settings: Set
     async with running_api(with_settings(settings, "api", asset_cdn_host="cdn.beat.example")) as client:
         posts = (await get(client, "/recent/posts/instagram/byprofileid/7"))["data"]["recent_posts"]
     assert {post["shortcode"]: post["dimensions"]["thumbnail_url"] for post in posts} == {
-        "A": "https://cdn.beat.example/assets/posts/instagram/A.jpg",
+        "A": "https://cdn.beat.example/assets/posts/instagram/A.newer.jpg",
         "B": "https://cdn.example/B.jpg",
         "C": "https://cdn.example/C.jpg",
         "D": "https://cdn.example/D.jpg",
+        "E": "https://cdn.example/E.jpg",
     }

@@ -218,6 +218,91 @@ async def test_the_account_seen_last_owns_a_recycled_handle(api: httpx2.AsyncCli
     assert (await api.get(path("recycled"))).json()["profile"]["profile_id"] == "2"
 
 
+async def test_of_accounts_seen_at_the_same_moment_the_one_stored_last_owns_the_handle(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection
+) -> None:
+    for profile_id in ("1", "3", "2"):
+        await put_account(pg, profile_id, "recycled")
+    await pg.execute("update instagram_account set updated_at = now()")
+    assert (await api.get(path("recycled"))).json()["profile"]["profile_id"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("stored", "is_professional", "shown"),
+    [
+        (None, True, "business_or_creator"),
+        (None, False, "personal"),
+        ("", True, "business_or_creator"),
+        ("creator", True, "creator"),
+    ],
+)
+async def test_the_kind_of_an_account_is_the_stored_one_or_the_usual_one(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection, stored: str | None, is_professional: bool, shown: str
+) -> None:
+    await put_account(pg, "1", "kind")
+    await pg.execute(
+        "update instagram_account set profile_type = $1, is_business_or_creator = $2, profile_pic_url = 'None '",
+        stored,
+        is_professional,
+    )
+    profile = (await api.get(path("kind"))).json()["profile"]
+    assert (profile["profile_type"], profile["profile_pic_url"]) == (shown, None)
+
+
+async def test_everything_about_a_post_stands_under_its_own_name(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection
+) -> None:
+    await put_account(pg, "1", "told")
+    await pg.execute(
+        "insert into instagram_post (profile_id, shortcode, post_id, post_type, reach, views, likes, comments, plays,"
+        " caption, thumbnail_url, display_url, publish_time, updated_at)"
+        " values ('1', 'A', '17', 'reels', 700, 300, 20, 5, 400, 'words', 'https://t', 'https://d',"
+        " '2026-03-01 12:00Z', '2026-03-02 12:00Z')"
+    )
+    profile = (await api.get(path("told"), params={"full_refresh": "1"})).json()["profile"]
+    assert profile["recent_posts"] == [
+        {
+            "shortcode": "A", "post_id": "17", "post_type": "reels",
+            "post_url": "https://www.instagram.com/reel/A",
+            "publish_time": "2026-03-01T12:00:00", "updated_at": "2026-03-02T12:00:00",
+            "metrics": {
+                "reach": 700, "views": 300, "likes": 20, "comments": 5, "play_count": 400, "engagement_rate": 2.5,
+            },
+            "dimensions": {
+                "caption": "words", "comments": 5, "thumbnail_url": "https://t", "display_url": "https://d",
+            },
+        }
+    ]  # fmt: skip
+    assert (profile["post_metrics"]["static"], profile["post_metrics"]["reels"]["avg_plays"]) == ({}, 400)
+    await pg.execute("update instagram_post set reach = null, post_type = 'carousel'")
+    profile = (await api.get(path("told"), params={"full_refresh": "1"})).json()["profile"]
+    assert profile["recent_posts"][0]["metrics"]["reach"] == 113  # estimated from 20 likes
+
+
+async def test_the_twelve_newest_of_each_kind_are_shown_and_those_without_a_time_last(
+    api: httpx2.AsyncClient, pg: asyncpg.Connection
+) -> None:
+    await put_account(pg, "1", "many")
+    await pg.execute(
+        "insert into instagram_post (profile_id, shortcode, post_type, plays, likes, publish_time)"
+        " select '1', kind || n, kind, 0, 1, case when n > 0 then timestamptz '2026-03-01' + n / 2 * interval '1 day'"
+        " end from unnest(array['reels', 'carousel']) kind, generate_series(0, 11) n order by kind, n"
+    )
+
+    async def shown() -> list[str]:
+        profile = (await api.get(path("many"), params={"full_refresh": "1"})).json()["profile"]
+        return [post["shortcode"] for post in profile["recent_posts"]]
+
+    dated = range(11, 0, -1)
+    reels, static = ([f"{kind}{number}" for number in dated] for kind in ("reels", "carousel"))
+    assert await shown() == [*reels, "reels0", *static, "carousel0"]
+    await pg.execute(
+        "insert into instagram_post (profile_id, shortcode, post_type, plays, publish_time)"
+        " values ('1', 'r', 'reels', 0, null), ('1', 'i', 'image', 0, null)"
+    )
+    assert await shown() == [*reels, "r", *static, "i"]
+
+
 async def test_what_is_not_said_and_hidden_counts_are_null(api: httpx2.AsyncClient, pg: asyncpg.Connection) -> None:
     await put_account(pg, "1", "quiet")
     await pg.execute(

@@ -269,6 +269,21 @@ async def test_a_post_of_another_account_is_not_found_and_a_good_token_stays(
     assert await pg.fetchval("select bool_and(disabled_till is null and not data_access_expired) from credential")
 
 
+async def test_a_token_that_cannot_be_checked_is_not_blamed(
+    ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection
+) -> None:
+    own = sandbox.credentials[GRAPH][0]
+    _, post = next((who, post) for who, post in recent(sandbox, *Media) if who.handle != own.handle)
+    await sandbox.fault(GRAPH, "server_error", function="debug_token")
+    params = PostInsightsParams(
+        shortcode=post.shortcode, handle=own.handle or "", post_id=str(post.graph_id), post_type="image"
+    )
+    with pytest.raises(NotFound):
+        await refresh_post_insights(params, ctx)
+    assert (await calls(sandbox))["debug_token"] == 1
+    assert await pg.fetchval("select bool_and(disabled_till is null and not data_access_expired) from credential")
+
+
 async def test_a_story_known_by_its_pk_only_is_found_among_the_accounts_own(
     ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection
 ) -> None:

@@ -6,12 +6,18 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
 
+from core.crawler.crawler import Fetched
 from core.crawler.errors import CredentialBusy, NoSourceAvailable, NotFound, Private, ProviderError
-from core.crawler.provider import Asked, Credential
+from core.crawler.provider import Asked, Credential, Function, Payload
+from core.enums import Platform
+from core.models.logs import PostLog
 from core.models.params import (
     HandleMentionsParams,
     HandlePostsParams,
@@ -28,7 +34,8 @@ from instagram.flows import fetch_posts as lists
 from instagram.flows import profile_posts as own
 from instagram.flows.refresh_post import refresh_post_by_post_id
 from instagram.flows.refresh_profile import refresh_profile_by_profile_id, refresh_profile_custom
-from instagram.tasks.hashtag_budget import hashtag_budget
+from instagram.models.pages import PostsPage
+from instagram.tasks.hashtag_budget import hashtag_budget, hashtag_word
 from tests.sandbox.credentials import token_owners
 from tests.sandbox.expected import ARRAYBOBO, GRAPH, JOTUCKER
 from tests.sandbox.hosts.graph_media import own_posts
@@ -40,6 +47,7 @@ from tests.support.sandbox import Sandbox
 from tests.support.stored import announced, stored_posts, told, truth
 
 LAMA, ROCKETAPI = "lama", "rocketapi"
+NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -195,7 +203,33 @@ async def test_accounts_that_ask_at_the_same_moment_stay_within_their_thirty_has
     assert await pg.fetchval("select count(*) from hashtag_budget") == 30
     for free in (Credential(2, JOTUCKER, None, {}), Credential(3, GRAPH, None, {"user_id": "2"})):
         await admit(free, "fetch_hashtag_posts", Asked(hashtag="one more"))
+    others = await pg.fetch("select user_id, hashtag from hashtag_budget where user_id <> '1'")
+    assert [tuple(row) for row in others] == [("2", "one more")]
     await admit(credential, "fetch_profile_by_handle", Asked(handle="me"))
+
+
+async def test_a_refused_hashtag_may_be_asked_for_once_the_oldest_one_is_forgotten(
+    ctx: FlowContext, pg: asyncpg.Connection
+) -> None:
+    admit = hashtag_budget(ctx.runtime.database)
+    await pg.execute(
+        "insert into hashtag_budget select '1', 'tag' || n, now() - make_interval(days => 7, hours => -n)"
+        " from generate_series(1, 30) n"
+    )
+    await pg.execute("insert into hashtag_budget values ('2', 'tag', now() - interval '6 days 23 hours 59 minutes')")
+    credential = Credential(1, GRAPH, None, {"user_id": "1"})
+    with pytest.raises(CredentialBusy) as refused:
+        await admit(credential, "fetch_hashtag_posts", Asked(hashtag="more"))
+    assert 3000 < (refused.value.retry_after_s or 0) <= 3600
+    await pg.execute("update hashtag_budget set used_at = now() - interval '7 days' where hashtag = 'tag1'")
+    await admit(credential, "fetch_hashtag_posts", Asked(hashtag="more"))
+    left = {row["hashtag"] for row in await pg.fetch("select hashtag from hashtag_budget where user_id = '1'")}
+    assert left == {"more"} | {f"tag{number}" for number in range(2, 31)}
+
+
+@pytest.mark.parametrize("written", ["Chai", "#chai", " #CHAI ", "ch\0ai"])
+def test_a_hashtag_is_counted_as_one_word_however_it_is_written(written: str) -> None:
+    assert hashtag_word(written) == "chai"
 
 
 async def test_graph_is_passed_over_when_all_its_accounts_have_asked_for_thirty_hashtags(
@@ -268,6 +302,41 @@ async def test_posts_of_an_account_are_read_until_a_page_is_old_enough(
     await assert_stored(sandbox, pg, whole_pages)
     collaborations = {event["shortcode"] for event in await announced(pg) if "collab_profile_id" in event["dimensions"]}
     assert collaborations == {post.shortcode for post in whole_pages if post.owner != who.index}
+
+
+@dataclass
+class Pages:
+    """Says one page after the other, and then that there is nothing."""
+
+    pages: list[PostsPage]
+
+    async def fetch(self, function: Function[Any], asked: Asked, **_: object) -> Fetched[Any]:
+        if not self.pages:
+            raise NotFound("nothing here")
+        return Fetched(self.pages.pop(0), "source", Payload("source", function.name, asked, None, NOW))
+
+
+def said(shortcode: str | None, **dimensions: Any) -> PostLog:
+    return PostLog(Platform.INSTAGRAM, shortcode, None, "source", NOW, dimensions)
+
+
+async def test_a_list_that_ends_early_keeps_its_pages_and_says_all_that_is_missing(
+    ctx: FlowContext, pg: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = said(None, post_type="story", media_pk="3012345678901234567")
+    pages = Pages(
+        [
+            PostsPage([said("A"), said(None), said(None)], has_next_page=True, cursor="first"),
+            PostsPage([said("A"), said("B"), story, said(None)], has_next_page=True, cursor="second"),
+        ]
+    )
+    monkeypatch.setattr("instagram.tasks.post_lists.crawler_of", lambda _: pages)
+    result = await lists.fetch_tagged_posts(ProfilePostsParams(profile_id="1", max_posts=100), ctx)
+    assert (result["posts"], result["pages"], result["cursor"]) == (3, 2, "second")
+    early, lost = result["gaps"]
+    assert (early["step"], early["class"], early["message"]) == ("fetch_tagged_posts", "not_found", "nothing here")
+    assert (lost["step"], lost["message"]) == ("posts", "3 posts do not say their shortcode")
+    assert Counter(event["shortcode"] for event in await announced(pg)) == {"A": 1, "B": 1, "3012345678901234567": 1}
 
 
 async def test_reels_of_an_account_are_only_reels(ctx: FlowContext, sandbox: Sandbox, pg: asyncpg.Connection) -> None:

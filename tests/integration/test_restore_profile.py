@@ -18,6 +18,7 @@ from utils.db import Database, open_database
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+COUNTS = {"followers": 900, "following": 12, "media_count": 34}
 
 
 @pytest.fixture
@@ -79,6 +80,43 @@ async def test_the_row_is_as_it_was_and_neighbours_hear_of_it(
     assert "category_id" not in event["dimensions"]
 
 
+async def test_what_is_emptied_was_heard_of_last_or_is_another_accounts_stays_apart(
+    db: Database, pg: asyncpg.Connection, restore: Run
+) -> None:
+    await say(db, 0, 900, handle="me", full_name="I", bio="cook")
+    await say(db, 0, 905, full_name="")  # at the same moment, and later in the trail
+    await pg.execute(
+        "insert into profile_log (platform, profile_id, source, timestamp, dimensions, metrics) values"
+        " ('YOUTUBE', '1', 's', $1, '[{\"key\": \"bio\", \"value\": \"videos\"}]', '[]'),"
+        " ('INSTAGRAM', '2', 's', $1, '[{\"key\": \"bio\", \"value\": \"another\"}]', '[]')",
+        NOON,
+    )
+    await say(db, 5, 77, handle="hijacked", full_name="Not I", bio="buy now")
+    assert (await restore("INSTAGRAM", "1", "--at", "2024-05-01T12:00Z"))[0] == 0
+    row = await account(pg)
+    assert (row["full_name"], row["biography"], row["followers"]) == ("", "cook", 905)
+
+
+async def test_every_count_is_restored_and_told_as_a_number_with_the_averages_that_follow_from_it(
+    db: Database, pg: asyncpg.Connection, restore: Run
+) -> None:
+    log = ProfileLog(Platform.INSTAGRAM, "1", "graphapi", NOON, {"handle": "me"}, COUNTS)
+    async with db.sessions() as session:
+        await upsert_profile(session, log, [])
+    await say(db, 5, 10)
+    await pg.execute(
+        "insert into instagram_post (shortcode, profile_id, post_type, likes) values ('A', '1', 'image', 90)"
+    )
+    await restore("INSTAGRAM", "1", "--at", "2024-05-01T12:00Z")
+    row = await pg.fetchrow("select followers, following, media_count, avg_engagement from instagram_account")
+    assert row is not None
+    assert tuple(row) == (900, 12, 34, 10.0)
+    event = json.loads(await pg.fetchval("select payload from event_outbox order by id desc limit 1"))
+    assert event["metrics"] == COUNTS
+    said = await pg.fetchval("select metrics from profile_log where source = 'beatctl'")
+    assert {one["key"]: one["value"] for one in json.loads(said)} == COUNTS
+
+
 async def test_a_second_run_changes_nothing(db: Database, pg: asyncpg.Connection, restore: Run) -> None:
     await say(db, 0, 900, handle="me", bio="cook")
     await say(db, 5, 901, handle="me", bio="buy now", full_name="Not I")
@@ -123,6 +161,12 @@ async def test_what_cannot_be_restored_is_one_clear_line(
     db: Database, pg: asyncpg.Connection, restore: Run, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     await say(db, 0, 900, handle="me")
+    await say(db, 1, 901)
+    await pg.execute(
+        "insert into profile_log (platform, profile_id, source, timestamp, dimensions, metrics)"
+        " values ('YOUTUBE', '1', 's', $1, '[{\"key\": \"handle\", \"value\": \"me\"}]', '[]')",
+        NOON - HOUR,
+    )
     before, rows = await account(pg), await counts(pg)
     ran = await restore(*arguments)
     assert (ran[0], said in ran[2]) == (code, True)

@@ -52,6 +52,7 @@ def test_a_number_behind_the_shortcode_is_no_id_of_graph(post_id: str | None, gi
 
 def test_the_number_behind_a_shortcode_is_known_without_a_row() -> None:
     assert StoredPost(CODE).graph_id(f"{media_pk(CODE)}_787132") is None
+    assert StoredPost("3333", post_id="3333").graph_id("3333_7") is None  # a story is named by it
 
 
 def test_graphs_words_become_those_of_logs_and_readers_find_both_names() -> None:

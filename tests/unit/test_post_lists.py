@@ -17,7 +17,9 @@ from core.enums import Platform
 from core.models.logs import PostLog, ProfileLog
 from instagram.functions.retriever.shortcode import media_pk, shortcode_of
 from instagram.models.functions import FETCH_HASHTAG_POSTS
+from instagram.models.keys import TAKEN_AT
 from instagram.models.pages import PostsPage
+from instagram.tasks.own_media import is_recent
 from instagram.tasks.page_walk import PageRule
 from instagram.tasks.post_lists import posts_walk
 from instagram.tasks.posts_ingestion import named, of_account, story_stub, with_hashtags
@@ -150,6 +152,12 @@ def test_a_lost_story_keeps_what_is_known_of_it() -> None:
     account = ProfileLog(Platform.INSTAGRAM, "1", "", NOW, {"handle": "me"})
     stub = story_stub("7", account, {"profile_er": 2.0})
     assert (stub.shortcode, stub.profile_id, stub.source, stub.metrics) == ("7", "1", "", {"profile_er": 2.0})
+
+
+@pytest.mark.parametrize(("taken", "recent"), [(None, True), (0, True), (1, True), (-1, False)])
+def test_a_post_is_recent_unless_it_is_known_to_be_older(taken: int | None, recent: bool) -> None:
+    said: dict[str, Any] = {} if taken is None else {TAKEN_AT: int(NOW.timestamp()) + taken}
+    assert is_recent(post("A", **said), NOW) is recent
 
 
 @given(st.integers(1, 2**63 - 1))
