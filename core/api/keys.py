@@ -11,7 +11,6 @@ from core.api.key_ring import ADMIN, ANYBODY, READ, WRITE, Caller
 from core.api.same_origin import same_origin
 
 _LONGEST = 200
-_ONLY_ASKING = ("GET", "HEAD")
 _BEARER, _BASIC = "Bearer", 'Basic realm="Beat"'
 _HOW = {
     _BEARER: "send 'Authorization: Bearer KEY' with a key of beatctl keys add",
@@ -31,7 +30,9 @@ async def caller_of(request: Request, needed: SecurityScopes, resources: Resourc
         HTTPException: 401, there is no good key; 403, its scope does not include what the route needs, or where no
             keys are wanted the page of another site asks for a change.
     """
-    return await _caller(request, needed, resources, given.credentials if given else None, challenge=_BEARER)
+    if not resources.settings.api.wants_keys:
+        same_origin(request)
+    return await _caller(needed, resources, given.credentials if given else None, challenge=_BEARER)
 
 
 async def operator_of(
@@ -44,18 +45,15 @@ async def operator_of(
     """Who asks, where a browser may: it asks its user for the key, and sends it by itself from then on.
 
     Raises:
-        HTTPException: as ``caller_of``.
+        HTTPException: as ``caller_of``; the page of another site may ask for no change, whatever key there is.
     """
+    same_origin(request)
     key = given.credentials if given else typed.password if typed else None
-    return await _caller(request, needed, resources, key, challenge=_BASIC)
+    return await _caller(needed, resources, key, challenge=_BASIC)
 
 
-async def _caller(
-    request: Request, needed: SecurityScopes, resources: Resources, key: str | None, *, challenge: str
-) -> Caller:
+async def _caller(needed: SecurityScopes, resources: Resources, key: str | None, *, challenge: str) -> Caller:
     if not resources.settings.api.wants_keys:
-        if request.method not in _ONLY_ASKING:
-            same_origin(request)
         return ANYBODY
     if key is None:
         raise _stranger(_HOW[challenge], challenge)

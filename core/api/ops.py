@@ -23,7 +23,6 @@ from core.api.json_body import JsonRoute
 from core.api.key_ring import Caller
 from core.api.keys import Operator
 from core.api.ops_page import HEADERS, Facts, page
-from core.api.same_origin import SAME_ORIGIN
 from core.api.task_models import TaskUpdated
 from core.api.tasks import FlowName, TaskId, seen
 from core.enums import TaskStatus
@@ -92,19 +91,19 @@ async def operations(resources: ResourcesDep, caller: Operator, task: AskedTask 
     return HTMLResponse(page(facts), headers=HEADERS)
 
 
-@router.post("/ops/flows/{flow}/pause", responses=envelopes(403, 422), dependencies=[SAME_ORIGIN])
+@router.post("/ops/flows/{flow}/pause", responses=envelopes(403, 422))
 async def pause_flow(resources: ResourcesDep, caller: Operator, flow: FlowName) -> FlowSwitched:
     """Start no more tasks of a flow, on all hosts; running ones go on."""
     return await _switch_flow(resources, caller, flow, paused=True)
 
 
-@router.post("/ops/flows/{flow}/resume", responses=envelopes(403, 422), dependencies=[SAME_ORIGIN])
+@router.post("/ops/flows/{flow}/resume", responses=envelopes(403, 422))
 async def resume_flow(resources: ResourcesDep, caller: Operator, flow: FlowName) -> FlowSwitched:
     """Start tasks of a flow again."""
     return await _switch_flow(resources, caller, flow, paused=False)
 
 
-@router.post("/ops/schedules/{name}/enable", responses=envelopes(403, 404, 422, 503), dependencies=[SAME_ORIGIN])
+@router.post("/ops/schedules/{name}/enable", responses=envelopes(403, 404, 422, 503))
 async def enable_schedule(resources: ResourcesDep, caller: Operator, name: ScheduleName) -> ScheduleSwitched:
     """Switch a schedule on, if cron, flow, query and params are found right; what it missed is not made up for."""
     try:
@@ -123,7 +122,7 @@ async def enable_schedule(resources: ResourcesDep, caller: Operator, name: Sched
     return await _switch_schedule(resources, caller, name, enabled=True)
 
 
-@router.post("/ops/schedules/{name}/disable", responses=envelopes(403, 404, 422), dependencies=[SAME_ORIGIN])
+@router.post("/ops/schedules/{name}/disable", responses=envelopes(403, 404, 422))
 async def disable_schedule(resources: ResourcesDep, caller: Operator, name: ScheduleName) -> ScheduleSwitched:
     """Switch a schedule off; the tasks that it has queued stay."""
     return await _switch_schedule(resources, caller, name, enabled=False)
@@ -141,13 +140,13 @@ async def explain_task(resources: ResourcesDep, caller: Operator, scrape_id: Tas
     )
 
 
-@router.post("/ops/tasks/{scrape_id}/retry", responses=envelopes(403, 404, 422), dependencies=[SAME_ORIGIN])
+@router.post("/ops/tasks/{scrape_id}/retry", responses=envelopes(403, 404, 422))
 async def retry_task(resources: ResourcesDep, caller: Operator, scrape_id: TaskId) -> TaskUpdated:
     """Queue a task again with a first attempt; a running one loses its worker."""
     return await _set_task(resources, caller, scrape_id, TaskStatus.PENDING)
 
 
-@router.post("/ops/tasks/{scrape_id}/cancel", responses=envelopes(403, 404, 409, 422), dependencies=[SAME_ORIGIN])
+@router.post("/ops/tasks/{scrape_id}/cancel", responses=envelopes(403, 404, 409, 422))
 async def cancel_task(resources: ResourcesDep, caller: Operator, scrape_id: TaskId) -> TaskUpdated:
     """Cancel a task that waits or runs."""
     return await _set_task(resources, caller, scrape_id, TaskStatus.CANCELLED)

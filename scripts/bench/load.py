@@ -74,22 +74,31 @@ async def wait_until_done(pg: asyncpg.Connection, table: str, within_s: float = 
         BenchError: it takes too long.
     """
     last = await pg.fetchval(f"select max(id) from {table}")
-    for _ in range(int(within_s / LOOK_S)):
-        if not await pg.fetchval(LEFT.format(table=table), last):
-            return
-        await asyncio.sleep(LOOK_S)
-    raise BenchError(f"{table} was not drained within {within_s:g} s")
+    await wait_while(pg, LEFT.format(table=table), last, within_s=within_s)
 
 
-async def span(pg: asyncpg.Connection, table: str) -> Span:
-    """How long the drain took, by the database's clock.
+async def wait_while(pg: asyncpg.Connection, question: str, *args: object, within_s: float) -> None:
+    """Wait until the answer is no.
 
     Raises:
-        BenchError: nothing was completed.
+        BenchError: it takes too long.
+    """
+    for _ in range(int(within_s / LOOK_S)):
+        if not await pg.fetchval(question, *args):
+            return
+        await asyncio.sleep(LOOK_S)
+    raise BenchError(f"waited {within_s:g} s in vain for the end of: {question.strip()}")
+
+
+async def span(pg: asyncpg.Connection, table: str, jobs: int) -> Span:
+    """How long the drain of so many jobs took, by the database's clock.
+
+    Raises:
+        BenchError: not all were completed.
     """
     row = await pg.fetchrow(SPAN.format(table=table))
-    if row is None or not row["jobs"] or not row["seconds"]:
-        raise BenchError(f"nothing was completed in {table}")
+    if row is None or row["jobs"] != jobs or not row["seconds"]:
+        raise BenchError(f"{row and row['jobs']} of {jobs} jobs were completed in {table}")
     return Span(row["jobs"], row["seconds"])
 
 

@@ -148,11 +148,7 @@ async def wait_until_tried(pg: asyncpg.Connection, within_s: float = 240.0) -> N
     Raises:
         BenchError: it takes too long.
     """
-    for _ in range(int(within_s / load.LOOK_S)):
-        if not await pg.fetchval(LEFT, FLOW):
-            return
-        await asyncio.sleep(load.LOOK_S)
-    raise BenchError(f"the uploads took more than {within_s:g} s")
+    await load.wait_while(pg, LEFT, FLOW, within_s=within_s)
 
 
 async def uploaders(pg: asyncpg.Connection) -> list[int]:

@@ -181,14 +181,18 @@ BASE = {
 }
 
 
+def as_toml(fields: dict[str, str]) -> str:
+    """A schedule as a file has it."""
+    return "[[schedule]]\n" + "".join(f"{name} = {value}\n" for name, value in fields.items())
+
+
 @pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=WRONG.keys())
 async def test_a_wrong_file_changes_nothing_and_names_the_field(
     beatctl: Run, pg: asyncpg.Connection, tmp_path: Path, text: str, said: str
 ) -> None:
     file = tmp_path / "wrong.toml"
     if "schedule" not in text and text:
-        fields = BASE | dict(line.split(" = ", 1) for line in text.splitlines())
-        text = f"{GOOD}\n[[schedule]]\n" + "\n".join(f"{name} = {value}" for name, value in fields.items())
+        text = f"{GOOD}\n{as_toml(BASE | dict(line.split(' = ', 1) for line in text.splitlines()))}"
     file.write_text(text, encoding="utf-8")
     ran = await beatctl("schedules", "load", str(file))
     assert (ran.code, said in ran.err, "Traceback" in ran.err) == (1, True, False), ran.err
@@ -200,9 +204,7 @@ async def test_one_candidate_that_the_flow_takes_is_enough_and_what_is_left_out_
 ) -> None:
     file = tmp_path / "some.toml"
     query = "select * from (values ('x'), ('1'), ('y')) v(ms) ; "
-    fields = BASE | {"candidates": f'"{query}"', "name": f'"{"n" * 63}"'}
-    entry = "\n".join(f"{name} = {value}" for name, value in fields.items())
-    file.write_text(f"[[schedule]]\n{entry}\n", encoding="utf-8")
+    file.write_text(as_toml(BASE | {"candidates": f'"{query}"', "name": f'"{"n" * 63}"'}), encoding="utf-8")
     ran = await beatctl("schedules", "load", str(file))
     assert (ran.code, ran.err) == (0, "")
     row = await pg.fetchrow("select * from scrape_schedule")
@@ -213,8 +215,8 @@ async def test_one_candidate_that_the_flow_takes_is_enough_and_what_is_left_out_
 
 async def test_params_are_looked_at_where_there_is_no_query(beatctl: Run, clean_db: str, tmp_path: Path) -> None:
     file = tmp_path / "plain.toml"
-    entry = 'name = "s"\ncron = "@daily"\nflow = "test_nap"\nparams = { other = 1 }'
-    file.write_text(f"[[schedule]]\n{entry}\n", encoding="utf-8")
+    without = {name: value for name, value in BASE.items() if name != "candidates"}
+    file.write_text(as_toml(without | {"params": "{ other = 1 }"}), encoding="utf-8")
     ran = await beatctl("schedules", "load", str(file))
     assert (ran.code, "s: params.other: Extra inputs are not permitted" in ran.err) == (1, True)
 
